@@ -1,0 +1,5 @@
+"""Errors that need a name of their own; all others are the built-in ones."""
+
+
+class ArchitectureError(ValueError):
+    """The description is no network whose infinite-width kernel this recursion gives."""

@@ -1,0 +1,72 @@
+"""Activations and their dual kernels; usable alone."""
+
+from neural_kernels.activations._base import Activation, Dual, HermiteSeries
+from neural_kernels.activations._normal import BivariateNormal
+from neural_kernels.activations._relu import ABReLU, Abs, LeakyReLU, ReLU
+from neural_kernels.activations.clipped import HardShrink, HardSigmoid, HardSwish, HardTanh, ReLU6, SoftShrink
+from neural_kernels.activations.elementwise import Elementwise
+from neural_kernels.activations.elu import CELU, ELU, SELU
+from neural_kernels.activations.erf import Erf
+from neural_kernels.activations.exponential import Exp, Gabor, Gaussian
+from neural_kernels.activations.gelu import GELU
+from neural_kernels.activations.normalized import NormalizedGaussian
+from neural_kernels.activations.polynomial import Hermite, Identity, Monomial, Polynomial
+from neural_kernels.activations.rectified import RectifiedMonomial, Sign, Step
+from neural_kernels.activations.smooth import (
+    GELUTanh,
+    LogSigmoid,
+    Mish,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+    Tanhshrink,
+)
+from neural_kernels.activations.softsign import Softsign
+from neural_kernels.activations.trigonometric import RBF, Cos, Sin
+
+__all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "RBF",
+    "SELU",
+    "ABReLU",
+    "Abs",
+    "Activation",
+    "BivariateNormal",
+    "Cos",
+    "Dual",
+    "Elementwise",
+    "Erf",
+    "Exp",
+    "GELUTanh",
+    "Gabor",
+    "Gaussian",
+    "HardShrink",
+    "HardSigmoid",
+    "HardSwish",
+    "HardTanh",
+    "Hermite",
+    "HermiteSeries",
+    "Identity",
+    "LeakyReLU",
+    "LogSigmoid",
+    "Mish",
+    "Monomial",
+    "NormalizedGaussian",
+    "Polynomial",
+    "ReLU",
+    "ReLU6",
+    "RectifiedMonomial",
+    "SiLU",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "SoftShrink",
+    "Softplus",
+    "Softsign",
+    "Step",
+    "Tanh",
+    "Tanhshrink",
+]

@@ -1,0 +1,95 @@
+"""Any function as an activation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neural_kernels.activations._numeric import NumericActivation
+from neural_kernels.activations._pieces import Pieces
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Elementwise(NumericActivation):
+    """Any function of a tensor, entry by entry.
+
+    Without kinks the dual and its slope are within 1e-8 of ``sqrt(kappa(p, p) kappa(q, q))`` for variances from 1e-4
+    to 1e2 if the function changes on the scale of 1 or slower, as tanh does. With kinks and polynomial pieces they are
+    in closed form. With other pieces at most 8192 terms of a series are taken, and a warning gives the accuracy where
+    that is worse than 1e-8: the ELU is within 3e-9 up to standard deviation 10, but max(tanh(x), 1/2), whose higher
+    derivatives jump more, within 1e-9, 1e-7 and 5e-5 at standard deviations 1, 3 and 10.
+
+    Parameters
+    ----------
+    fn : callable
+        Differentiable by autograd, and analytic but at the kinks; also in float64. With kinks it must have repeated
+        derivatives by autograd. What it holds, such as a module's parameters, must not change.
+    kinks : sequence of float
+        Where it or one of its derivatives jumps. A kink that is not named costs accuracy.
+
+    Warns
+    -----
+    UserWarning
+        When a kernel is computed, if the series for the pieces between kinks is too short.
+
+    Raises
+    ------
+    TypeError
+        Where ``fn`` is not a function of a tensor that returns a tensor.
+    ValueError
+        Where ``fn`` does not keep shape and dtype, is not finite, or has kinks and no second derivative by autograd.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from neural_kernels.activations import BivariateNormal
+    >>> Elementwise(torch.tanh).dual(BivariateNormal(*torch.tensor([1.0, 1.0, 0.5])))
+    tensor(0.1863)
+    """
+
+    function: Callable[[Tensor], Tensor]
+    places: tuple[float, ...]
+
+    def __init__(self, fn: Callable[[Tensor], Tensor], kinks: Iterable[float] = ()) -> None:
+        if not callable(fn):
+            raise TypeError(f"fn must be a callable of one tensor, not {fn!r}")
+        places = tuple(sorted({float(a) for a in kinks}))
+        if not all(math.isfinite(a) for a in places):
+            raise ValueError(f"kinks must be finite numbers, not {places}")
+        _check_function(fn)
+        if places:
+            Pieces.of(fn, places)  # refuses a function without the derivatives that its kinks ask for
+        object.__setattr__(self, "function", fn)
+        object.__setattr__(self, "places", places)
+
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__name__", None) or repr(self.function)
+        return f"Elementwise({name}, kinks={self.places})" if self.places else f"Elementwise({name})"
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where the function or one of its derivatives jumps."""
+        return self.places
+
+    def fn(self, x: Tensor) -> Tensor:
+        """Apply the given function."""
+        return self.function(x)
+
+
+def _check_function(fn: Callable[[Tensor], Tensor]) -> None:
+    """Refuse what does not map tensors entry by entry to finite numbers."""
+    for dtype in (torch.float32, torch.float64):
+        x = torch.linspace(-5.9, 6.1, 64, dtype=dtype).reshape(8, 8)
+        value = fn(x)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"fn must return a tensor, not {type(value).__name__}")
+        if value.shape != x.shape or value.dtype != dtype:
+            raise ValueError(
+                f"fn must keep shape and dtype: {tuple(x.shape)}, {dtype} became {tuple(value.shape)}, {value.dtype}"
+            )
+        if not bool(value.isfinite().all()):
+            raise ValueError("fn must be finite on the whole line, and is not at some point of [-5.9, 6.1]")

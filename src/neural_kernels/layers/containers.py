@@ -1,0 +1,270 @@
+"""Layers made of layers: chains, sums, concatenations and products."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from neural_kernels.algebra import KernelPair, Representation, Traits, independent, joined, uncorrelated
+from neural_kernels.layer import Layer
+from neural_kernels.layers import _validate
+from neural_kernels.layers.finite import ConcatOfBranches, ProductOfBranches, SumOfBranches
+
+K = TypeVar("K", bound=Representation)
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Sequential(Layer):
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    *layers : Layer
+        At least one; activations count as layers.
+
+    Examples
+    --------
+    >>> import neural_kernels as nk
+    >>> net = nk.Sequential(nk.Dense(), nk.ReLU(), nk.Dense())
+    >>> nk.NTK(net)([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]).round(4)
+    array([[0.5   , 0.0796]])
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, *layers: Layer) -> None:
+        _validate.layers("Sequential", layers)
+        if not layers:
+            raise ValueError("Sequential: expected at least one layer, got none; Identity() does nothing")
+        object.__setattr__(self, "layers", layers)
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
+        """Through all layers."""
+        return reduce(lambda current, layer: layer.propagate(current), self.layers, pair)
+
+    def check(self, traits: Traits) -> Traits:
+        """Through all layers."""
+        return reduce(lambda current, layer: layer.check(current), self.layers, traits)
+
+    @property
+    def affine(self) -> bool:
+        """Whether any layer is."""
+        return any(layer.affine for layer in self.layers)
+
+    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """A chain of modules."""
+        modules = []
+        for layer in self.layers:
+            module, shape = layer.build(shape, width, generator)
+            modules.append(module)
+        return nn.Sequential(*modules), shape
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """Sum of a body and a shortcut: K' and Theta' are the branches' sums.
+
+    Parameters
+    ----------
+    body : Layer
+    shortcut : Layer or None
+        None: the input itself.
+
+    Raises
+    ------
+    ArchitectureError
+        When the network is used and cross terms between the branches would not vanish: both without a new affine map,
+        or both with units of non-zero mean.
+
+    Examples
+    --------
+    >>> import neural_kernels as nk
+    >>> block = nk.Residual(nk.Sequential(nk.ReLU(), nk.Dense(2.0)))
+    >>> net = nk.Sequential(nk.Dense(), block, block, nk.ReLU(), nk.Dense())
+    """
+
+    body: Layer
+    shortcut: Layer | None = None
+
+    def __post_init__(self) -> None:
+        _validate.layers("Residual", (self.body,) if self.shortcut is None else (self.body, self.shortcut))
+
+    __repr__ = _validate.short_repr
+
+    @property
+    def _branches(self) -> tuple[Layer, ...]:
+        return (self.body,) if self.shortcut is None else (self.body, self.shortcut)
+
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
+        """Add the branches."""
+        body = self.body.propagate(pair)
+        other = pair if self.shortcut is None else self.shortcut.propagate(pair)
+        return KernelPair(other.nngp + body.nngp, other.ntk + body.ntk, body.width)  # type: ignore[operator]
+
+    def check(self, traits: Traits) -> Traits:
+        """Branches must not correlate; the sum is Gaussian if they are."""
+        head = traits.branch()
+        branches = [self.body.check(head), head if self.shortcut is None else self.shortcut.check(head)]
+        uncorrelated(self, branches)
+        return joined(traits, branches, gaussian=all(branch.gaussian for branch in branches))
+
+    @property
+    def affine(self) -> bool:
+        """Whether all branches are, so that `width` fits both."""
+        return self.shortcut is not None and self.body.affine and self.shortcut.affine
+
+    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """A sum of modules."""
+        if self.shortcut is None:
+            width = shape[-1]
+        built = [branch.build(shape, width, generator) for branch in self._branches]
+        modules = [module for module, _ in built]
+        shapes = [after for _, after in built]
+        if self.shortcut is None:
+            modules, shapes = [*modules, nn.Identity()], [*shapes, shape]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{self!r}: the branches' outputs have shapes {shapes[0]} and {shapes[1]}, which cannot be added"
+            )
+        return SumOfBranches(modules), shapes[0]
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Concat(Layer):
+    """Concatenation of the branches' units: the mean of their kernels, by weight.
+
+    Parameters
+    ----------
+    *branches : Layer
+        At least one.
+    weights : tuple of float or None
+        Share of each branch in the units (its finite width); None: equal.
+
+    Examples
+    --------
+    >>> import neural_kernels as nk
+    >>> wide = nk.Concat(nk.Sequential(nk.Dense(), nk.ReLU()), nk.Sequential(nk.Dense(), nk.Erf()), weights=(3, 1))
+    """
+
+    branches: tuple[Layer, ...]
+    weights: tuple[float, ...] | None
+
+    def __init__(self, *branches: Layer, weights: tuple[float, ...] | None = None) -> None:
+        _validate.layers("Concat", branches)
+        if not branches:
+            raise ValueError("Concat: expected at least one branch, got none")
+        if weights is not None:
+            weights = tuple(weights)
+            if len(weights) != len(branches):
+                raise ValueError(f"Concat: {len(weights)} weights for {len(branches)} branches; give one each")
+            for weight in weights:
+                _validate.number("Concat", "weights", weight)
+            if sum(weights) == 0:
+                raise ValueError("Concat: all weights are 0")
+        object.__setattr__(self, "branches", branches)
+        object.__setattr__(self, "weights", weights)
+
+    def __repr__(self) -> str:
+        parts = [repr(branch) for branch in self.branches]
+        return f"Concat({', '.join([*parts, f'weights={self.weights}'] if self.weights else parts)})"
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The weights, summing to 1."""
+        weights = self.weights or (1.0,) * len(self.branches)
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
+        """The weighted mean of the kernels."""
+        pairs = [branch.propagate(pair) for branch in self.branches]
+        nngp = reduce(lambda a, b: a + b, (share * p.nngp for share, p in zip(self.shares, pairs, strict=True)))
+        ntk = reduce(lambda a, b: a + b, (share * p.ntk for share, p in zip(self.shares, pairs, strict=True)))
+        widths = [p.width for p in pairs]
+        return KernelPair(nngp, ntk, None if None in widths else sum(w for w in widths if w is not None))
+
+    def check(self, traits: Traits) -> Traits:
+        """Takes anything; what comes out is Gaussian only by branch."""
+        branches = [branch.check(traits.branch()) for branch in self.branches]
+        return joined(traits, branches, gaussian=False)
+
+    @property
+    def affine(self) -> bool:
+        """Whether any branch is."""
+        return any(branch.affine for branch in self.branches)
+
+    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """A concatenation of modules, the branches' widths near their shares."""
+        built = [
+            branch.build(shape, max(1, round(share * width)), generator)
+            for share, branch in zip(self.shares, self.branches, strict=True)
+        ]
+        widths = [after[-1] for _, after in built]
+        scales = [math.sqrt(share * sum(widths) / n) for share, n in zip(self.shares, widths, strict=True)]
+        return ConcatOfBranches([module for module, _ in built], scales), (*built[0][1][:-1], sum(widths))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Product(Layer):
+    """Product of independent branches, unit by unit: K' = prod K_i, Theta' = sum_i Theta_i prod_{j != i} K_j.
+
+    Parameters
+    ----------
+    *branches : Layer
+        At least one; all but one need an affine map.
+
+    Examples
+    --------
+    >>> import neural_kernels as nk
+    >>> gate = nk.Product(nk.Dense(), nk.Sequential(nk.Dense(), nk.Sigmoid()))
+    """
+
+    branches: tuple[Layer, ...]
+
+    def __init__(self, *branches: Layer) -> None:
+        _validate.layers("Product", branches)
+        if not branches:
+            raise ValueError("Product: expected at least one branch, got none")
+        object.__setattr__(self, "branches", branches)
+
+    def __repr__(self) -> str:
+        return f"Product({', '.join(map(repr, self.branches))})"
+
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
+        """The product rule, branch by branch."""
+
+        def multiply(left: KernelPair[K], right: KernelPair[K]) -> KernelPair[K]:
+            ntk = left.ntk * right.nngp + right.ntk * left.nngp  # type: ignore[operator]
+            return KernelPair(left.nngp * right.nngp, ntk, left.width)
+
+        return reduce(multiply, (branch.propagate(pair) for branch in self.branches))
+
+    def check(self, traits: Traits) -> Traits:
+        """Branches must be independent."""
+        branches = [branch.check(traits.branch()) for branch in self.branches]
+        independent(self, branches)
+        return joined(traits, branches, gaussian=False)
+
+    @property
+    def affine(self) -> bool:
+        """Whether all branches are."""
+        return all(branch.affine for branch in self.branches)
+
+    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """A product of modules."""
+        if not self.affine:
+            width = shape[-1]
+        built = [branch.build(shape, width, generator) for branch in self.branches]
+        if len({after for _, after in built}) > 1:
+            raise ValueError(
+                f"{self!r}: the branches' outputs have shapes {[s for _, s in built]}, which cannot be multiplied"
+            )
+        return ProductOfBranches([module for module, _ in built]), built[0][1]

@@ -1,0 +1,102 @@
+"""Layers that act on the variance of the units: LayerNorm and Dropout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from neural_kernels.algebra import KernelPair, Representation, Traits
+from neural_kernels.layer import Layer
+from neural_kernels.layers import _validate
+
+K = TypeVar("K", bound=Representation)
+
+
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    r"""Layer normalisation without affine parameters.
+
+    .. math:: K'(x, y) = K(x, y) / \sqrt{(v(x) + \epsilon)(v(y) + \epsilon)}, \qquad v(x) = K(x, x),
+
+    and :math:`\Theta'` likewise: in the limit of infinite width the statistics do not depend on the weights.
+
+    Parameters
+    ----------
+    over : {"channels", "all"}
+        What the statistics are taken over; the same for vectors.
+    eps : float
+        Added to the variance, as in torch.
+
+    Raises
+    ------
+    ArchitectureError
+        When the network is used and the input is not Gaussian of mean 0 (write Dense, LayerNorm, ReLU).
+    """
+
+    over: str = "channels"
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _validate.choice("LayerNorm", "over", self.over, ("channels", "all"))
+        _validate.number("LayerNorm", "eps", self.eps)
+
+    __repr__ = _validate.short_repr
+
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
+        """Divide both kernels by the NNGP's variance; 0 / 0 is 0."""
+        factor = pair.nngp.variance.map(lambda v: torch.where(v + self.eps > 0, v + self.eps, torch.inf).rsqrt())
+        return pair.replace(nngp=pair.nngp.scale(factor), ntk=pair.ntk.scale(factor))
+
+    def check(self, traits: Traits) -> Traits:
+        """Needs Gaussian units of mean 0."""
+        return traits.normalized(self)
+
+    def build(
+        self, shape: tuple[int, ...], width: int, generator: torch.Generator
+    ) -> tuple[nn.Module, tuple[int, ...]]:
+        """Torch's own."""
+        return nn.LayerNorm(shape[-1], eps=self.eps, elementwise_affine=False), shape
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    r"""Dropout in training mode: every unit is kept with probability 1 - rate and divided by it.
+
+    .. math:: K'(x, x) = K(x, x) / (1 - rate), \qquad K'(x, y) = K(x, y) \quad (x \ne y),
+
+    and :math:`\Theta'` likewise. Two rows are the same example if they are the same row of one array: equal rows at
+    different places have masks of their own.
+
+    Parameters
+    ----------
+    rate : float
+        Probability to DROP, in [0, 1), as in torch.
+
+    Raises
+    ------
+    ArchitectureError
+        When the network is used and the layer stands on the input, whose units are few: the kernel would be random.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        _validate.number("Dropout", "rate", self.rate, high=1.0)
+
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
+        """Inflate the variances."""
+        factor = 1 / (1 - self.rate)
+        return pair.replace(nngp=pair.nngp.inflate(factor), ntk=pair.ntk.inflate(factor))
+
+    def check(self, traits: Traits) -> Traits:
+        """Needs many units."""
+        return traits.dropped(self)
+
+    def build(
+        self, shape: tuple[int, ...], width: int, generator: torch.Generator
+    ) -> tuple[nn.Module, tuple[int, ...]]:
+        """Torch's own, in training mode."""
+        return nn.Dropout(self.rate), shape

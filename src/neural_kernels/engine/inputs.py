@@ -1,0 +1,151 @@
+"""Rows of data as the engine takes them, and one minus their cosines on a tile.
+
+Rows enter a kernel as a standard deviation each, sqrt(x.x / d), and one minus the cosine of each pair. A matrix product
+gives the cosine to rounding, which is not enough near 1: an error e there is an error sqrt(e) of the angle. So nearly
+parallel pairs are computed again from differences of the unit rows, which is exact to rounding at any distance.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from neural_kernels.activations._normal import safe_divide
+
+# Below this, one minus a cosine from a matrix product is no longer good to 1e-6 (1e-11) of the angle.
+NEAR = {torch.float32: 1e-2, torch.float64: 1e-6}
+_CHUNK = 1 << 18  # numbers of one temporary
+_IN_RANGE = 2.0**-40, 2.0**40  # norms whose squares, and the inverses of them, stay well inside float32
+
+
+def _norms(x: Float[Tensor, "n d"]) -> Float64[Tensor, " n"]:
+    """Norms of rows in float64, through one buffer: torch would make a float64 copy of all of x."""
+    if x.requires_grad:
+        return torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
+    step = max(1, _CHUNK // x.shape[1])
+    buffer = x.new_empty((min(step, len(x)), x.shape[1]), dtype=torch.float64)
+    norms = x.new_empty(len(x), dtype=torch.float64)
+    for part, norm in zip(x.split(step), norms.split(step), strict=True):
+        torch.linalg.vector_norm(buffer[: len(part)].copy_(part), dim=1, out=norm)
+    return norms
+
+
+@dataclass(frozen=True)
+class Rows(ABC):
+    """A batch of examples.
+
+    Parameters
+    ----------
+    std : Tensor, shape (n,), float64
+        sqrt(x.x / d).
+    inverse : Tensor, shape (n,)
+        One over the norm of the row as stored, 0 for a row of zeros; of the data's precision.
+    """
+
+    std: Float64[Tensor, " n"]
+    inverse: Float[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.std)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the data."""
+        return self.inverse.dtype
+
+    @property
+    @abstractmethod
+    def features(self) -> int:
+        """Number of columns."""
+
+
+@dataclass(frozen=True)
+class DenseRows(Rows):
+    """Rows of a matrix, shape (n, d), possibly rescaled by a power of two each to keep their squares in range."""
+
+    x: Float[Tensor, "n d"]
+
+    @property
+    def features(self) -> int:
+        """Number of columns."""
+        return self.x.shape[1]
+
+    @classmethod
+    def of(cls, x: Float[Tensor, "n d"]) -> DenseRows:
+        """Norms in float64; NaN or infinite where an entry is."""
+        x = x.contiguous()
+        norm, exponent = _norms(x), None
+        if ((norm < _IN_RANGE[0]) | (norm > _IN_RANGE[1])).any():
+            size = torch.linalg.vector_norm(x.detach(), torch.inf, dim=1).to(torch.float64)
+            exponent = torch.frexp(torch.where(size.isfinite(), size, 0))[1]
+            x = torch.ldexp(x, -exponent[:, None]).to(x.dtype)
+            norm = _norms(x)
+        std = (norm if exponent is None else torch.ldexp(norm, exponent)) / x.shape[1] ** 0.5
+        return cls(std, safe_divide(torch.ones_like(norm), norm).to(x.dtype), x)
+
+    def unit(self, rows: slice) -> Float[Tensor, "rows d"]:
+        """Some rows, at norm 1 (or 0)."""
+        return self.x[rows] * self.inverse[rows, None]
+
+
+@dataclass(frozen=True)
+class SparseRows(Rows):
+    """Rows of a SciPy CSR matrix with sorted indices and no duplicates, and the same by column."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    shape: tuple[int, int]
+
+    @property
+    def features(self) -> int:
+        """Number of columns."""
+        return self.shape[1]
+
+    @classmethod
+    def of(cls, matrix) -> SparseRows:
+        """From canonical CSR; norms in float64."""
+        counts = np.diff(matrix.indptr)
+        size = np.zeros(matrix.shape[0])
+        filled = counts > 0
+        starts = matrix.indptr[:-1][filled]
+        data = matrix.data
+        if len(data):
+            size[filled] = np.maximum.reduceat(np.abs(data), starts)
+        exponent = np.frexp(size)[1]
+        if np.any((size > 0) & (np.abs(exponent) > 40)):
+            data = np.ldexp(data, -np.repeat(exponent, counts))
+        else:
+            exponent = np.zeros_like(exponent)
+        square = np.zeros(matrix.shape[0])
+        if len(data):
+            square[filled] = np.add.reduceat(np.square(data, dtype=np.float64), starts)
+        norm = torch.from_numpy(np.sqrt(square))
+        std = torch.ldexp(norm, torch.from_numpy(exponent)) / matrix.shape[1] ** 0.5
+        inverse = safe_divide(torch.ones_like(norm), norm).to(torch.from_numpy(data[:0]).dtype)
+        return cls(std, inverse, matrix.indptr, matrix.indices, data, matrix.shape)
+
+    def by_column(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The transpose: indptr, indices, data."""
+        from scipy import sparse
+
+        columns = sparse.csr_matrix((self.data, self.indices, self.indptr), self.shape).tocsc()
+        return columns.indptr, columns.indices, columns.data
+
+
+def delta_tile(left: DenseRows, right: DenseRows, rows: slice, columns: slice) -> Float[Tensor, "rows columns"]:
+    """One minus the cosines, in torch: differentiable, on any device."""
+    a, b = left.unit(rows), right.unit(columns)
+    delta = (1 - a @ b.T).clamp(0, 2)
+    i, j = torch.nonzero(delta.detach() < NEAR[delta.dtype], as_tuple=True)
+    if len(i) == 0:
+        return delta
+    step = max(1, _CHUNK // a.shape[1])
+    parts = zip(i.split(step), j.split(step), strict=True)
+    near = torch.cat([(a[p] - b[q]).square().sum(1) / 2 for p, q in parts])
+    return delta.index_put((i, j), near)

@@ -1,0 +1,44 @@
+"""numba's compiler as this engine uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from types import CellType, FunctionType
+from typing import Any
+
+import numba
+
+# Reassociation lets sums vectorise; "nnan" and "ninf" stay out, so that a comparison with NaN means what it says.
+_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile without the interpreter's lock, cached on disk where any folder for it can be written."""
+    function = _dated(function)
+    try:
+        return numba.njit(nogil=True, fastmath=_FASTMATH, cache=True, error_model="numpy")(function)
+    except RuntimeError:  # no place to cache: every process compiles anew
+        return numba.njit(nogil=True, fastmath=_FASTMATH, error_model="numpy")(function)
+
+
+def _dated(function: Any) -> Any:
+    """The function with a digest of the engine's sources in its closure.
+
+    numba's cache looks at the file of the function and at its closure, not at the files of what it calls: without this
+    a change there would leave old code running.
+    """
+    code = function.__code__
+    dated = FunctionType(
+        code.replace(co_freevars=("_sources",)), function.__globals__, function.__name__, None, (CellType(_sources()),)
+    )
+    dated.__doc__, dated.__module__, dated.__qualname__ = function.__doc__, function.__module__, function.__qualname__
+    return dated
+
+
+@cache
+def _sources() -> str:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,0 +1,55 @@
+"""What the row machine can do, and the program it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+# A row of a program's table: code, target, second target, operand, second operand, first vector, two counts of vectors.
+FIELDS = 8
+ARC, SCHUR, BLEND, CHAIN, MIX, SERIES, POWERS = range(7)  # CHAIN: a blend with a product, its third operand in place 5
+GROUP = 4  # terms of POWERS in one pass over the columns
+
+STRIP = 1024  # columns at a time: a dozen registers of float32 stay within the first two levels of cache
+
+
+@dataclass(frozen=True)
+class Program:
+    """Operations on registers, each holding one minus the correlation for a strip of one row's columns.
+
+    Parameters
+    ----------
+    table : int64 array, shape (operations, FIELDS)
+    numbers : array, shape (operations, 2)
+        Of the working precision.
+    left, right : array, shape (vectors, n1) and (vectors, n2)
+        What depends on one example alone, by row and by column of the matrix.
+    outputs, stds : int array, shape (kernels,)
+        Register of each kernel's correlations, vector of its standard deviations.
+    constants : dict
+        Values of the registers that never change.
+    registers : int
+        Number of registers; number 0 holds the inputs' correlations.
+    """
+
+    table: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.floating]
+    left: npt.NDArray[np.floating]
+    right: npt.NDArray[np.floating]
+    outputs: npt.NDArray[np.int64]
+    stds: npt.NDArray[np.int64]
+    constants: dict[int, float]
+    registers: int
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What the machine reads."""
+        return self.table, self.numbers, self.left, self.right, self.outputs, self.stds
+
+    def memory(self) -> npt.NDArray[np.floating]:
+        """Registers for one worker, two spare ones behind them (-2 and -1)."""
+        registers = np.zeros((self.registers + 2, STRIP), self.left.dtype)
+        for register, value in self.constants.items():
+            registers[register] = value
+        return registers

@@ -1,0 +1,7 @@
+"""Ridge regression, gradient flow and posteriors on a Gram matrix: NumPy in float64, usable without networks."""
+
+from neural_kernels.solvers.cholesky import CholeskyRidge
+from neural_kernels.solvers.posterior import ensemble_covariance, gp_covariance
+from neural_kernels.solvers.spectral import SpectralRidge, max_learning_rate
+
+__all__ = ["CholeskyRidge", "SpectralRidge", "ensemble_covariance", "gp_covariance", "max_learning_rate"]

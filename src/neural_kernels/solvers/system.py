@@ -1,0 +1,83 @@
+"""What the solvers share: the weighted system, its checks, and what is said when it is singular."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import LinAlgWarning
+
+Array = npt.NDArray[np.float64]
+
+ADVICE = (
+    "Use a larger ridge (estimators: alpha), remove examples that the kernel cannot tell apart, or compute the kernel "
+    "in float64."
+)
+
+
+def weighted_gram(gram: npt.ArrayLike, sample_weight: npt.ArrayLike | None) -> tuple[Array, Array]:
+    """Return a new float64 matrix S K S with S = diag(sqrt(weights)), and the diagonal of S."""
+    given = np.asarray(gram)
+    if given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:
+        raise ValueError(f"gram has shape {given.shape}: expected a square matrix, one row and one column per example")
+    matrix = np.array(given, dtype=np.float64, order="F")
+    if not np.isfinite(matrix).all():
+        raise ValueError("gram holds NaN or infinity: check the inputs, or scale them (StandardScaler)")
+    if sample_weight is None:
+        return matrix, np.ones(len(matrix))
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (len(matrix),) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(f"sample_weight has shape {weights.shape}: expected {len(matrix)} finite non-negative numbers")
+    if not weights.any():
+        raise ValueError("sample_weight: all weights are 0")
+    root = np.sqrt(weights)
+    matrix *= root[:, None]
+    matrix *= root
+    inert = root == 0  # decoupled by S; their own diagonal only has to be regular
+    matrix[inert, inert] = np.diagonal(matrix)[~inert].mean()
+    return matrix, root
+
+
+def as_ridge(ridge: float) -> float:
+    """Require a finite non-negative number."""
+    if not (np.isfinite(ridge) and ridge >= 0):
+        raise ValueError(f"ridge={ridge!r}: expected a finite number, at least 0")
+    return float(ridge)
+
+
+def as_time(time: float | int) -> float:
+    """Require a non-negative number; infinity is the end of training."""
+    if not time >= 0:
+        raise ValueError(f"time={time!r}: expected a number, at least 0 (infinity: trained to the end)")
+    return float(time)
+
+
+def as_targets(targets: npt.ArrayLike, n: int) -> tuple[Array, tuple[int, ...]]:
+    """Return the targets as a matrix (n, o), and the shape in which they came."""
+    given = np.asarray(targets, dtype=np.float64)
+    if given.ndim not in (1, 2) or len(given) != n:
+        raise ValueError(f"targets have shape {given.shape}: expected ({n},) or ({n}, n_outputs)")
+    return given.reshape(n, -1), given.shape
+
+
+def singular(smallest: str, ridge: float) -> np.linalg.LinAlgError:
+    """Make the error for a matrix that is not positive definite in float64."""
+    return np.linalg.LinAlgError(f"gram + ridge is not positive definite ({smallest}; ridge {ridge:.3g}). {ADVICE}")
+
+
+def warn_if_ill_conditioned(reciprocal: float, ridge: float) -> None:
+    """Warn when a reciprocal condition number leaves no correct digits."""
+    if reciprocal < np.finfo(np.float64).eps:
+        warnings.warn(
+            f"gram + ridge is singular to working precision (reciprocal condition number {reciprocal:.1e}, ridge "
+            f"{ridge:.3g}): expect inaccurate results. {ADVICE}",
+            LinAlgWarning,
+            stacklevel=3,
+        )
+
+
+def require_weights(root: Array, what: str) -> None:
+    """Raise if a weight is 0: the outputs there cannot be told from S K S."""
+    if (root == 0).any():
+        raise ValueError(f"{what}: {int((root == 0).sum())} sample weights are 0; leave those examples out")

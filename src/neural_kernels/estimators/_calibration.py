@@ -1,0 +1,48 @@
+"""Scores to probabilities by one temperature."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import softmax
+
+from neural_kernels.solvers.system import Array
+
+COLDEST, WARMEST = 1e-9, 1e9
+
+
+def fit_temperature(scores: Array, shares: Array, weights: Array) -> float:
+    r"""Fit T such that softmax(scores / T) has the least log-loss on held-out scores.
+
+    The derivative of the log-loss by b = 1 / T, :math:`\sum_i w_i (E_{softmax(b F_i)}[F_i] - q_i \cdot F_i)`, increases
+    in b: its zero is found by bisection. Labels are smoothed as in Platt's method, the class c of total weight N_c to
+    (N_c e_c + 1) / (N_c + K), so that scores without errors do not drive T to 0.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, K)
+        F.
+    shares : ndarray of shape (n, K)
+        Of each class in an example's labels: one-hot, but for merged copies that disagree.
+    weights : ndarray of shape (n,)
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", 2017, arXiv:1706.04599.
+    .. [2] J. Platt, "Probabilistic outputs for support vector machines", 1999.
+    """
+    totals, k = weights @ shares, shares.shape[1]
+    smooth = shares @ ((np.diag(totals) + 1) / (totals[:, None] + k))
+
+    def slope(b: float) -> float:
+        expected = softmax(b * scores, axis=1) - smooth
+        return float(weights @ np.einsum("ik,ik->i", expected, scores))
+
+    if slope(1 / WARMEST) >= 0:  # no better than chance
+        return WARMEST
+    upper = 1.0
+    while slope(upper) < 0 and upper < 1 / COLDEST:
+        upper *= 4
+    if upper >= 1 / COLDEST:
+        return COLDEST
+    return 1 / float(brentq(slope, 1 / WARMEST, upper, xtol=1e-14, rtol=1e-14))  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,71 @@
+"""Training examples: those of no weight left out, exact copies merged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from neural_kernels.solvers.system import Array
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Distinct examples with a positive weight.
+
+    Ridge regression, gradient flow and posteriors on them equal those on all rows: n copies of an example act as one of
+    n-fold weight whose target is their mean. Leaving one out then leaves its copies out with it, so that a copy cannot
+    betray its target.
+
+    Parameters
+    ----------
+    support : ndarray of shape (m,)
+        Where each stands in the training data; copies: the first of them.
+    weights : ndarray of shape (m,)
+        Sums over copies.
+    targets : ndarray of shape (m, o)
+        Weighted means over copies.
+    scatter : ndarray of shape (o,)
+        Weighted sum of squares of the targets about those means.
+    """
+
+    support: np.ndarray
+    weights: Array
+    targets: Array
+    scatter: Array
+
+    @classmethod
+    def of(cls, X: Any, targets: Array, weights: Array) -> Examples:
+        """From the rows of X, shape (n, ...), targets (n, o) and weights (n,), of which one is positive."""
+        used = np.flatnonzero(weights > 0)
+        rows = X if len(used) == len(weights) else X[used]
+        w, y = weights[used], targets[used]
+        first, group = _distinct(rows)
+        total = np.bincount(group, w).astype(np.float64)
+        mean = np.stack([np.bincount(group, w * column) for column in y.T], axis=1) / total[:, None]
+        return cls(used[first], total, mean, w @ np.square(y - mean[group]))
+
+    @property
+    def offset(self) -> Array:
+        """Weighted mean of the targets."""
+        return np.average(self.targets, axis=0, weights=self.weights)
+
+
+def _distinct(rows: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Where each distinct row is first met, in order, and which of these every row equals."""
+    n = rows.shape[0]
+    if sparse.issparse(rows):
+        rows = rows.tocsr().copy()
+        rows.sum_duplicates()
+        rows.eliminate_zeros()
+        spans = [slice(start, stop) for start, stop in zip(rows.indptr[:-1], rows.indptr[1:], strict=True)]
+        keys = [rows.indices[span].tobytes() + rows.data[span].tobytes() for span in spans]
+    else:
+        flat = np.ascontiguousarray(rows).reshape(n, -1) + 0.0  # -0.0 becomes 0.0
+        keys = [row.tobytes() for row in flat]
+    seen: dict[bytes, int] = {}
+    group = np.fromiter((seen.setdefault(key, len(seen)) for key in keys), dtype=np.intp, count=n)
+    first = np.unique(group, return_index=True)[1]
+    return first, group

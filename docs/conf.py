@@ -1,0 +1,49 @@
+"""Sphinx configuration."""
+
+import re
+
+import neural_kernels as nk
+
+project = "neural-kernels"
+author = "The neural-kernels developers"
+copyright = "the neural-kernels developers, Apache-2.0"
+release = version = nk.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+html_theme = "pydata_sphinx_theme"
+html_title = "neural-kernels"
+html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+suppress_warnings = ["ref.ref"]  # labels of scikit-learn's guide in inherited docstrings
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": "plot_",
+    "ignore_pattern": r"demo\.py",
+    "show_memory": False,
+    "write_computation_times": False,
+}
+
+
+def escape_bars(app, what, name, obj, options, lines):
+    """Escape |x| outside of code and formulas: reST takes it for a substitution."""
+    for k, line in enumerate(lines):
+        if "math::" not in line:
+            parts = re.split(r"(`+[^`]*`+)", line)
+            parts[::2] = [re.sub(r"\|([\w -]+)\|", r"\\|\1\\|", part) for part in parts[::2]]
+            lines[k] = "".join(parts)
+
+
+def setup(app):
+    """Register the hook."""
+    app.connect("autodoc-process-docstring", escape_bars)

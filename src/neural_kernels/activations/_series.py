@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from neural_kernels.activations._interpolation import Interpolation
 from neural_kernels.activations._normal import safe_divide, safe_sqrt
 
 Function = Callable[[Tensor], Tensor]
+Table = tuple[Tensor, Tensor, Tensor]
 
 # exp(-L^2 / 4) is below the rounding of float64; wider only for functions that grow like an exponential.
 _HALF_WIDTH = 13.0
@@ -45,12 +47,23 @@ def hermite_functions(z: Tensor, degree: int) -> Tensor:
     return torch.stack(list(itertools.islice(hermite_rows(z), degree + 1)))
 
 
-def _table(half_width: float, nodes: int, degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _table(half_width: float, nodes: int, degree: int, device: torch.device) -> Table:
+    """Nodes, weights and Hermite functions, kept where they are small: most layers ask for the same."""
+    if nodes * degree > _ENTRIES // 8:
+        return _new_table(half_width, nodes, degree, device)
+    return _kept_table(half_width, nodes, degree, device)
+
+
+def _new_table(half_width: float, nodes: int, degree: int, device: torch.device) -> Table:
     """Nodes z_k, sqrt of the Gaussian weight w_k, and sqrt(w_k) he_j(z_k) / sqrt(j!) of shape (nodes, degree + 1)."""
-    z = torch.linspace(-half_width, half_width, nodes, dtype=torch.float64, device=device)
-    step = 2 * half_width / (nodes - 1)
-    factor = math.sqrt(step / math.sqrt(2 * math.pi))
-    return z, factor * torch.exp(-z * z / 4), factor * hermite_functions(z, degree).T
+    with torch.inference_mode(False), torch.no_grad():  # what is kept must serve later gradients too
+        z = torch.linspace(-half_width, half_width, nodes, dtype=torch.float64, device=device)
+        step = 2 * half_width / (nodes - 1)
+        factor = math.sqrt(step / math.sqrt(2 * math.pi))
+        return z, factor * torch.exp(-z * z / 4), factor * hermite_functions(z, degree).T
+
+
+_kept_table = lru_cache(maxsize=16)(_new_table)
 
 
 def value_and_slope(fn: Function, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,10 +94,10 @@ def _half_width(fn: Function, std: float, device: torch.device) -> float:
 def _nodes(half_width: float, std: float, degree: int) -> int:
     """Nodes for which the trapezoid rule has no aliasing: Gaussian, Hermite function and fn(s z) have these spectra."""
     band = 9 + math.sqrt(degree) + _DECAY * std
-    return min(1 + math.ceil(half_width * band / math.pi), _MOST_NODES)
+    return min(1 + 32 * math.ceil(half_width * band / math.pi / 32), _MOST_NODES)
 
 
-def _integrate(fn: Function, std: Tensor, table: tuple[Tensor, Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], ...]:
+def _integrate(fn: Function, std: Tensor, table: Table) -> tuple[tuple[Tensor, Tensor], ...]:
     """Coefficients, shape (n, degree + 1), and mean square of fn(s z) and of fn'(s z), by the trapezoid rule."""
     z, root, hermite = table
     rows = max(1, _ENTRIES // len(z))

@@ -86,6 +86,16 @@ def test_sparse_entries_out_of_order_and_twice() -> None:
     assert (matrix.indices == before.indices).all()
 
 
+def test_dense_beside_sparse_keeps_the_wider_precision() -> None:
+    expected = nk.NTK(NET)(X.astype(np.float32).astype(np.float64), Z)
+    for x, z in ((X.astype(np.float32), sparse.csr_matrix(Z)), (sparse.csr_matrix(X.astype(np.float32)), Z)):
+        result = nk.NTK(NET)(x, z)
+        assert result.dtype == np.float64
+        assert np.allclose(result, expected, rtol=1e-12)
+    with pytest.raises(TypeError, match="requires gradients"):
+        nk.NTK(NET)(torch.from_numpy(X).requires_grad_(), sparse.csr_matrix(Z))
+
+
 def test_out_is_filled_in_place(tmp_path: Path) -> None:
     expected = nk.NTK(NET)(X, Z)
     array, memmap = np.empty((12, 7)), np.memmap(tmp_path / "k", np.float64, "w+", shape=(12, 7))

@@ -148,11 +148,10 @@ def _as_sparse(batch: Batch) -> Batch:
 
     if isinstance(batch.rows, SparseRows):
         return batch
-    return Batch(
-        SparseRows.of(sparse.csr_matrix(np.asarray(_convert(batch.origin, "x").detach().numpy()))),
-        batch.origin,
-        batch.single,
-    )
+    dense = _convert(batch.origin, "x").to(batch.rows.dtype)
+    if dense.requires_grad:
+        raise TypeError("a tensor that requires gradients beside a sparse matrix: pass both dense, or detach it")
+    return Batch(SparseRows.of(sparse.csr_matrix(dense.numpy())), batch.origin, batch.single)
 
 
 def dress(result: Tensor, first: Batch, second: Batch | None) -> Any:

@@ -49,24 +49,17 @@ def lens(m: float) -> float:
 
 
 def _polynomial(single: tuple[float, ...], double: tuple[float, ...]):
-    """An implementation by the argument's type, as four polynomials in m^4: loops short enough to be unrolled."""
+    """Horner's scheme by the argument's type; an array of constants is unrolled at any length, a tuple is not."""
 
     def choose(m):
         real, coefficients = (np.float32, single) if m == types.float32 else (np.float64, double)
-        coefficients = coefficients + (0.0,) * (-len(coefficients) % 4)
-        a, b, c, d = (coefficients[k::4] for k in range(4))
-        top = len(a) - 1
+        highest, lower = real(coefficients[-1]), np.array(coefficients[-2::-1], real)
 
         def evaluate(m):
-            square = m * m
-            fourth = square * square
-            p, q, r, s = real(a[top]), real(b[top]), real(c[top]), real(d[top])
-            for k in range(1, top + 1):
-                p = p * fourth + real(a[top - k])
-                q = q * fourth + real(b[top - k])
-                r = r * fourth + real(c[top - k])
-                s = s * fourth + real(d[top - k])
-            return (p + q * m) + (r + s * m) * square
+            total = highest
+            for coefficient in lower:
+                total = total * m + coefficient
+            return total
 
         return evaluate
 

@@ -62,17 +62,20 @@ def _operate(operation, number, row, column, n, left, right, registers):
 
 @compiled
 def _arc(delta, cusp, value, slope):
-    """Arc-cosine kernels: value delta - cusp (sin t - t cos t) / pi, slope cusp t / pi, with t the angle."""
+    """Arc-cosine kernels: value delta - cusp (sin t - t cos t) / pi, slope cusp t / pi, with t the angle.
+
+    Where rounding leaves a distance below 0, its size is as near and costs less than a maximum.
+    """
     real = delta.dtype.type
-    half, one, two, zero = real(0.5), real(1), real(2), real(0)
+    half, one, two = real(0.5), real(1), real(2)
     for c in range(delta.size):
         d = delta[c]
-        m = max(half * min(d, two - d), zero)
-        y = math.sqrt(m)
+        far = d > one
+        m = half * abs(two - d if far else d)
+        y = cusp * math.sqrt(m)
         t = y * angle(m)
-        bulge = y * m * lens(m) + max(d - one, zero)
-        slope[c] = cusp * (one - t if d > one else t)
-        value[c] = max(d - cusp * bulge, zero)
+        slope[c] = cusp - t if far else t
+        value[c] = abs((d - cusp * (d - one) if far else d) - y * m * lens(m))
 
 
 @compiled

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 # A row of a program's table: code, target, second target, operand, second operand, first vector, two counts of vectors.
 FIELDS = 8
@@ -48,8 +49,8 @@ class Program:
         return self.table, self.numbers, self.left, self.right, self.outputs, self.stds
 
     def memory(self) -> npt.NDArray[np.floating]:
-        """Registers for one worker, two spare ones behind them (-2 and -1)."""
-        registers = np.zeros((self.registers + 2, STRIP), self.left.dtype)
+        """Registers for one worker, two spare ones behind them (-2 and -1); torch aligns them to cache lines."""
+        registers = torch.from_numpy(self.left).new_zeros((self.registers + 2, STRIP)).numpy()
         for register, value in self.constants.items():
             registers[register] = value
         return registers

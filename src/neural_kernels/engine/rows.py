@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from neural_kernels.engine.jit import compiled
 from neural_kernels.engine.machine import execute
 
@@ -23,7 +25,7 @@ def run_dense(products, place, left, right, threshold, program, registers, resul
             n, column = min(strip, columns - j), first_column + j
             delta = registers[0, :n]
             scales = inverse2[column : column + n]
-            if _one_minus_cosine(products[i, j : j + n], inverse1[row], scales, delta) < threshold:
+            if _one_minus_cosine(products[i, j : j + n], inverse1[row], scales, threshold, delta):
                 _refine_dense(delta, threshold, x1[row], inverse1[row], x2[column : column + n], scales)
             execute(program, registers, row, column, n, results)
 
@@ -54,16 +56,18 @@ def correlate_sparse(products, first_row, left, right, threshold):
 
 
 @compiled
-def _one_minus_cosine(products, a, inverse, delta):
-    """One minus the cosines of a row with several; the smallest."""
-    real = products.dtype.type
-    zero, one, two = real(0), real(1), real(2)
-    least = two
+def _one_minus_cosine(products, a, inverse, threshold, delta):
+    """One minus the cosines of a row with several; whether any is below the threshold, to be computed again.
+
+    A flag and not the smallest, whose loop would not vectorise.
+    """
+    one, two = products.dtype.type(1), products.dtype.type(2)
+    near = False
     for c in range(products.size):
-        d = min(max(one - products[c] * a * inverse[c], zero), two)
+        d = min(one - products[c] * a * inverse[c], two)
         delta[c] = d
-        least = min(least, d)
-    return least
+        near |= d < threshold
+    return near
 
 
 @compiled
@@ -97,7 +101,7 @@ def _correlate_sparse(products, left, right, row, first, threshold, delta):
     """One minus the cosines from the inner products with rows from `first` on; small ones again from differences."""
     indptr1, indices1, data1, inverse1 = left
     indptr2, indices2, data2, inverse2 = right[0], right[1], right[2], right[3]
-    if _one_minus_cosine(products, inverse1[row], inverse2[first : first + products.size], delta) >= threshold:
+    if not _one_minus_cosine(products, inverse1[row], inverse2[first : first + products.size], threshold, delta):
         return
     a = indptr1[row], indptr1[row + 1], inverse1[row]
     for j in range(delta.size):
@@ -135,3 +139,14 @@ def mirror(matrix, first_row, rows, first_column, columns):
             for i in range(r, min(r + block, first_row + rows)):
                 for j in range(max(c, i + 1), min(c + block, first_column + columns)):
                     matrix[j, i] = matrix[i, j]
+
+
+@compiled
+def squares(x, results):
+    """Sums of the squares of rows, in float64."""
+    for i in range(x.shape[0]):
+        total = 0.0
+        for c in range(x.shape[1]):
+            value = np.float64(x[i, c])
+            total += value * value
+        results[i] = total

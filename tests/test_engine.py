@@ -12,8 +12,10 @@ from scipy import sparse
 
 import neural_kernels as nk
 from neural_kernels.engine import arc, tiles
+from neural_kernels.engine.inputs import DenseRows
 from neural_kernels.kernels import compile as compiling
 from neural_kernels.kernels import evaluate
+from neural_kernels.kernels.gram import Gram, propagate
 
 NETWORKS = {
     "relu": nk.mlp(3),
@@ -66,10 +68,9 @@ def test_compiled_equals_plain(name: str, dtype: type) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_these_networks_take_the_compiled_path(name: str) -> None:
     """Otherwise the comparison above would compare one path with itself."""
-    from neural_kernels.kernels.gram import propagate
-
-    pair = propagate(NETWORKS[name], (torch.linspace(0.5, 2, 10, dtype=torch.float64),), 20)
-    assert compiling.compile_program([pair.nngp, pair.ntk], torch.float32) is not None
+    pair = propagate(NETWORKS[name], [DenseRows.of(torch.linspace(0.5, 2, 200).reshape(10, 20))])
+    assert isinstance(pair.ntk, Gram)
+    assert compiling.compile_program([pair.nngp.expression, pair.ntk.expression], torch.float32) is not None
 
 
 @pytest.mark.parametrize("block", [(1, 1), (7, 13), (64, 64), (300, 5)])

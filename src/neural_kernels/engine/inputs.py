@@ -20,16 +20,24 @@ from neural_kernels.activations._normal import safe_divide
 # Below this, one minus a cosine from a matrix product is no longer good to 1e-6 (1e-11) of the angle.
 NEAR = {torch.float32: 1e-2, torch.float64: 1e-6}
 _CHUNK = 1 << 18  # numbers of one temporary
+_SHORT = 8  # features; products of so few cost as much as differences
 _IN_RANGE = 2.0**-40, 2.0**40  # norms whose squares, and the inverses of them, stay well inside float32
 
 
-def _norms(x: Float[Tensor, "n d"]) -> Float64[Tensor, " n"]:
-    """Norms of rows in float64, through one buffer: torch would make a float64 copy of all of x."""
+def _norms(x: Float[Tensor, "n ... d"]) -> Float64[Tensor, "n ..."]:
+    """Norms over the last axis in float64, where torch by itself would make a float64 copy of all of x."""
     if x.requires_grad:
-        return torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
+        return torch.linalg.vector_norm(x, dim=-1, dtype=torch.float64)
+    if x.ndim > 2:
+        return _norms(x.reshape(-1, x.shape[-1])).reshape(x.shape[:-1])
+    norms = x.new_empty(len(x), dtype=torch.float64)
+    if x.device.type == "cpu":
+        from neural_kernels.engine.rows import squares
+
+        squares(x.numpy(), norms.numpy())
+        return norms.sqrt_()
     step = max(1, _CHUNK // x.shape[1])
     buffer = x.new_empty((min(step, len(x)), x.shape[1]), dtype=torch.float64)
-    norms = x.new_empty(len(x), dtype=torch.float64)
     for part, norm in zip(x.split(step), norms.split(step), strict=True):
         torch.linalg.vector_norm(buffer[: len(part)].copy_(part), dim=1, out=norm)
     return norms
@@ -41,14 +49,14 @@ class Rows(ABC):
 
     Parameters
     ----------
-    std : Tensor, shape (n,), float64
+    std : Tensor, shape (n, *positions), float64
         sqrt(x.x / d).
-    inverse : Tensor, shape (n,)
+    inverse : Tensor, shape (n, *positions)
         One over the norm of the row as stored, 0 for a row of zeros; of the data's precision.
     """
 
-    std: Float64[Tensor, " n"]
-    inverse: Float[Tensor, " n"]
+    std: Float64[Tensor, "n ..."]
+    inverse: Float[Tensor, "n ..."]
 
     def __len__(self) -> int:
         return len(self.std)
@@ -66,31 +74,39 @@ class Rows(ABC):
 
 @dataclass(frozen=True)
 class DenseRows(Rows):
-    """Rows of a matrix, shape (n, d), possibly rescaled by a power of two each to keep their squares in range."""
+    """Rows of a matrix, shape (n, d), or pixels of images, shape (n, *positions, channels).
 
-    x: Float[Tensor, "n d"]
+    Each possibly rescaled by a power of two to keep its squares in range.
+    """
+
+    x: Float[Tensor, "n ... d"]
 
     @property
     def features(self) -> int:
         """Number of columns."""
-        return self.x.shape[1]
+        return self.x.shape[-1]
 
     @classmethod
-    def of(cls, x: Float[Tensor, "n d"]) -> DenseRows:
+    def of(cls, x: Float[Tensor, "n ... d"]) -> DenseRows:
         """Norms in float64; NaN or infinite where an entry is."""
         x = x.contiguous()
         norm, exponent = _norms(x), None
         if ((norm < _IN_RANGE[0]) | (norm > _IN_RANGE[1])).any():
-            size = torch.linalg.vector_norm(x.detach(), torch.inf, dim=1).to(torch.float64)
+            size = torch.linalg.vector_norm(x.detach(), torch.inf, dim=-1).to(torch.float64)
             exponent = torch.frexp(torch.where(size.isfinite(), size, 0))[1]
-            x = torch.ldexp(x, -exponent[:, None]).to(x.dtype)
+            x = torch.ldexp(x, -exponent[..., None]).to(x.dtype)
             norm = _norms(x)
-        std = (norm if exponent is None else torch.ldexp(norm, exponent)) / x.shape[1] ** 0.5
+        std = (norm if exponent is None else torch.ldexp(norm, exponent)) / x.shape[-1] ** 0.5
         return cls(std, safe_divide(torch.ones_like(norm), norm).to(x.dtype), x)
 
-    def unit(self, rows: slice) -> Float[Tensor, "rows d"]:
+    def unit(self, rows: slice, dtype: torch.dtype) -> Float[Tensor, "rows *positions d"]:
         """Some rows, at norm 1 (or 0)."""
-        return self.x[rows] * self.inverse[rows, None]
+        x = self.x[rows].to(dtype)
+        inverse = self.inverse[rows]
+        if dtype != self.dtype:
+            norm = torch.linalg.vector_norm(x, dim=-1)
+            inverse = safe_divide(torch.ones_like(norm), norm)
+        return x * inverse[..., None]
 
 
 @dataclass(frozen=True)
@@ -138,9 +154,23 @@ class SparseRows(Rows):
         return columns.indptr, columns.indices, columns.data
 
 
-def delta_tile(left: DenseRows, right: DenseRows, rows: slice, columns: slice) -> Float[Tensor, "rows columns"]:
-    """One minus the cosines, in torch: differentiable, on any device."""
-    a, b = left.unit(rows), right.unit(columns)
+def delta_tile(
+    left: DenseRows, right: DenseRows, rows: slice, columns: slice
+) -> Float[Tensor, "rows columns *positions *positions"]:
+    """One minus the cosines of all pairs, in torch: differentiable, on any device."""
+    a, b = left.unit(rows, left.dtype), right.unit(columns, right.dtype)
+    positions = a.shape[1:-1]
+    delta = delta_units(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
+    if not positions:
+        return delta
+    return delta.reshape(len(a), -1, len(b), positions.numel()).transpose(1, 2).reshape(len(a), len(b), *positions * 2)
+
+
+def delta_units(a: Float[Tensor, "n1 d"], b: Float[Tensor, "n2 d"]) -> Float[Tensor, "n1 n2"]:
+    """One minus the inner products of unit rows; from differences at once where rows are short."""
+    if a.shape[1] <= _SHORT:
+        squares = ((first[:, None] - second[None]).square() for first, second in zip(a.T, b.T, strict=True))
+        return sum(squares, start=a.new_zeros(())) / 2
     delta = (1 - a @ b.T).clamp(0, 2)
     i, j = torch.nonzero(delta.detach() < NEAR[delta.dtype], as_tuple=True)
     if len(i) == 0:

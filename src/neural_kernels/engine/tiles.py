@@ -14,8 +14,9 @@ import torch
 from neural_kernels.engine.inputs import NEAR, DenseRows, SparseRows
 from neural_kernels.engine.operations import Program
 
-Block = tuple[slice, slice]
+Tile = tuple[slice, slice]
 Rows = DenseRows | SparseRows
+_BREADTH = 1024  # columns of a tile of dense rows
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class Grid:
     block: tuple[int, int]
     symmetric: bool
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[Tile]:
         (n1, n2), (height, breadth) = self.shape, self.block
         for i in range(0, n1, height):
             for j in range(i if self.symmetric else 0, n2, breadth):
                 yield slice(i, min(i + height, n1)), slice(j, min(j + breadth, n2))
 
 
-def run_tiles(grid: Grid, work: Callable[[Block, dict[str, Any]], None], progress: bool) -> None:
+def run_tiles(grid: Grid, work: Callable[[Tile, dict[str, Any]], None], progress: bool) -> None:
     """Do `work(block, memory)` on every block, with one torch thread a worker; `memory` is the worker's own.
 
     An exception, or an interruption, stops the loop after the blocks in hand.
@@ -50,7 +51,7 @@ def run_tiles(grid: Grid, work: Callable[[Block, dict[str, Any]], None], progres
         return
     local, stop = threading.local(), threading.Event()
 
-    def task(block: Block) -> None:
+    def task(block: Tile) -> None:
         if not stop.is_set():
             work(block, local.__dict__)
             bar(1)
@@ -86,7 +87,7 @@ def fill(program: Program, left: Rows, right: Rows, results: Sequence[np.ndarray
     shape = len(left), len(right)
     sides = _arrays(left), (_arrays(right) if dense else _by_row_and_column(right))
 
-    def work(block: Block, memory: dict[str, Any]) -> None:
+    def work(block: Tile, memory: dict[str, Any]) -> None:
         rows, columns = block
         if "registers" not in memory:
             memory["registers"] = program.memory()
@@ -120,9 +121,14 @@ def sparse_delta(left: SparseRows, right: SparseRows) -> Callable[[slice, slice]
 
 def _dense_block(n1: int, n2: int, symmetric: bool) -> tuple[int, int]:
     """Tall, for a fast matrix product; lower where half of a block on the diagonal is wasted, or workers would idle."""
-    breadth = 1024
-    share = n1 * n2 // (8 * torch.get_num_threads() * breadth)
-    return max(64, min(share, 400 if symmetric else 1024)), breadth
+    share = n1 * n2 // (8 * torch.get_num_threads() * _BREADTH)
+    return _even(n1, max(64, min(share, 400 if symmetric else 1024))), _even(n2, _BREADTH)
+
+
+def _even(n: int, most: int) -> int:
+    """The size of nearly equal blocks, in whole cache lines: a thin one at the end makes a slow matrix product."""
+    blocks = -(-n // most)
+    return -(-n // (16 * blocks)) * 16
 
 
 def _sparse_block(n1: int, n2: int, symmetric: bool) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, NoReturn
@@ -11,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.algebra import Graph, PerExample
 from neural_kernels.engine.inputs import DenseRows, SparseRows
+from neural_kernels.kernels.graphs import Graphs
 
 Rows = DenseRows | SparseRows
 
@@ -42,18 +45,21 @@ def read(x: Any, name: str, dtype: torch.dtype | None = None) -> Batch:
     TypeError, ValueError
         What was got, what was expected, what to do.
     """
-    data = _convert(x, name)
+    data = _convert(x.x if isinstance(x, Graphs) else x, name)
     single = data.ndim == 1
     if single:
         data = data[None]
-    if data.ndim != 2:
-        raise ValueError(f"{name}: expected vectors, shape (n, d); got shape {tuple(data.shape)}")
-    if data.shape[1] == 0:
-        raise ValueError(f"{name}: expected at least one feature; got shape {tuple(data.shape)}")
+    if data.ndim < 2:
+        raise ValueError(
+            f"{name}: expected vectors, shape (n, d), or images and sequences, shape (n, channels, *positions); got "
+            f"shape {tuple(data.shape)}"
+        )
+    if 0 in data.shape[1:]:
+        raise ValueError(f"{name}: expected at least one feature and position; got shape {tuple(data.shape)}")
     if isinstance(data, Tensor):
         if dtype is not None:
             data = data.to(dtype)
-        rows = DenseRows.of(data)
+        rows = DenseRows.of(data if isinstance(x, Graphs) else data.movedim(1, -1))
         if not rows.std.isfinite().all():
             _refuse(data, name)
         return Batch(rows, x, single)
@@ -117,9 +123,10 @@ def _from_scipy(x: Any, name: str) -> Any:
 
 def _refuse(data: Tensor, name: str) -> NoReturn:
     bad = torch.nonzero(~torch.isfinite(data.detach()))
-    row, column = bad[0].tolist()
+    row, *place = bad[0].tolist()
+    where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
     raise ValueError(
-        f"{name}: {len(bad)} of {data.numel()} entries are NaN or infinite, the first at row {row}, column {column}. "
+        f"{name}: {len(bad)} of {data.numel()} entries are NaN or infinite, the first at row {row}, {where}. "
         "Remove those rows or impute the values (sklearn.impute)."
     )
 
@@ -131,7 +138,13 @@ def read_pair(x1: Any, x2: Any) -> tuple[Batch, Batch]:
         return first, first
     second = read(x2, "x2")
     if first.rows.features != second.rows.features:
-        raise ValueError(f"x1 has {first.rows.features} features, x2 has {second.rows.features}; they must agree")
+        what = "channels" if first.rows.std.ndim > 1 else "features"
+        raise ValueError(f"x1 has {first.rows.features} {what}, x2 has {second.rows.features}; they must agree")
+    if first.rows.std.shape[1:] != second.rows.std.shape[1:]:
+        shapes = [tuple(batch.rows.std.shape[1:]) for batch in (first, second)]
+        raise ValueError(f"x1 has positions {shapes[0]}, x2 has {shapes[1]}; they must agree (resize or pad one)")
+    if isinstance(x1, Graphs) != isinstance(x2, Graphs):
+        raise TypeError("one of x1 and x2 is nk.Graphs, the other is not; both must be")
     if first.rows.std.device != second.rows.std.device:
         raise ValueError(f"x1 is on {first.rows.std.device}, x2 on {second.rows.std.device}; move one of them")
     if first.rows.dtype != second.rows.dtype:
@@ -140,6 +153,16 @@ def read_pair(x1: Any, x2: Any) -> tuple[Batch, Batch]:
     if isinstance(first.rows, SparseRows) != isinstance(second.rows, SparseRows):
         first, second = _as_sparse(first), _as_sparse(second)
     return first, second
+
+
+def graph(batches: Sequence[Batch]) -> Graph | None:
+    """The adjacency of graphs, None for other data."""
+    graphs = [batch.origin for batch in batches if isinstance(batch.origin, Graphs)]
+    if not graphs:
+        return None
+    device = batches[0].rows.std.device
+    adjacency, present = zip(*(g.tensors(device) for g in graphs), strict=True)
+    return Graph(PerExample(adjacency), PerExample(present))
 
 
 def _as_sparse(batch: Batch) -> Batch:

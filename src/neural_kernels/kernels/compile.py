@@ -1,4 +1,4 @@
-"""Correlation expressions to programs of the engine's row machine."""
+"""Expressions of vectors' kernels to programs of the engine's row machine."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.activations import HermiteSeries
-from neural_kernels.activations._normal import safe_divide
 from neural_kernels.activations._relu import ArcCosine
-from neural_kernels.engine.operations import ARC, BLEND, CHAIN, FIELDS, GROUP, MIX, POWERS, SCHUR, SERIES, Program
-from neural_kernels.kernels.correlation import Constant, Correlation, Input, Mix, Schur, Sides, Slope, Value
-from neural_kernels.kernels.gram import Gram
-
-_TOLERANCE = {
-    torch.float32: 2e-7,
-    torch.float64: 1e-15,
-}  # of truncated series: about the rounding of the inputs' cosines
-_NEGLIGIBLE = {torch.float32: 3e-8, torch.float64: 1e-18}  # share of one term
+from neural_kernels.engine.operations import ARC, BLEND, CHAIN, FIELDS, MIX, SCHUR, Program
+from neural_kernels.kernels.duals import Slope, Value
+from neural_kernels.kernels.expressions import Expression, Input, Product, Scaled, Simple, Sum
+from neural_kernels.kernels.pairs import Sides
+from neural_kernels.kernels.series import Known, as_powers, as_series, unit_coefficients
 
 
-def compile_program(kernels: Sequence[Gram], dtype: torch.dtype) -> Program | None:
+def compile_program(kernels: Sequence[Expression], dtype: torch.dtype) -> Program | None:
     """The row program of several kernels of one network, or None where an activation has no fast form."""
-    order = _topological([kernel.delta for kernel in kernels])
+    outputs = [_unscaled(kernel) for kernel in kernels]
+    order = _topological(outputs)
     vectors = _Vectors(dtype)
     series = _series(order, vectors)
     if series is None:
         return None
-    registers = _Registers(order, [kernel.delta for kernel in kernels])
+    registers = _Registers(order, outputs)
     table, numbers = [], []
     for node in order:
         for operation, number in _encode(node, registers, vectors, series):
@@ -44,18 +39,18 @@ def compile_program(kernels: Sequence[Gram], dtype: torch.dtype) -> Program | No
         numbers=np.array(numbers, real).reshape(-1, 2),
         left=left,
         right=right,
-        outputs=np.array([registers.of[kernel.delta] for kernel in kernels]),
+        outputs=np.array([registers.of[output] for output in outputs]),
         stds=np.array(stds),
-        constants={registers.of[node]: node.value for node in order if isinstance(node, Constant)},
+        constants={registers.of[node]: node.value for node in order if isinstance(node, Simple)},
         registers=registers.count,
     )
 
 
-def _topological(outputs: Sequence[Correlation]) -> list[Correlation]:
+def _topological(outputs: Sequence[Expression]) -> list[Expression]:
     """All expressions that the outputs need, operands first; those of one activation side by side."""
-    order: dict[Correlation, None] = {}
+    order: dict[Expression, None] = {}
 
-    def visit(node: Correlation) -> None:
+    def visit(node: Expression) -> None:
         if node not in order:
             for operand in _operands(node):
                 visit(operand)
@@ -66,64 +61,61 @@ def _topological(outputs: Sequence[Correlation]) -> list[Correlation]:
     return list(order)
 
 
-def _operands(node: Correlation) -> tuple[Correlation, ...]:
+def _operands(node: Expression) -> tuple[Expression, ...]:
     """What one operation reads: ntk * slope + nngp, the commonest pair of them, is one."""
-    if isinstance(node, Mix) and isinstance(node.first, Schur) and node.uniform is not None:
-        return *node.first.operands, node.second
-    return node.operands
+    operands = tuple(_unscaled(operand) for operand in node.operands)
+    if isinstance(node, Sum) and isinstance(operands[0], Product) and node.uniform is not None:
+        return *(_unscaled(factor) for factor in operands[0].operands), operands[1]
+    return operands
 
 
-def _series(order: Sequence[Correlation], vectors: _Vectors) -> dict[Value, tuple[int, ...]] | None:
+def _unscaled(node: Expression) -> Expression:
+    """What has the same correlations."""
+    while isinstance(node, Scaled):
+        node = node.argument
+    return node
+
+
+def _series(order: Sequence[Expression], vectors: _Vectors) -> dict[Value, tuple[int, ...]] | None:
     """Code, first vector and numbers of vectors of every smooth activation; None if one has no short series."""
     encoded: dict[Value, tuple[int, ...]] = {}
-    known: dict[tuple[int, int], HermiteSeries | None] = {}
+    known: Known = {}
     sharp = _before_cusps(order)
     for node in order:
         if isinstance(node, Value) and not isinstance(node.dual, ArcCosine):
-            key = id(node.dual), id(node.argument)
-            if key not in known:
-                known[key] = node.dual.series(torch.cat(node.stds), _TOLERANCE[vectors.dtype])
-            series = known[key]
-            if series is None:
+            unit = unit_coefficients(node, node.argument.stds, vectors.dtype, known)
+            if unit is None:
                 return None
-            coefficients = series.slope if isinstance(node, Slope) else series.value
-            unit = _unit(coefficients, vectors.dtype).split([len(s) for s in node.stds], 1)
-            encoded[node] = vectors.add_series(unit) if node in sharp else vectors.add_powers(unit)
+            code, sides, counts = as_series(unit) if node in sharp else as_powers(unit, vectors.dtype)
+            encoded[node] = (code, vectors.add(*sides), *counts)
     return encoded
 
 
-def _before_cusps(order: Sequence[Correlation]) -> set[Correlation]:
+def _before_cusps(order: Sequence[Expression]) -> set[Expression]:
     """Expressions that an activation with a cusp sees: their correlations near 1 must be exact."""
-    sharp: set[Correlation] = set()
+    sharp: set[Expression] = set()
     for node in reversed(order):
         if node in sharp or (isinstance(node, Value) and isinstance(node.dual, ArcCosine)):
             sharp.update(_operands(node))
     return sharp
 
 
-def _unit(coefficients: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows of norm 1 (or 0) as columns, one degree after the other in memory."""
-    norm = torch.linalg.vector_norm(coefficients, dim=1)
-    scaled = coefficients * safe_divide(torch.ones_like(norm), norm)[:, None]
-    return scaled.to(dtype).T.contiguous()
-
-
 def _encode(
-    node: Correlation, registers: _Registers, vectors: _Vectors, series: dict[Value, tuple[int, ...]]
+    node: Expression, registers: _Registers, vectors: _Vectors, series: dict[Value, tuple[int, ...]]
 ) -> list[tuple[list[int], list[float]]]:
     """The operations of one node: rows of the program's table, and their numbers."""
-    if isinstance(node, Input | Constant):
+    if isinstance(node, Input | Simple):
         return []
     operands = [registers.of[operand] for operand in _operands(node)]
-    if isinstance(node, Schur):
+    if isinstance(node, Product):
         return [([SCHUR, registers.take(node), 0, *operands, 0, 0, 0], [0.0, 0.0])]
-    if isinstance(node, Mix):
+    if isinstance(node, Sum):
         target = registers.take(node)
         if len(operands) == 3:
             return [([CHAIN, target, 0, *operands, 0, 0], list(node.uniform or ()))]
         if node.uniform is not None:
             return [([BLEND, target, 0, *operands, 0, 0, 0], list(node.uniform))]
-        return [([MIX, target, 0, *operands, vectors.add(node.w, node.v), 0, 0], [0.0, 0.0])]
+        return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
     assert isinstance(node, Value)
     if not isinstance(node.dual, ArcCosine):
         code, *terms = series[node]
@@ -150,25 +142,6 @@ class _Vectors:
             self.right.append(sides[-1])
         return first
 
-    def add_series(self, unit: Sequence[Tensor]) -> tuple[int, ...]:
-        """Append unit coefficient vectors, shapes (degrees, n1) and (degrees, n2)."""
-        first = self.add(*zip(*unit, strict=True))
-        return SERIES, first, len(unit[0]), 0
-
-    def add_powers(self, unit: Sequence[Tensor]) -> tuple[int, ...]:
-        """Append them as even and odd degrees, without the ends that vanish, each filled up to whole groups."""
-        size = torch.stack([side.abs().amax(1) for side in unit]).amax(0)
-        first, lengths = len(self.left), []
-        for parity in (0, 1):
-            present = torch.nonzero(size[parity::2].square() > _NEGLIGIBLE[self.dtype])
-            length = int(present[-1]) + 1 if len(present) else 0
-            for degree in range(parity, parity + 2 * length, 2):
-                self.add(tuple(side[degree] for side in unit))
-            for _ in range(-length % GROUP):
-                self.add(tuple(torch.zeros_like(side[0]) for side in unit))
-            lengths.append(length + -length % GROUP)
-        return POWERS, first, *lengths
-
     def stacked(self) -> tuple[np.ndarray, np.ndarray]:
         """Both tables, (vectors, n1) and (vectors, n2)."""
         left = torch.stack([v.to(self.dtype) for v in self.left]).numpy()
@@ -180,8 +153,8 @@ class _Vectors:
 class _Registers:
     """Which register holds which expression; one is free again after the last use of what it holds."""
 
-    def __init__(self, order: Sequence[Correlation], outputs: Sequence[Correlation]) -> None:
-        self.of: dict[Correlation, int] = {}
+    def __init__(self, order: Sequence[Expression], outputs: Sequence[Expression]) -> None:
+        self.of: dict[Expression, int] = {}
         self.count = 1
         self._free: list[int] = []
         self._order = order
@@ -190,10 +163,10 @@ class _Registers:
         for node in order:
             if isinstance(node, Input):
                 self.of[node] = 0
-            elif isinstance(node, Constant):
+            elif isinstance(node, Simple):
                 self.of[node] = self._new()
             elif isinstance(node, Value):
-                self._partner.setdefault((id(node.dual), id(node.argument)), []).append(node)
+                self._partner.setdefault((id(node.dual), id(_unscaled(node.argument))), []).append(node)
 
     def _new(self) -> int:
         if self._free:
@@ -201,12 +174,12 @@ class _Registers:
         self.count += 1
         return self.count - 1
 
-    def take(self, node: Correlation) -> int:
+    def take(self, node: Expression) -> int:
         """A register for a node's result; its operands are released after that, so none is overwritten while read."""
         self.of[node] = self._new()
         for operand in _operands(node):
             self._uses[operand] -= 1
-            if self._uses[operand] == 0 and not isinstance(operand, Constant):
+            if self._uses[operand] == 0 and not isinstance(operand, Simple):
                 self._free.append(self.of[operand])
         return self.of[node]
 
@@ -214,6 +187,6 @@ class _Registers:
         """Registers for value and slope of one activation, at the first of the two; -1 for one that nobody needs."""
         if node in self.of:
             return None, None
-        partners = self._partner[id(node.dual), id(node.argument)]
+        partners = self._partner[id(node.dual), id(_unscaled(node.argument))]
         taken = {isinstance(partner, Slope): self.take(partner) for partner in partners}
         return taken.get(False, -1), taken.get(True, -1)

@@ -1,114 +1,105 @@
-"""The representation by entries: a Gram matrix that is described first and evaluated where and when it is wanted."""
+"""The representation by entries."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from neural_kernels.activations import Dual
-from neural_kernels.activations._normal import safe_divide
-from neural_kernels.algebra import KernelPair, Nothing, PerExample, Representation
-from neural_kernels.kernels.correlation import Constant, Correlation, Input, Mix, Schur, Sides, Slope, Tile, Value
+from neural_kernels.algebra import KernelPair, Nothing, PerExample, PositionMap, Representation
+from neural_kernels.kernels.duals import Slope, Value
+from neural_kernels.kernels.expressions import (
+    Constant,
+    Expression,
+    Input,
+    Noise,
+    Product,
+    Scaled,
+    Sum,
+    Zero,
+)
+from neural_kernels.kernels.own import own_entries
+from neural_kernels.kernels.positions import Decorrelated, Mapped
 from neural_kernels.layer import Layer
 
 
 @dataclass(frozen=True)
 class Gram(Representation):
-    """Entries k(x, y) = s(x) s(y) (1 - delta(x, y)).
+    """A kernel's entries between two batches, as an expression of the data.
 
-    Standard deviations are concrete: float64, one per example and side, so the diagonal of every kernel costs O(n) and
-    is exact. Correlations are expressions (see :mod:`~neural_kernels.kernels.correlation`), so that nothing of size
-    n1 x n2 exists before a tile is evaluated, and what nobody asks for is never computed.
-
-    Positions come in as further axes of both: standard deviations (n, *positions), a tile's delta (rows, columns,
-    *positions, *positions), or (rows, columns, *positions) where only equal positions are needed; `map` is one more
-    expression, linear in the squared distance s^2 + t^2 - 2 s t (1 - delta).
-
-    Parameters
-    ----------
-    stds : tuple of Tensor
-        Shapes (n1,) and (n2,); (n,) once where both sides are the same examples.
-    delta : Correlation
+    Nothing of size n1 x n2 exists before a block of it is evaluated, and what nobody asks for is never computed.
     """
 
-    stds: Sides
-    delta: Correlation
+    expression: Expression
 
     def __add__(self, other: Gram | float) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Standard deviations add as legs of a right angle."""
-        if not isinstance(other, Gram):
-            other = self._uniform(other)
-        if not any(t.any() for t in other.stds):
-            return self
-        if not any(s.any() for s in self.stds):
-            return other
-        stds = tuple(_hypot(s, t) for s, t in zip(self.stds, other.stds, strict=True))
-        w = tuple(safe_divide(s, r) for s, r in zip(self.stds, stds, strict=True))
-        v = tuple(safe_divide(t, r) for t, r in zip(other.stds, stds, strict=True))
-        return replace(self, stds=stds, delta=Mix(self.delta, other.delta, w, v))
-
-    def _uniform(self, constant: float) -> Gram:
-        return replace(self, stds=tuple(torch.full_like(s, constant).sqrt() for s in self.stds), delta=Constant(0.0))
+        """A sum; nothing new if either is zero."""
+        mine = self.expression
+        if isinstance(other, Gram):
+            if isinstance(mine, Zero) or isinstance(other.expression, Zero):
+                return other if isinstance(mine, Zero) else self
+            return Gram(Sum(mine, other.expression))
+        return self + Gram(Constant(mine, other)) if other else self
 
     def __mul__(self, other: Gram | float) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Standard deviations multiply."""
-        if not isinstance(other, Gram):
-            return replace(self, stds=tuple(s * other**0.5 for s in self.stds))
-        stds = tuple(s * t for s, t in zip(self.stds, other.stds, strict=True))
-        return replace(self, stds=stds, delta=Schur(self.delta, other.delta))
+        """A Schur product or a multiple."""
+        mine = self.expression
+        if isinstance(mine, Zero):
+            return self
+        if isinstance(other, Gram):
+            return other if isinstance(other.expression, Zero) else Gram(Product(mine, other.expression))
+        if other == 0:
+            return self.zero()
+        root = PerExample(tuple(s.new_tensor(other**0.5) for s in mine.root.stds))
+        return self if other == 1 else self.scale(root)
 
     def zero(self) -> Gram:
         """No standard deviation."""
-        return replace(self, stds=tuple(torch.zeros_like(s) for s in self.stds), delta=Constant(1.0))
+        return Gram(Zero(self.expression, self.positions))
 
     def activate(self, dual: Dual) -> tuple[Gram, Gram]:
-        """The dual's standard deviations now, its correlations later."""
-        value = tuple(_finite(dual, s, dual.std(s)) for s in self.stds)
-        slope = tuple(_finite(dual, s, dual.slope_std(s)) for s in self.stds)
-        return (
-            replace(self, stds=value, delta=Value(dual, self.delta, self.stds)),
-            replace(self, stds=slope, delta=Slope(dual, self.delta, self.stds)),
-        )
+        """Both to be evaluated later."""
+        return Gram(Value(dual, self.expression)), Gram(Slope(dual, self.expression))
 
     def scale(self, factor: PerExample) -> Gram:
         """Correlations do not change."""
-        return replace(self, stds=tuple(s * f for s, f in zip(self.stds, factor.sides, strict=True)))
+        return self if isinstance(self.expression, Zero) else Gram(Scaled(self.expression, factor))
 
     def inflate(self, factor: float) -> Gram:
-        """Adds noise that is independent between examples."""
-        noise = tuple(s * (factor - 1) ** 0.5 for s in self.stds)
-        return self + replace(self, stds=noise, delta=Constant(1.0))
+        """Adds noise that is independent between units."""
+        if isinstance(self.expression, Zero) or factor == 1:
+            return self
+        return Gram(Sum(self.expression, Noise(self.expression, factor)))
+
+    def map(self, positions: PositionMap) -> Gram:
+        """To be evaluated later."""
+        zero = isinstance(self.expression, Zero)
+        return Gram(Zero(self.expression, positions.after) if zero else Mapped(self.expression, positions))
+
+    def decorrelate(self) -> Gram:
+        """To be evaluated later."""
+        return Gram(Decorrelated(self.expression)) if self.positions else self
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Of the expression."""
+        return self.expression.positions
 
     @property
     def variance(self) -> PerExample:
         """Squares of the standard deviations."""
-        return PerExample(tuple(s * s for s in self.stds))
+        return PerExample(tuple(s * s for s in self.expression.stds))
 
-    def evaluate(self, tile: Tile) -> Float[Tensor, "rows columns"]:
-        """The entries on a tile."""
-        return tile.left(self.stds) * tile.right(self.stds) * (1 - self.delta.evaluate(tile))
-
-
-def propagate(net: Layer, stds: Sides, features: int, ntk: bool = True) -> KernelPair[Gram]:
-    """The kernels of a network for inputs of these standard deviations, sqrt(x.x / d)."""
-    data = Gram(stds, Input())
-    return net.propagate(KernelPair(data, data.zero() if ntk else Nothing(), features))
+    def position_gram(self) -> PerExample:
+        """Evaluated now, chunk by chunk."""
+        sides = range(len(self.expression.stds))
+        size = self.expression.stds[0][0].numel() if len(self.expression.stds[0]) else 1
+        return PerExample(tuple(own_entries(self.expression, side).reshape(-1, size, size) for side in sides))
 
 
-def _hypot(s: Float[Tensor, " n"], t: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """sqrt(s^2 + t^2) for non-negative s and t, without overflow, and with zero gradient at 0."""
-    high, low = torch.maximum(s, t), torch.minimum(s, t)
-    return high * (1 + safe_divide(low, high).square()).sqrt()
-
-
-def _finite(dual: Dual, before: Float[Tensor, " n"], after: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    if not torch.isfinite(after).all():
-        worst = before[~torch.isfinite(after)].max().item()
-        raise OverflowError(
-            f"{dual!r}: the second moment of its output (or derivative) is not finite in float64 where its input has "
-            f"standard deviation {worst:.3g}. Scale the inputs, lower weight_var, or normalise before it (LayerNorm)."
-        )
-    return after
+def propagate(net: Layer, sides: Sequence[Any], graph: Any = None, ntk: bool = True) -> KernelPair[Gram]:
+    """The kernels of a network for the rows of one or two batches."""
+    data = Gram(Input(tuple(sides)))
+    pair = KernelPair(data, data.zero() if ntk else Nothing(), sides[0].features, graph)
+    return net.propagate(pair.replace(pair.nngp, pair.ntk))  # which clears the nodes that do not exist

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neural_kernels.activations._normal import safe_sqrt
 from neural_kernels.engine.inputs import DenseRows, delta_tile
-from neural_kernels.engine.tiles import Block, Grid, run_tiles
+from neural_kernels.engine.tiles import Grid, Tile, run_tiles
 from neural_kernels.kernels.arrays import dress, read, read_pair
 from neural_kernels.layers import _validate
 
@@ -68,8 +68,8 @@ class GammaExponential:
             return dress(self._entries(left, right, *everything), first, second)
         result = torch.empty((len(left), len(right)), dtype=left.dtype, device=left.std.device)
 
-        def work(block: Block, memory: dict[str, Any]) -> None:
-            result[block] = self._entries(left, right, *block)
+        def work(tile: Tile, memory: dict[str, Any]) -> None:
+            result[tile] = self._entries(left, right, *tile)
 
         run_tiles(Grid((len(left), len(right)), (256, 2048), symmetric=False), work, progress=False)
         return dress(result, first, second)

@@ -1,7 +1,8 @@
-"""Descriptions of the reference networks (tests/data/golden_dense.json) as networks of this library."""
+"""Descriptions of the reference networks (tests/data/golden_*.json) as networks of this library."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import neural_kernels as nk
@@ -20,6 +21,31 @@ def _dense(out_dim: int, W_std: float, b_std: float | None, parameterization: st
     if parameterization == "standard":
         return nk.Dense(W_std**2, bias, parametrization="standard", width=out_dim)
     return nk.Dense(W_std**2, bias, width=out_dim)
+
+
+def _conv(filter_shape: list[int], W_std: float, b_std: float | None, layer: Any = nk.Conv, **rest: Any) -> nk.Layer:
+    windows = {"stride": rest.get("strides") or 1, "padding": rest.get("padding", "VALID").lower()}
+    bias = None if b_std is None else b_std**2
+    if rest.get("parameterization") == "standard":
+        windows |= {"parametrization": "standard", "width": rest["out_chan"]}
+    return layer(filter_shape, **windows, weight_var=W_std**2, bias_var=bias)
+
+
+def _pool(layer: Any, window_shape: list[int], strides: list[int], padding: str, **rest: Any) -> nk.Layer:
+    if rest.get("normalize_edges"):
+        return layer(window_shape, strides, padding.lower(), count_padding=False)
+    return layer(window_shape, strides, padding.lower())
+
+
+def _attention(
+    linear_scaling: bool, b_std: float | None, attention_mechanism: str = "SOFTMAX", **rest: Any
+) -> nk.Layer:
+    variances = {f"{name}_var": rest[f"W_{name}_std"] ** 2 for name in ("key", "query", "value", "out")}
+    scaling = "linear" if linear_scaling else "sqrt"
+    positions = nk.Positions("sum", rest["W_pos_emb_std"] ** 2) if rest.get("pos_emb_type") == "SUM" else None
+    return nk.Attention(
+        attention_mechanism.lower(), scaling, **variances, bias_var=(b_std or 0) ** 2, positions=positions
+    )
 
 
 _LAYERS: dict[str, Any] = {
@@ -45,8 +71,19 @@ _LAYERS: dict[str, Any] = {
     "ExpNormalized": lambda gamma, shift: nk.NormalizedGaussian(gamma),
     "Identity": nk.Identity,
     "ElementwiseNumerical": lambda fn, deg: _NUMERICAL[fn],
-    "LayerNorm": lambda: nk.LayerNorm(eps=1e-12),
-    "Dropout": lambda rate, mode: nk.Dropout(1 - rate),
+    "LayerNorm": lambda axis=-1: nk.LayerNorm(eps=1e-12),
+    "Dropout": lambda rate, mode="train": nk.Dropout(1 - rate),
+    "Conv": _conv,
+    "ConvLocal": partial(_conv, layer=nk.LocalConv),
+    "ConvTranspose": partial(_conv, layer=nk.ConvTranspose),
+    "AvgPool": partial(_pool, nk.AvgPool),
+    "SumPool": partial(_pool, nk.SumPool),
+    "GlobalAvgPool": nk.GlobalAvgPool,
+    "GlobalSumPool": nk.GlobalSumPool,
+    "Flatten": nk.Flatten,
+    "ImageResize": lambda shape, method: nk.Resize(shape[1:-1], method),
+    "GlobalSelfAttention": _attention,
+    "Aggregate": lambda **_: nk.GraphAggregate(),
 }
 
 

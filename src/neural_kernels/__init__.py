@@ -14,6 +14,7 @@ from neural_kernels import layers as _layers
 from neural_kernels.activations import *  # noqa: F403
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.kernels import NNGP, NTK, GammaExponential, Laplace, kernels
+from neural_kernels.kernels.graphs import Graphs
 from neural_kernels.layer import Layer
 from neural_kernels.layers import *  # noqa: F403
 
@@ -35,6 +36,7 @@ __all__ = [
     "NTK",
     "ArchitectureError",
     "GammaExponential",
+    "Graphs",
     "Laplace",
     "Layer",
     "NeuralKernelClassifier",

@@ -8,16 +8,16 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from neural_kernels.algebra import KernelPair, Representation, Traits
-from neural_kernels.layer import Layer
+from neural_kernels.algebra import KernelPair, Representation
 from neural_kernels.layers import _validate
+from neural_kernels.layers._affine import Affine
 from neural_kernels.layers.finite import NTKLinear
 
 K = TypeVar("K", bound=Representation)
 
 
 @dataclass(frozen=True)
-class Dense(Layer):
+class Dense(Affine):
     r"""Fully connected layer, a new affine map of all units.
 
     In the NTK parametrisation :math:`z = \sqrt{v_w / n}\, W h + \sqrt{v_b}\, b` with standard normal W and b, n the
@@ -38,10 +38,14 @@ class Dense(Layer):
     parametrization : {"ntk", "standard"}
     width : int or None
         Number of outputs of the finite network; the next layer in the standard parametrisation asks for it.
+    trained : bool
+        False: weights and biases stay as drawn, so the NTK lacks their term, :math:`\Theta' = v_w \Theta`. Arora et al.
+        2019 define their kernels with such a last layer.
 
     References
     ----------
-    Jacot, Gabriel, Hongler 2018, arXiv 1806.07572; Sohl-Dickstein, Novak, Schoenholz, Lee 2020, arXiv 2001.07301.
+    Jacot, Gabriel, Hongler 2018, arXiv 1806.07572; Sohl-Dickstein, Novak, Schoenholz, Lee 2020, arXiv 2001.07301;
+    Arora, Du, Hu, Li, Salakhutdinov, Wang 2019, arXiv 1904.11955.
 
     Examples
     --------
@@ -54,47 +58,17 @@ class Dense(Layer):
     bias_var: float | None = 0.0
     parametrization: str = "ntk"
     width: int | None = None
-
-    def __post_init__(self) -> None:
-        _validate.number("Dense", "weight_var", self.weight_var)
-        if self.bias_var is not None:
-            _validate.number("Dense", "bias_var", self.bias_var)
-        _validate.choice("Dense", "parametrization", self.parametrization, ("ntk", "standard"))
-        if self.width is not None:
-            _validate.count("Dense", "width", self.width)
+    trained: bool = True
 
     __repr__ = _validate.short_repr
 
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """One affine map."""
-        nngp = self.weight_var * pair.nngp + (self.bias_var or 0.0)
-        if self.parametrization == "ntk":
-            return KernelPair(nngp, self.weight_var * pair.ntk + nngp, self.width)
-        fan_in = self._fan_in(pair.width)
-        ntk = self.weight_var * pair.ntk + float(fan_in) * pair.nngp + float(self.bias_var is not None)
-        return KernelPair(nngp, ntk, self.width)
+        return self.update(pair)
 
-    def _fan_in(self, width: int | None) -> int:
-        if width is None:
-            raise ValueError(
-                f"{self!r}: the NTK in the standard parametrisation depends on the number of inputs; give the Dense "
-                "before it a width"
-            )
-        return width
-
-    def check(self, traits: Traits) -> Traits:
-        """Takes anything."""
-        return traits.affine()
-
-    @property
-    def affine(self) -> bool:
-        """True."""
-        return True
-
-    def build(
+    def _finite(
         self, shape: tuple[int, ...], width: int, generator: torch.Generator
     ) -> tuple[nn.Module, tuple[int, ...]]:
-        """A linear map of the last axis."""
-        *positions, fan_in = shape
+        """A linear map of the channels."""
         outputs = self.width or width
-        return NTKLinear(fan_in, outputs, self, generator), (*positions, outputs)
+        return NTKLinear(shape[0], outputs, self, generator), (outputs, *shape[1:])

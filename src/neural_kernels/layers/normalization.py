@@ -8,9 +8,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from neural_kernels.algebra import KernelPair, Representation, Traits
+from neural_kernels.algebra import Graph, KernelPair, PerExample, Representation, Traits
 from neural_kernels.layer import Layer
 from neural_kernels.layers import _validate
+from neural_kernels.layers.finite import Normalize
 
 K = TypeVar("K", bound=Representation)
 
@@ -26,7 +27,8 @@ class LayerNorm(Layer):
     Parameters
     ----------
     over : {"channels", "all"}
-        What the statistics are taken over; the same for vectors.
+        What the statistics are taken over: the channels at each position, or all units of an example, v being the mean
+        over its positions (or over the nodes that exist); the same for vectors.
     eps : float
         Added to the variance, as in torch.
 
@@ -47,7 +49,10 @@ class LayerNorm(Layer):
 
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """Divide both kernels by the NNGP's variance; 0 / 0 is 0."""
-        factor = pair.nngp.variance.map(lambda v: torch.where(v + self.eps > 0, v + self.eps, torch.inf).rsqrt())
+        variance = pair.nngp.variance
+        if self.over == "all" and pair.nngp.positions:
+            variance = _mean(variance, pair.graph)
+        factor = variance.map(lambda v: torch.where(v + self.eps > 0, v + self.eps, torch.inf).rsqrt())
         return pair.replace(nngp=pair.nngp.scale(factor), ntk=pair.ntk.scale(factor))
 
     def check(self, traits: Traits) -> Traits:
@@ -57,8 +62,17 @@ class LayerNorm(Layer):
     def build(
         self, shape: tuple[int, ...], width: int, generator: torch.Generator
     ) -> tuple[nn.Module, tuple[int, ...]]:
-        """Torch's own."""
-        return nn.LayerNorm(shape[-1], eps=self.eps, elementwise_affine=False), shape
+        """Statistics of the units themselves."""
+        return Normalize(self.over, self.eps), shape
+
+
+def _mean(variance: PerExample, graph: Graph | None) -> PerExample:
+    """The mean over positions, at every position; over the nodes that exist."""
+    sides = []
+    for side, v in enumerate(variance.sides):
+        count = v[0].numel() if graph is None else graph.present.sides[side].sum(1).reshape(-1, *[1] * (v.ndim - 1))
+        sides.append((v.sum(tuple(range(1, v.ndim)), keepdim=True) / count).expand_as(v))
+    return PerExample(tuple(sides))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""Interpolation between positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from neural_kernels.algebra import KernelPair, Matrix, Representation, Separable, Taps, Traits
+from neural_kernels.layer import Layer
+from neural_kernels.layers import _validate, _windows
+
+K = TypeVar("K", bound=Representation)
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Resize(Layer):
+    r"""Interpolation to other numbers of positions, a matrix R along each axis: K' = R K R^T, Theta' likewise.
+
+    From n to m positions, with half-pixel centres :math:`u_i = (i + 1/2) n / m - 1/2`,
+
+    .. math:: R_{ij} \propto \max(0, 1 - |u_i - j| / \kappa), \qquad \sum_j R_{ij} = 1,
+
+    :math:`\kappa = \max(n / m, 1)` with antialiasing and 1 without. "nearest" takes the position
+    :math:`\lfloor (i + 1/2) n / m \rfloor` alone (torch's "nearest-exact").
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        Numbers of positions after, for all axes or for each.
+    method : {"linear", "nearest"}
+    antialias : bool
+        For "linear".
+
+    Raises
+    ------
+    ValueError
+        When the network is used on vectors or graphs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neural_kernels as nk
+    >>> nk.NNGP(nk.Resize(2))(np.arange(4.0).reshape(1, 1, 4))[0, 0].round(3)
+    array([[0.51 , 1.633],
+           [1.633, 5.224]])
+    """
+
+    shape: _windows.Sizes
+    method: str = "linear"
+    antialias: bool = True
+
+    __repr__ = _validate.short_repr
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _windows.sizes("Resize", "shape", self.shape))
+        _validate.choice("Resize", "method", self.method, ("linear", "nearest"))
+
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
+        """Along each axis."""
+        positions = _windows.positions_of(self, pair)
+        after = _windows.each(self, self.shape, len(positions))
+        between = Separable(tuple(self._axis(*sizes) for sizes in zip(positions, after, strict=True)))
+        return pair.replace(nngp=pair.nngp.map(between), ntk=pair.ntk.map(between))
+
+    def _axis(self, before: int, after: int) -> Taps | Matrix:
+        if self.method == "linear":
+            return Matrix(_linear(before, after, self.antialias))
+        place = 2 * torch.arange(after) + 1
+        return Taps((place * before).div(2 * after, rounding_mode="floor")[None], 1.0, before)
+
+    def check(self, traits: Traits) -> Traits:
+        """Takes anything; sums of Gaussian units are Gaussian."""
+        return traits
+
+    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """Torch's own interpolation."""
+        from neural_kernels.layers.finite_positions import build_resize
+
+        return build_resize(self, shape, width, generator)
+
+
+def _linear(before: int, after: int, antialias: bool) -> Tensor:
+    """R, shape (after, before)."""
+    scale = before / after
+    reach = max(scale, 1.0) if antialias else 1.0
+    centres = (torch.arange(after, dtype=torch.float64) + 0.5) * scale - 0.5
+    weights = (1 - (centres[:, None] - torch.arange(before)).abs() / reach).clamp(min=0)
+    return weights / weights.sum(1, keepdim=True)

@@ -32,7 +32,10 @@ class Layer(ABC):
     def build(
         self, shape: tuple[int, ...], width: int, generator: torch.Generator
     ) -> tuple[nn.Module, tuple[int, ...]]:
-        """A finite module for examples of this shape, and the shape after it; affine maps have `width` outputs."""
+        """A finite module, and the shape after it; affine maps have `width` outputs.
+
+        Shapes are those of one example: (features,) or (channels, *positions); modules act on batches of them.
+        """
 
     @property
     def affine(self) -> bool:
@@ -47,7 +50,7 @@ class Layer(ABC):
         Parameters
         ----------
         input_shape : int or tuple of int
-            Shape of one example: the number of features.
+            Shape of one example: the number of features, or (channels, *positions), channels first.
         width : int
             Number of outputs of every affine map but the last.
         out_features : int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import reduce
 from typing import TypeVar
@@ -13,7 +12,7 @@ from torch import nn
 from neural_kernels.algebra import KernelPair, Representation, Traits, independent, joined, uncorrelated
 from neural_kernels.layer import Layer
 from neural_kernels.layers import _validate
-from neural_kernels.layers.finite import ConcatOfBranches, ProductOfBranches, SumOfBranches
+from neural_kernels.layers.finite import build_chain, build_concat, build_product, build_sum
 
 K = TypeVar("K", bound=Representation)
 Shape = tuple[int, ...]
@@ -62,11 +61,7 @@ class Sequential(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A chain of modules."""
-        modules = []
-        for layer in self.layers:
-            module, shape = layer.build(shape, width, generator)
-            modules.append(module)
-        return nn.Sequential(*modules), shape
+        return build_chain(self.layers, shape, width, generator)
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ class Residual(Layer):
         """Add the branches."""
         body = self.body.propagate(pair)
         other = pair if self.shortcut is None else self.shortcut.propagate(pair)
-        return KernelPair(other.nngp + body.nngp, other.ntk + body.ntk, body.width)  # type: ignore[operator]
+        return pair.affine(other.nngp + body.nngp, other.ntk + body.ntk, body.width)  # type: ignore[operator]
 
     def check(self, traits: Traits) -> Traits:
         """Branches must not correlate; the sum is Gaussian if they are."""
@@ -124,18 +119,7 @@ class Residual(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A sum of modules."""
-        if self.shortcut is None:
-            width = shape[-1]
-        built = [branch.build(shape, width, generator) for branch in self._branches]
-        modules = [module for module, _ in built]
-        shapes = [after for _, after in built]
-        if self.shortcut is None:
-            modules, shapes = [*modules, nn.Identity()], [*shapes, shape]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"{self!r}: the branches' outputs have shapes {shapes[0]} and {shapes[1]}, which cannot be added"
-            )
-        return SumOfBranches(modules), shapes[0]
+        return build_sum(self, shape, width, generator)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -189,7 +173,7 @@ class Concat(Layer):
         nngp = reduce(lambda a, b: a + b, (share * p.nngp for share, p in zip(self.shares, pairs, strict=True)))
         ntk = reduce(lambda a, b: a + b, (share * p.ntk for share, p in zip(self.shares, pairs, strict=True)))
         widths = [p.width for p in pairs]
-        return KernelPair(nngp, ntk, None if None in widths else sum(w for w in widths if w is not None))
+        return pair.affine(nngp, ntk, None if None in widths else sum(w for w in widths if w is not None))
 
     def check(self, traits: Traits) -> Traits:
         """Takes anything; what comes out is Gaussian only by branch."""
@@ -203,13 +187,7 @@ class Concat(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A concatenation of modules, the branches' widths near their shares."""
-        built = [
-            branch.build(shape, max(1, round(share * width)), generator)
-            for share, branch in zip(self.shares, self.branches, strict=True)
-        ]
-        widths = [after[-1] for _, after in built]
-        scales = [math.sqrt(share * sum(widths) / n) for share, n in zip(self.shares, widths, strict=True)]
-        return ConcatOfBranches([module for module, _ in built], scales), (*built[0][1][:-1], sum(widths))
+        return build_concat(self, shape, width, generator)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -243,7 +221,7 @@ class Product(Layer):
 
         def multiply(left: KernelPair[K], right: KernelPair[K]) -> KernelPair[K]:
             ntk = left.ntk * right.nngp + right.ntk * left.nngp  # type: ignore[operator]
-            return KernelPair(left.nngp * right.nngp, ntk, left.width)
+            return pair.affine(left.nngp * right.nngp, ntk, left.width)
 
         return reduce(multiply, (branch.propagate(pair) for branch in self.branches))
 
@@ -260,11 +238,4 @@ class Product(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A product of modules."""
-        if not self.affine:
-            width = shape[-1]
-        built = [branch.build(shape, width, generator) for branch in self.branches]
-        if len({after for _, after in built}) > 1:
-            raise ValueError(
-                f"{self!r}: the branches' outputs have shapes {[s for _, s in built]}, which cannot be multiplied"
-            )
-        return ProductOfBranches([module for module, _ in built]), built[0][1]
+        return build_product(self, shape, width, generator)

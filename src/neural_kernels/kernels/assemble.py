@@ -1,0 +1,169 @@
+"""Rows to programs of the engine: in which stage each is computed, where it lies in memory, what tables it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.engine import staged as s
+from neural_kernels.engine.operations import ARC, POWERS, SERIES
+from neural_kernels.kernels.expressions import Expression
+from neural_kernels.kernels.layouts import Layout
+from neural_kernels.kernels.memory import Memory, Stage, stages_of
+from neural_kernels.kernels.staging import CONSTANT, SECOND, Row, Staging, UnsupportedError
+
+_GROUP = 3  # rows that the engine adds up at a time
+
+
+def assemble(
+    kernels: Sequence[Expression], dtype: torch.dtype, every: bool, sides: tuple[int, int] = (0, -1)
+) -> s.StagedProgram | None:
+    """The staged program of several kernels of one network; None where the engine lacks an operation.
+
+    `every` says whether all pairs of positions are needed, `sides` which examples are on the left and on the right.
+    """
+    try:
+        staging = Staging(kernels, every, dtype)
+        outputs = [staging.output(kernel) for kernel in kernels]
+    except UnsupportedError:
+        return None
+    return _Assembly(outputs, dtype, every, sides).program()
+
+
+class _Assembly:
+    def __init__(self, outputs: list[Row], dtype: torch.dtype, every: bool, sides: tuple[int, int]) -> None:
+        self._outputs, self._dtype, self._every, self._sides = outputs, dtype, every, sides
+        self._stages = stages_of(outputs)
+        self._memory = Memory(self._stages, outputs, every)
+        self._indices: list[Tensor] = []
+        self._weights: list[Tensor] = []
+        self._columns: dict[Layout, int] = {}
+
+    def program(self) -> s.StagedProgram:
+        """All arrays."""
+        operations, numbers, stages = [], [], []
+        for stage in self._stages:
+            first = len(operations)
+            for row in stage.rows:
+                if row.code not in (CONSTANT, SECOND):
+                    operations.append(self._encode(row, stage))
+                    numbers.append(row.numbers)
+            size = stage.layout.rows, stage.layout.width, len(stage.vectors)
+            stages.append([first, len(operations), *size, 0, 0, self._columns_of(stage.layout)])
+        left, right = self._examples(stages)
+        outputs = [[*self._memory.place(row), self._columns_of(row.layout)] for row in self._outputs]
+        real = left.numpy().dtype
+        return s.StagedProgram(
+            stages=np.array(stages, np.int64),
+            operations=np.array(operations, np.int64),
+            numbers=np.array(numbers, real),
+            indices=torch.cat(self._indices).numpy(),
+            weights=torch.cat([*self._weights, torch.zeros(1)]).to(self._dtype).numpy(),
+            outputs=np.array(outputs, np.int64),
+            left=left.numpy(),
+            right=right.numpy(),
+            every=self._every,
+            memory=self._memory.size,
+            constants=self._memory.constants,
+        )
+
+    def _encode(self, row: Row, stage: Stage) -> list[int]:
+        """One line of the table of operations."""
+        places = [self._memory.place(operand) for operand in row.operands[:2]]
+        places += [(0, 0)] * (2 - len(places))
+        counts, width, last = [0, 0, 0], 0, (0, 0)
+        vector = stage.first_vector.get(row, 0)
+        if row.loads:
+            vector, *counts = self._sum_tables(row)
+            places[0] = places[0][0], row.operands[0].layout.width + 1
+        elif row.code == s.POOL:
+            counts, width = self._pool_tables(row), row.layout.width
+        elif row.code == ARC:
+            last = self._memory.place(row.second) if row.second in stage.rows else self._memory.spare[0]
+        elif row.code in (SERIES, POWERS):
+            places[1], last = (0, 0), (self._memory.spare[0][0], self._memory.spare[1][0])
+        if row.counts:
+            counts = [*row.counts, 0, 0][:3]
+        flat = [number for place in places for number in place]
+        return [row.code, *self._memory.place(row), *flat, *last, vector, *counts, width]
+
+    def _sum_tables(self, row: Row) -> tuple[int, int, int, int]:
+        """Where the table of rows is, its terms and rows, and where its shifts, columns or weights are."""
+        assert row.table is not None
+        source = row.operands[0]
+        start, stride = self._memory.place(source)
+        index = _filled(row.table.index, -1)
+        rows = self._index(torch.where(index < 0, self._memory.zeros - start, index * stride))
+        if row.code == s.WEIGHTED:
+            assert row.table.weights is not None
+            other = self._weight(_filled(row.table.weights, 0))
+        elif row.code == s.GATHER:
+            columns = torch.full((len(index), row.layout.width), source.layout.width)
+            taken = torch.where(index < 0, source.layout.width, source.layout.columns[index])
+            columns[:, row.layout.columns] = taken
+            other = self._index(columns)
+        else:
+            shifts = torch.zeros(row.table.index.shape[0], dtype=torch.int64) if row.shifts is None else row.shifts
+            other = self._index(_filled(shifts[:, None], 0))
+        return rows, len(index), index.shape[1], other
+
+    def _pool_tables(self, row: Row) -> list[int]:
+        """Terms, and where their columns and weights are."""
+        assert row.table is not None
+        assert row.table.weights is not None
+        source = row.operands[0].layout
+        index, weights = row.table.index, row.table.weights
+        if row.layout.width == 1:
+            every = torch.zeros(source.width, dtype=torch.float64)
+            every[source.columns[index[:, 0]]] += torch.where(index[:, 0] < 0, 0, weights[:, 0])
+            return [source.width, 0, self._weight(every)]
+        columns = torch.zeros((len(index), row.layout.width), dtype=torch.int64)
+        shares = torch.zeros((len(index), row.layout.width), dtype=torch.float64)
+        columns[:, row.layout.columns] = source.columns[index.clamp(min=0)]
+        shares[:, row.layout.columns] = torch.where(index < 0, 0, weights)
+        return [len(index), self._index(columns), self._weight(shares)]
+
+    def _index(self, table: Tensor) -> int:
+        self._indices.append(table.reshape(-1))
+        return sum(len(part) for part in self._indices[:-1])
+
+    def _weight(self, table: Tensor) -> int:
+        self._weights.append(table.reshape(-1))
+        return sum(len(part) for part in self._weights[:-1])
+
+    def _columns_of(self, layout: Layout) -> int:
+        if layout not in self._columns:
+            self._columns[layout] = self._index(layout.columns)
+        return self._columns[layout]
+
+    def _examples(self, stages: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """What depends on one example, by stage; where each stage's numbers lie goes into the table of stages."""
+        left, right, at = [], [], [0, 0]
+        for stage, line in zip(self._stages, stages, strict=True):
+            rows, columns, vectors = stage.layout.rows, stage.layout.width, len(stage.vectors)
+            line[5:7] = at
+            if not vectors:
+                continue
+            one, other = (
+                torch.stack([sides[k].reshape(-1, rows).to(self._dtype) for sides in stage.vectors], 1)
+                for k in self._sides
+            )
+            left.append(one.flatten(1))
+            if self._every:
+                spaced = other.new_zeros(len(other), vectors, columns)
+                spaced[:, :, stage.layout.columns] = other
+                right.append(spaced.flatten(1))
+                at[1] += vectors * columns
+            else:
+                right.append(other.permute(2, 1, 0).reshape(rows * vectors, -1))
+                at[1] += rows * vectors
+            at[0] += vectors * rows
+        return torch.cat(left, 1).contiguous(), torch.cat(right, 1 if self._every else 0).contiguous()
+
+
+def _filled(table: Tensor, value: float) -> Tensor:
+    """With further terms, up to whole groups."""
+    return torch.cat([table, table.new_full((-len(table) % _GROUP, *table.shape[1:]), value)])

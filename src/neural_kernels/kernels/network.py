@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +14,10 @@ import torch
 from torch import Tensor
 
 from neural_kernels.algebra import KernelPair, Nothing, Traits
-from neural_kernels.kernels.arrays import Batch, dress, read, read_pair
+from neural_kernels.kernels.arrays import Batch, dress, graph, read, read_pair
+from neural_kernels.kernels.disk import fill_file
 from neural_kernels.kernels.evaluate import evaluate
+from neural_kernels.kernels.expressions import Expression
 from neural_kernels.kernels.gram import Gram, propagate
 from neural_kernels.layer import Layer
 
@@ -32,7 +36,7 @@ class NetworkKernel(ABC):
             raise ValueError(f"memory_budget={self.memory_budget!r}: expected a positive number of bytes, or None")
 
     @abstractmethod
-    def _select(self, net: Layer, stds: tuple[Tensor, ...], features: int) -> Gram:
+    def _select(self, batches: Sequence[Batch]) -> Expression:
         """This kernel among the network's."""
 
     def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
@@ -61,7 +65,7 @@ class NetworkKernel(ABC):
             The kernel leaves the range of the precision.
         """
         first, second = read_pair(x1, x2)
-        kernel = self._select(self.net, _stds(first, second), first.rows.features)
+        kernel = self._select(_distinct(first, second))
         outs = None if out is None else [out]
         (result,) = _compute([kernel], (first, second), outs, self)
         return out if out is not None else dress(result, first, second)
@@ -69,8 +73,41 @@ class NetworkKernel(ABC):
     def diag(self, x: Any) -> Any:
         """k(x, x) for every row, shape (n,), in O(n d); exact to rounding."""
         batch = read(x, "x")
-        kernel = self._select(self.net, (batch.rows.std,), batch.rows.features)
-        return dress(kernel.variance.sides[0].to(batch.rows.dtype), batch, None)
+        kernel = self._select([batch])
+        return dress(kernel.stds[0].square().to(batch.rows.dtype), batch, None)
+
+    def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
+        """The Gram matrix in a ``.npy`` file, block by block; a call that was killed is resumed by the same call.
+
+        Parameters
+        ----------
+        path : path-like
+            Of the file. What is done stands in a small journal beside it, ``path + ".journal"``, which stays.
+        x1, x2 : array, shape (n1, d) and (n2, d)
+            As for a call. The file is the same bit for bit, however often the computation was interrupted (on one
+            machine, with one number of torch threads).
+        resume : bool
+            False: start anew, over a file of `to_disk` itself.
+        block : int, optional
+            Rows of a block; chosen for about a second of work. A resumed computation keeps its own.
+
+        Returns
+        -------
+        numpy.memmap, shape (n1, n2)
+            Read-only. At once, if the file is complete.
+
+        Raises
+        ------
+        ValueError
+            The file is of another network, other data or not by `to_disk`; or it was cut off.
+        BlockingIOError
+            Another process computes it.
+        OSError
+            The disk is too small.
+        TypeError
+            An activation holds something that cannot be compared between processes.
+        """
+        return fill_file(self, path, x1, x2, resume, block)
 
 
 @dataclass(frozen=True)
@@ -107,10 +144,8 @@ class NTK(NetworkKernel):
            [0.0796, 0.5   ]])
     """
 
-    def _select(self, net: Layer, stds: tuple[Tensor, ...], features: int) -> Gram:
-        pair = propagate(net, stds, features)
-        assert isinstance(pair.ntk, Gram)
-        return pair.ntk
+    def _select(self, batches: Sequence[Batch]) -> Expression:
+        return _both(_propagate(self.net, batches))[1]
 
 
 @dataclass(frozen=True)
@@ -133,8 +168,8 @@ class NNGP(NetworkKernel):
     array([0.25, 0.25])
     """
 
-    def _select(self, net: Layer, stds: tuple[Tensor, ...], features: int) -> Gram:
-        return propagate(net, stds, features, ntk=False).nngp
+    def _select(self, batches: Sequence[Batch]) -> Expression:
+        return _propagate(self.net, batches, ntk=False).nngp.expression
 
 
 def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
@@ -162,16 +197,20 @@ def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = N
         raise ValueError(f"out: expected two arrays, (nngp, ntk); got {len(out)}")
     _check_network(net)
     first, second = read_pair(x1, x2)
-    pair = propagate(net, _stds(first, second), first.rows.features)
-    results = _compute(_both(pair), (first, second), None if out is None else list(out), NTK(net))
+    both = _both(_propagate(net, _distinct(first, second)))
+    results = _compute(both, (first, second), None if out is None else list(out), NTK(net))
     if out is not None:
         return out[0], out[1]
     return dress(results[0], first, second), dress(results[1], first, second)
 
 
-def _both(pair: KernelPair[Gram]) -> list[Gram]:
+def _propagate(net: Layer, batches: Sequence[Batch], ntk: bool = True) -> KernelPair[Gram]:
+    return propagate(net, [batch.rows for batch in batches], graph(batches), ntk)
+
+
+def _both(pair: KernelPair[Gram]) -> list[Expression]:
     assert not isinstance(pair.ntk, Nothing)
-    return [pair.nngp, pair.ntk]
+    return [pair.nngp.expression, pair.ntk.expression]
 
 
 def _check_network(net: object) -> None:
@@ -181,20 +220,22 @@ def _check_network(net: object) -> None:
     net.check(Traits.of_input())
 
 
-def _stds(first: Batch, second: Batch) -> tuple[Tensor, ...]:
-    return (first.rows.std,) if first is second else (first.rows.std, second.rows.std)
+def _distinct(first: Batch, second: Batch) -> list[Batch]:
+    return [first] if first is second else [first, second]
 
 
 def _compute(
-    grams: Sequence[Gram], batches: tuple[Batch, Batch], outs: Sequence[Any] | None, options: NetworkKernel
+    kernels: Sequence[Expression], batches: tuple[Batch, Batch], outs: Sequence[Any] | None, options: NetworkKernel
 ) -> list[Tensor]:
     """Check the range and the targets, then evaluate."""
     first, second = batches
-    shape, dtype = (len(first.rows), len(second.rows)), first.rows.dtype
-    for gram in grams:
-        _check_range(gram, dtype)
+    dtype = first.rows.dtype
+    simple = [not kernel.mixes for kernel in kernels]
+    for kernel in itertools.compress(kernels, simple):
+        _check_range(_largest(kernel), dtype)
+    shape = (len(first.rows), len(second.rows), *kernels[0].positions * 2)
     if outs is None:
-        size = len(grams) * shape[0] * shape[1] * dtype.itemsize
+        size = len(kernels) * math.prod(shape) * dtype.itemsize
         if options.memory_budget is not None and size > options.memory_budget:
             raise MemoryError(
                 f"the result takes {size:,} bytes, memory_budget is {options.memory_budget:,}. Pass out= a "
@@ -203,15 +244,20 @@ def _compute(
         targets = None
     else:
         targets = [_target(out, shape, first) for out in outs]
-    return evaluate(grams, first.rows, second.rows, targets, options.progress)
+    results = evaluate(kernels, first.rows, second.rows, targets, options.progress)
+    for result in itertools.compress(results, (not known for known in simple)):
+        if not result.isfinite().all():
+            _check_range(math.inf, dtype)
+    return results
 
 
-def _check_range(gram: Gram, dtype: torch.dtype) -> None:
-    """The largest entry is the product of the largest standard deviations."""
-    sides = [side.detach() for side in (gram.stds[0], gram.stds[-1])]
-    if any(len(side) == 0 for side in sides):
-        return
-    largest = float(sides[0].max()) * float(sides[1].max())
+def _largest(kernel: Expression) -> float:
+    """The largest entry, the product of the largest standard deviations."""
+    sides = [side.detach() for side in (kernel.stds[0], kernel.stds[-1])]
+    return 0.0 if any(len(side) == 0 for side in sides) else float(sides[0].max()) * float(sides[1].max())
+
+
+def _check_range(largest: float, dtype: torch.dtype) -> None:
     limits = torch.finfo(dtype)
     if largest > limits.max or 0 < largest < limits.tiny:
         what = "overflow" if largest > limits.max else "vanish in"
@@ -221,7 +267,7 @@ def _check_range(gram: Gram, dtype: torch.dtype) -> None:
         )
 
 
-def _target(out: Any, shape: tuple[int, int], first: Batch) -> Tensor:
+def _target(out: Any, shape: tuple[int, ...], first: Batch) -> Tensor:
     """The user's array as a tensor that shares its memory."""
     if isinstance(out, Tensor):
         target = out

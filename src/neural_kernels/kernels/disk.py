@@ -1,0 +1,224 @@
+"""Kernels larger than memory, or longer than a session: block by block into a file, resumable at any moment.
+
+A block depends on nothing but its rows and columns, is written, synchronised, and only then named in the journal beside
+the file. So a run may end anyhow: the next one computes what is missing, and the file is that of one run, bit for bit
+(on one machine, with one number of threads: matrix products round differently on others).
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from neural_kernels.engine.tiles import Grid, Tile
+from neural_kernels.kernels.arrays import read_pair
+from neural_kernels.kernels.fingerprint import differences, identify
+from neural_kernels.kernels.graphs import Graphs
+from neural_kernels.kernels.journal import Journal, State, beside, read
+
+if TYPE_CHECKING:
+    from neural_kernels.kernels.network import NetworkKernel
+
+_SIDE = 1 << 12  # of a block of numbers: 64 MB in float32
+_POSITIONS = 1 << 14  # of the data, along a side of a block: a pair of 32 x 32 images takes milliseconds
+_ALIGNMENT = 64  # bytes; that of torch's own allocations
+_BEGUN = "its journal tells of one: restore it, delete both, or pass resume=False"
+
+
+class Task(NamedTuple):
+    """A kernel and its data; `second` is None for a symmetric matrix."""
+
+    kernel: NetworkKernel
+    first: Any
+    second: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of examples."""
+        return _main(self.first).shape[0], _main(self.first if self.second is None else self.second).shape[0]
+
+    def values(self, rows: slice, columns: slice) -> np.ndarray:
+        """A block, by calls that nothing else has a part in."""
+        kernel, x = replace(self.kernel, progress=False), _take(self.first, rows)
+        if self.second is None and rows == columns:
+            result = kernel(x)
+        else:
+            result = kernel(x, _take(self.first if self.second is None else self.second, columns))
+        return result.detach().cpu().numpy() if isinstance(result, Tensor) else result
+
+
+def fill_file(kernel: NetworkKernel, path: Any, x1: Any, x2: Any, resume: bool, block: int | None) -> np.memmap:
+    """As `NetworkKernel.to_disk` says."""
+    path = Path(path)
+    if block is not None and (isinstance(block, bool) or not isinstance(block, int) or block < 1):
+        raise ValueError(f"block={block!r}: expected a positive number of examples, or None")
+    task = Task(kernel, _batch(x1), None if x2 is None or x2 is x1 else _batch(x2))
+    if any(batch.single or len(batch.rows) == 0 for batch in read_pair(task.first, task.second)):
+        raise ValueError("to_disk: expected batches of one example or more")  # and bad data are refused here and now
+    identity = identify(kernel, task.first, task.second)
+    state = read(beside(path))
+    if path.exists() and state.header is None:
+        raise ValueError(f"{path} exists and is not by to_disk (no journal beside it); use another path or delete it")
+    if not resume or state.header is None:
+        return _fill(task, path, {"identity": identity, **_plan(task, block)}, state, fresh=True)
+    _check_same(path, state.header, identity, block)
+    if state.complete:
+        return _open(path, state.header, "r")
+    return _fill(task, path, state.header, state, fresh=False)
+
+
+def _fill(task: Task, path: Path, header: dict[str, Any], state: State, fresh: bool) -> np.memmap:
+    """Compute what is missing; `state` is what the decision for this rests on."""
+    create = fresh or not state.created
+    if not fresh and (state.created or path.exists()):
+        _open(path, header, "r")
+    _check_space(path, header)
+    with Journal(beside(path)) as journal:
+        if journal.state != state:
+            raise BlockingIOError(f"another process has just changed {path}; call again")
+        if fresh:
+            path.unlink(missing_ok=True)  # first: a file beside a journal that has not created one is not ours
+            journal.begin(header)
+        else:
+            journal.resume()
+        if create:
+            _create(path, header)
+            journal.created()
+        matrix = _open(path, header, "r+")
+        tiles = list(Grid(matrix.shape[:2], (header["block"],) * 2, header["symmetric"]))
+        done = frozenset() if create else state.done
+        with _progress(task, tiles, done) as bar:
+            for number, tile in enumerate(tiles):
+                if number not in done:
+                    _write(matrix, tile, task.values(*tile), header["symmetric"])
+                    journal.done(number)
+                    bar.update(_cost(task, tile))
+        journal.complete()
+    return _open(path, header, "r")
+
+
+def _write(matrix: np.memmap, tile: Tile, values: np.ndarray, symmetric: bool) -> None:
+    """A block, and with a symmetric matrix its mirror image; on disk before this returns."""
+    rows, columns = tile
+    matrix[rows, columns] = values
+    if symmetric and rows != columns:
+        count = (values.ndim - 2) // 2
+        order = 1, 0, *range(2 + count, 2 + 2 * count), *range(2, 2 + count)
+        matrix[columns, rows] = values.transpose(order)
+    matrix.flush()
+
+
+def _plan(task: Task, block: int | None) -> dict[str, Any]:
+    """Shape and precision, from one entry, and the blocks."""
+    one = slice(0, 1)
+    entry = task.values(one, one)
+    return {
+        "shape": [*task.shape, *entry.shape[2:]],
+        "dtype": entry.dtype.name,
+        "block": block or _side(task, entry),
+        "symmetric": task.second is None,
+    }
+
+
+def _side(task: Task, entry: np.ndarray) -> int:
+    """Rows of a block that takes seconds, and a moderate share of the memory."""
+    shape = _main(task.first).shape
+    positions = shape[1] if isinstance(task.first, Graphs) else math.prod(shape[2:])
+    numbers = _SIDE**2
+    if task.kernel.memory_budget is not None:
+        numbers = min(numbers, task.kernel.memory_budget // entry.itemsize)
+    return max(1, min(_POSITIONS // positions, math.isqrt(numbers // entry.size)))
+
+
+def _create(path: Path, header: dict[str, Any]) -> None:
+    """The file at its full size, at once or not at all."""
+    new = path.with_name(path.name + ".new")
+    open_memmap(new, "w+", header["dtype"], tuple(header["shape"])).flush()
+    os.replace(new, path)
+    if os.name == "posix":  # where the entry in the folder needs its own synchronisation
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def _open(path: Path, header: dict[str, Any], mode: Literal["r", "r+"]) -> np.memmap:
+    """The file, if it is the one that the journal speaks of."""
+    try:
+        matrix = open_memmap(path, "r")  # which, unlike "r+", does not extend a file that is too short
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(f"{path} is missing, cut off or no .npy file, but {_BEGUN}") from error
+    expected = tuple(header["shape"]), np.dtype(header["dtype"])
+    if (matrix.shape, matrix.dtype) != expected or path.stat().st_size != matrix.offset + matrix.nbytes:
+        raise ValueError(f"{path} has not the size, shape {expected[0]} or dtype {expected[1]} it had, but {_BEGUN}")
+    return matrix if mode == "r" else open_memmap(path, mode)
+
+
+def _check_same(path: Path, header: dict[str, Any], identity: dict[str, Any], block: int | None) -> None:
+    """Refuse to mix results of different tasks."""
+    changed = differences(header["identity"], identity)
+    if changed:
+        raise ValueError(f"{path} is of another task; what differs: {changed}. Use another path, or resume=False")
+    if block not in (None, header["block"]):
+        raise ValueError(f"{path} was begun with block={header['block']}, not {block}: leave it out, or resume=False")
+
+
+def _check_space(path: Path, header: dict[str, Any]) -> None:
+    """Before a full disk ends the process: writing to a memmap there is no error that could be caught."""
+    size = math.prod(header["shape"]) * np.dtype(header["dtype"]).itemsize
+    held = getattr(path.stat(), "st_blocks", 0) * 512 if path.exists() else 0
+    free = shutil.disk_usage(path.absolute().parent).free
+    if size - held > free:
+        raise OSError(
+            errno.ENOSPC, f"the matrix takes {size:,} bytes, {size - held:,} more; {free:,} are free", str(path)
+        )
+
+
+def _progress(task: Task, tiles: list[Tile], done: frozenset[int]) -> tqdm:
+    """A bar whose rate is that of this run."""
+    total, initial = (sum(_cost(task, tiles[i]) for i in chosen) for chosen in (range(len(tiles)), done))
+    return tqdm(total=total, initial=initial, unit="block", desc="to disk", disable=not task.kernel.progress)
+
+
+def _cost(task: Task, tile: Tile) -> float:
+    """In blocks: those on the diagonal are symmetric."""
+    return 0.5 if task.second is None and tile[0] == tile[1] else 1
+
+
+def _batch(x: Any) -> Any:
+    """Of a kind that can be cut into rows: NumPy (pandas, too), torch, CSR or graphs."""
+    if isinstance(x, Graphs):
+        return Graphs(_batch(x.x), _batch(x.adjacency), x.sizes)
+    if isinstance(x, Tensor):
+        return x.detach()
+    return x.tocsr() if hasattr(x, "tocsr") else np.asarray(x)
+
+
+def _main(x: Any) -> Any:
+    return x.x if isinstance(x, Graphs) else x
+
+
+def _take(x: Any, rows: slice) -> Any:
+    """Some examples, at an address of fixed alignment, which the rounding of matrix products depends on."""
+    if isinstance(x, Graphs):
+        sizes = None if x.sizes is None else np.asarray(x.sizes)[rows]
+        return Graphs(_take(x.x, rows), _take(x.adjacency, rows), sizes)
+    part = x[rows]
+    if isinstance(part, Tensor):
+        return part.clone()
+    if not isinstance(part, np.ndarray):
+        return part
+    memory = np.empty(part.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    copy = memory[start : start + part.nbytes].view(part.dtype).reshape(part.shape)
+    copy[...] = part
+    return copy

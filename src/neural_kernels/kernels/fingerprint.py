@@ -1,0 +1,176 @@
+"""What a computation is of, as text that is the same in every process: so that a later one can tell."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import partial
+from types import BuiltinFunctionType, CellType, CodeType, EllipsisType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.kernels.graphs import Graphs
+from neural_kernels.layer import Layer
+
+_CHUNK = 1 << 24  # bytes of data in hand at a time
+_LIBRARIES = {"torch", "numpy", "math", "builtins", "neural_kernels"}
+_PLAIN = int | float | complex | str | bytes | Enum | EllipsisType | torch.dtype | torch.device | None
+
+
+def identify(kernel: Any, first: Any, second: Any) -> dict[str, Any]:
+    """What a kernel matrix depends on, each by value or by hash, in terms that a user can act on.
+
+    Parameters
+    ----------
+    kernel : NetworkKernel
+    first, second : array, Tensor, CSR matrix or Graphs
+        None for a symmetric matrix.
+
+    Returns
+    -------
+    dict
+        For JSON.
+
+    Raises
+    ------
+    TypeError
+        The network holds something whose value no text tells.
+    """
+    from neural_kernels import __version__
+
+    network = _hash(describe(kernel.net))
+    identity: dict[str, Any] = {"library": __version__, "kernel": type(kernel).__name__, "network": network}
+    for name, x in (("x1", first), ("x2", second)):
+        main = x.x if isinstance(x, Graphs) else x
+        identity[f"{name}: kind"] = None if x is None else _kind(x)
+        identity[f"{name}: shape"] = None if x is None else list(main.shape)
+        identity[f"{name}: dtype"] = None if x is None else _dtype(main)
+        identity[f"{name}: data"] = None if x is None else _hash_data(x)
+    return identity
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What two identities do not share; values where they are short, and the names alone of hashes."""
+    parts = []
+    for name in old | new:
+        was, now = old.get(name), new.get(name)
+        if was != now:
+            hashed = name == "network" or name.endswith("data")
+            parts.append(name if hashed else f"{name} (was {was}, is {now})")
+    return ", ".join(parts)
+
+
+def describe(value: Any, seen: tuple[int, ...] = ()) -> str:
+    """A text that is equal in every process for equal values, and differs where they do.
+
+    Functions count by their code, what they close over and the globals that they use; classes, and what torch or NumPy
+    export, by their names. The code is Python's own: another version of it gives another text.
+
+    Raises
+    ------
+    TypeError
+        For a value of which no such text is known.
+    """
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    match value:
+        case type() | ModuleType():
+            return _name(value)
+        case tuple() | list():
+            return f"[{', '.join(describe(item, seen) for item in value)}]"
+        case dict():
+            return describe([*value.items()], seen)
+        case set() | frozenset():
+            return f"set[{', '.join(sorted(describe(item, seen) for item in value))}]"
+        case np.ndarray() | np.generic() | Tensor():
+            return f"{tuple(value.shape)} {_dtype(value)} {_hash_data(value)}"
+        case partial():
+            return f"partial{describe((value.func, value.args, value.keywords), seen)}"
+        case MethodType():
+            return f"method{describe((value.__self__, value.__func__), seen)}"
+        case BuiltinFunctionType():
+            return f"{_name(value)} of {describe(value.__self__, seen)}"
+        case FunctionType() if _exported(value):
+            return _name(value)
+        case CodeType():
+            names = value.co_names, value.co_varnames, value.co_freevars, value.co_exceptiontable
+            return f"code{describe((value.co_code, value.co_consts, *names), seen)}"
+    held = "recursion" if id(value) in seen else describe(_held(value), (*seen, id(value)))
+    return f"{_name(type(value))}{held}"
+
+
+def _held(value: Any) -> Any:
+    """What an object consists of."""
+    if isinstance(value, FunctionType):
+        used = {name for code in _codes(value.__code__) for name in code.co_names} & value.__globals__.keys()
+        held = {name: value.__globals__[name] for name in sorted(used)}
+        return value.__code__, value.__defaults__, value.__kwdefaults__, value.__closure__, held
+    if isinstance(value, CellType):
+        return [value.cell_contents]
+    if is_dataclass(value):
+        return [(field.name, getattr(value, field.name)) for field in fields(value)]
+    if hasattr(value, "__dict__") and (callable(value) or isinstance(value, Layer)):
+        return vars(value)
+    raise TypeError(
+        f"to_disk cannot tell whether {value!r}, which the network uses, will be the same in another run. Write that "
+        "activation as a class: a frozen dataclass, a subclass of nk.Activation, with numbers for fields."
+    )
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _exported(function: FunctionType) -> bool:
+    """Whether a library's name stands for the function."""
+    home = sys.modules.get(function.__module__ or "")
+    known = (function.__module__ or "").partition(".")[0] in _LIBRARIES
+    return known and getattr(home, function.__name__, None) is function
+
+
+def _name(value: Any) -> str:
+    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__name__)}"
+
+
+def _dtype(x: Any) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _kind(x: Any) -> str:
+    """What results depend on besides the numbers: how they are laid out and where they are computed."""
+    if isinstance(x, Graphs):
+        return f"graphs of {_kind(x.x)}"
+    if isinstance(x, Tensor):
+        return "dense" if x.device.type == "cpu" else x.device.type
+    return "dense" if isinstance(x, np.ndarray) else "sparse"
+
+
+def _hash_data(x: Any) -> str:
+    """Of the bytes, in C order; of a CSR matrix or graphs those of all arrays, with their shapes."""
+    if isinstance(x, Graphs):
+        sizes = None if x.sizes is None else np.asarray(x.sizes).astype(np.int64)
+        return _hash(describe([x.x, x.adjacency, sizes]))
+    if not isinstance(x, np.ndarray | np.generic | Tensor):
+        return _hash(describe([x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data]))
+    digest = hashlib.sha256()
+    rows = x.reshape(1) if x.ndim == 0 else x
+    step = max(1, _CHUNK * len(rows) // max(1, rows.nbytes))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        if isinstance(part, Tensor):
+            part = part.detach().cpu().contiguous().view(torch.uint8).numpy()
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()

@@ -34,7 +34,7 @@ DESCRIPTIONS = [
     (nn.Flatten(), nk.Flatten()),
     (nn.Upsample(size=(4, 6), mode="bilinear"), nk.Resize((4, 6), antialias=False)),
     (nn.Upsample(size=(4, 6), mode="nearest-exact"), nk.Resize((4, 6), "nearest")),
-    (nn.LayerNorm((3, 4, 4), elementwise_affine=False), nk.LayerNorm("all")),
+    (nn.LayerNorm([3, 4, 4], elementwise_affine=False), nk.LayerNorm("all")),
     (nn.LayerNorm(8, elementwise_affine=False), nk.LayerNorm()),
     (nn.GroupNorm(1, 8, affine=False), nk.LayerNorm("all")),
 ]
@@ -70,7 +70,7 @@ GEOMETRIES = [
             nn.Upsample(size=(3, 11), mode="bilinear"),
             nn.Upsample(size=5, mode="nearest-exact"),
             nn.GroupNorm(1, 3, affine=False),
-            nn.LayerNorm((3, 7, 6), elementwise_affine=False),
+            nn.LayerNorm([3, 7, 6], elementwise_affine=False),
             nn.Flatten(),
         ],
         (3, 8): [
@@ -118,7 +118,7 @@ REFUSED = [
     (nn.Upsample(size=4, mode="bilinear", align_corners=True), ValueError, "align_corners"),
     (nn.GroupNorm(1, 4), ValueError, "affine"),
     (nn.GroupNorm(2, 4, affine=False), ValueError, "groups"),
-    (nn.LayerNorm((3, 4, 4)), ValueError, "elementwise_affine"),
+    (nn.LayerNorm([3, 4, 4]), ValueError, "elementwise_affine"),
     (nn.MaxPool2d(2), TypeError, "AvgPool"),
     (nn.BatchNorm2d(4), TypeError, "LayerNorm"),
     (nn.InstanceNorm2d(4), TypeError, "GroupNorm"),
@@ -141,7 +141,7 @@ def test_networks_that_torch_initialised() -> None:
         return nn.Sequential(
             nn.Conv2d(2, width, 3, padding=1, bias=False), nn.ReLU(), nn.AvgPool2d(2),
             nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False),
-            nn.LayerNorm((width, 2, 1), elementwise_affine=False),
+            nn.LayerNorm([width, 2, 1], elementwise_affine=False),
             nn.GELU(), nn.ConvTranspose2d(width, width // 2, 2, stride=2, bias=False), nn.Tanh(),
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width // 2, 2 * width, bias=False),
         ).double()  # fmt: skip

@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     x, z = (rng.random((n, 3, size, size), np.float32) for _ in range(2))
     nets = {"relu": nk.cnn(3), "myrtle5": nk.myrtle(5), "erf": nk.cnn(3, nk.Erf()), "gelu": nk.cnn(3, nk.GELU())}
-    work = {name: (lambda net=net: nk.kernels(net, x, z)) for name, net in nets.items()}
+    work: dict[str, Callable[[], object]] = {name: partial(nk.kernels, net, x, z) for name, net in nets.items()}
     work["relu on one thread"] = on_threads(1, work["relu"])
     seconds = medians(work, rounds)
     flat = nk.cnn(3, pooling="flatten")

@@ -11,17 +11,24 @@ from typing import Any
 
 import numba
 
-# Reassociation lets sums vectorise; "nnan" and "ninf" stay out, so that a comparison with NaN means what it says.
-_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    # Reassociation lets sums vectorise; "nnan" and "ninf" stay out, so that a comparison with NaN means what it says.
+    "fastmath": {"reassoc", "contract", "arcp", "nsz"},
+    # Nothing is allocated, so nothing is counted: references to an array's owner, counted atomically at every slice,
+    # would cost an operation on a row as much as work on some hundred columns.
+    "_nrt": False,
+}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile without the interpreter's lock, cached on disk where any folder for it can be written."""
     function = _dated(function)
     try:
-        return numba.njit(nogil=True, fastmath=_FASTMATH, cache=True, error_model="numpy")(function)
+        return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # no place to cache: every process compiles anew
-        return numba.njit(nogil=True, fastmath=_FASTMATH, error_model="numpy")(function)
+        return numba.njit(**_OPTIONS)(function)
 
 
 def _dated(function: Any) -> Any:

@@ -65,7 +65,8 @@ def run_equal(block, program, left, right, memory, results):
             for o in range(stage[0], stage[1]):
                 _operate(operations[o], numbers[o], p, n, own, a, b, indices, weights, memory)
     for k in range(outputs.shape[0]):
-        results[k][i, first:last, 0] = memory[outputs[k, 0] : outputs[k, 0] + n]
+        for c in range(n):
+            results[k][i, first + c, 0] = memory[outputs[k, 0] + c]
 
 
 @compiled
@@ -158,25 +159,27 @@ def _sum_rows(operation, p, n, indices, weights, memory, target):
 
 
 @compiled
-def _shifted(memory, start, indices, row, shift, n):
-    """The row of one tap."""
-    at = start + indices[row] + indices[shift]
-    return memory[at : at + n]
-
-
-@compiled
 def _sum9(target, memory, start, indices, row, rows, shift):
     """Nine taps, the window of most convolutions, in one pass."""
     n = target.size
-    a = _shifted(memory, start, indices, row, shift, n)
-    b = _shifted(memory, start, indices, row + rows, shift + 1, n)
-    c = _shifted(memory, start, indices, row + 2 * rows, shift + 2, n)
-    d = _shifted(memory, start, indices, row + 3 * rows, shift + 3, n)
-    e = _shifted(memory, start, indices, row + 4 * rows, shift + 4, n)
-    f = _shifted(memory, start, indices, row + 5 * rows, shift + 5, n)
-    g = _shifted(memory, start, indices, row + 6 * rows, shift + 6, n)
-    h = _shifted(memory, start, indices, row + 7 * rows, shift + 7, n)
-    i = _shifted(memory, start, indices, row + 8 * rows, shift + 8, n)
+    at = start + indices[row] + indices[shift]
+    a = memory[at : at + n]
+    at = start + indices[row + rows] + indices[shift + 1]
+    b = memory[at : at + n]
+    at = start + indices[row + 2 * rows] + indices[shift + 2]
+    c = memory[at : at + n]
+    at = start + indices[row + 3 * rows] + indices[shift + 3]
+    d = memory[at : at + n]
+    at = start + indices[row + 4 * rows] + indices[shift + 4]
+    e = memory[at : at + n]
+    at = start + indices[row + 5 * rows] + indices[shift + 5]
+    f = memory[at : at + n]
+    at = start + indices[row + 6 * rows] + indices[shift + 6]
+    g = memory[at : at + n]
+    at = start + indices[row + 7 * rows] + indices[shift + 7]
+    h = memory[at : at + n]
+    at = start + indices[row + 8 * rows] + indices[shift + 8]
+    i = memory[at : at + n]
     for k in range(n):
         target[k] = ((a[k] + b[k]) + (c[k] + d[k])) + ((e[k] + f[k]) + (g[k] + h[k])) + i[k]
 
@@ -284,13 +287,18 @@ def _multiply(a, b, target):
 
 
 @compiled
+def _dot(a, b):
+    total = a.dtype.type(0)
+    for k in range(a.size):
+        total += a[k] * b[k]
+    return total
+
+
+@compiled
 def _pool(a, count, width, indices, weights, columns, at, target):
     """Columns added up with weights; a single result reads all columns in order."""
     if width == 1:
-        total = target.dtype.type(0)
-        for k in range(count):
-            total += weights[at + k] * a[k]
-        target[0] = total
+        target[0] = _dot(a, weights[at : at + a.size])
         return
     target[:] = target.dtype.type(0)
     for k in range(count):

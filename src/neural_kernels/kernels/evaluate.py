@@ -25,7 +25,7 @@ def evaluate(
 ) -> list[Float[Tensor, "n1 n2 ..."]]:
     """The entries of several kernels of one network, into `targets` or new tensors; symmetric if `left` is `right`."""
     lead, device = (len(left), len(right)), left.std.device
-    if targets is None and any(std.requires_grad for kernel in kernels for std in kernel.stds):
+    if targets is None and (left.std.requires_grad or right.std.requires_grad):
         return differentiable(kernels, left, right)
     if targets is None:
         shapes = [(*lead, *kernel.positions * 2) for kernel in kernels]

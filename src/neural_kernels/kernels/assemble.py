@@ -12,10 +12,12 @@ from neural_kernels.engine import staged as s
 from neural_kernels.engine.operations import ARC, POWERS, SERIES
 from neural_kernels.kernels.expressions import Expression
 from neural_kernels.kernels.layouts import Layout
-from neural_kernels.kernels.memory import Memory, Stage, stages_of
+from neural_kernels.kernels.memory import Memory
+from neural_kernels.kernels.schedule import Stage, stages_of
 from neural_kernels.kernels.staging import CONSTANT, SECOND, Row, Staging, UnsupportedError
 
 _GROUP = 3  # rows that the engine adds up at a time
+_NOWHERE = (0, 0, 1)
 
 
 def assemble(
@@ -58,6 +60,7 @@ class _Assembly:
         real = left.numpy().dtype
         return s.StagedProgram(
             stages=np.array(stages, np.int64),
+            steps=self._memory.schedule.steps.numpy(),
             operations=np.array(operations, np.int64),
             numbers=np.array(numbers, real),
             indices=torch.cat(self._indices).numpy(),
@@ -73,18 +76,18 @@ class _Assembly:
     def _encode(self, row: Row, stage: Stage) -> list[int]:
         """One line of the table of operations."""
         places = [self._memory.place(operand) for operand in row.operands[:2]]
-        places += [(0, 0)] * (2 - len(places))
-        counts, width, last = [0, 0, 0], 0, (0, 0)
+        places += [_NOWHERE] * (2 - len(places))
+        counts, width, last = [0, 0, 0], 0, _NOWHERE
         vector = stage.first_vector.get(row, 0)
         if row.loads:
             vector, *counts = self._sum_tables(row)
-            places[0] = places[0][0], row.operands[0].layout.width + 1
+            places[0] = places[0][0], row.operands[0].layout.width + 1, 1
         elif row.code == s.POOL:
             counts, width = self._pool_tables(row), row.layout.width
         elif row.code == ARC:
             last = self._memory.place(row.second) if row.second in stage.rows else self._memory.spare[0]
         elif row.code in (SERIES, POWERS):
-            places[1], last = (0, 0), (self._memory.spare[0][0], self._memory.spare[1][0])
+            places[1], last = _NOWHERE, (self._memory.spare[0][0], self._memory.spare[1][0], 1)
         if row.counts:
             counts = [*row.counts, 0, 0][:3]
         flat = [number for place in places for number in place]
@@ -94,9 +97,9 @@ class _Assembly:
         """Where the table of rows is, its terms and rows, and where its shifts, columns or weights are."""
         assert row.table is not None
         source = row.operands[0]
-        start, stride = self._memory.place(source)
+        start, stride, height = self._memory.place(source)
         index = _filled(row.table.index, -1)
-        rows = self._index(torch.where(index < 0, self._memory.zeros - start, index * stride))
+        rows = self._index(torch.where(index < 0, self._memory.zeros - start, index % height * stride))
         if row.code == s.WEIGHTED:
             assert row.table.weights is not None
             other = self._weight(_filled(row.table.weights, 0))

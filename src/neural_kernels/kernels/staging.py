@@ -175,6 +175,8 @@ class Staging:
             table, after = matrix_table(by), self._canonical(by.after)
             return Row(s.WEIGHTED, after, [Row(s.POOL, after, [row], table=table)], table=table)
         table = taps_table(by)
+        if by.collapse and not self._every:
+            return Row(s.TOTAL, self._canonical(by.after), [row], table=table)
         if not self._every:
             return Row(s.LOAD, self._canonical(by.after), [row], table=table)
         moves = None if by.collapse else shift_table(by, row.layout)

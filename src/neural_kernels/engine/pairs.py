@@ -13,6 +13,7 @@ from neural_kernels.engine.jit import compiled
 from neural_kernels.engine.machine import _arc, _blend, _mix, _powers, _schur, _series
 from neural_kernels.engine.operations import ARC, BLEND, MIX, POWERS, SCHUR, SERIES
 from neural_kernels.engine.sums import add_gap, pool, sum_rows
+from neural_kernels.engine.windows import window
 
 
 @compiled
@@ -21,6 +22,7 @@ def run_every(pairs, program, left, right, memory, results):
     stages, steps, operations, numbers, indices, weights, outputs = program
     for pair in range(pairs.shape[0]):
         i, j = pairs[pair, 0], pairs[pair, 1]
+        sources = left[i], right[j], 0, 1
         for step in range(steps.shape[0]):
             stage, p = stages[steps[step, 0]], steps[step, 1]
             rows, columns, vectors = stage[2], stage[3], stage[4]
@@ -28,7 +30,7 @@ def run_every(pairs, program, left, right, memory, results):
             b = right[j, stage[6] : stage[6] + vectors * columns].reshape(vectors, columns)
             own = indices[stage[7] + p] if pairs[pair, 2] else -1
             for o in range(stage[0], stage[1]):
-                _operate(operations[o], numbers[o], p, columns, own, a, b, indices, weights, memory)
+                _operate(operations[o], numbers[o], p, columns, own, a, b, sources, indices, weights, memory)
         for k in range(outputs.shape[0]):
             start, stride, height, columns_at = outputs[k]
             for p in range(results[k].shape[2]):
@@ -42,6 +44,7 @@ def run_equal(block, program, left, right, memory, results):
     stages, steps, operations, numbers, indices, weights, outputs = program
     i, first, last, own = block
     n = last - first
+    sources = left[i], right.reshape(-1), first, right.shape[1]
     for step in range(steps.shape[0]):
         stage, p = stages[steps[step, 0]], steps[step, 1]
         rows, vectors = stage[2], stage[4]
@@ -49,7 +52,7 @@ def run_equal(block, program, left, right, memory, results):
         at = stage[6] + p * vectors
         b = right[at : at + vectors, first:last]
         for o in range(stage[0], stage[1]):
-            _operate(operations[o], numbers[o], p, n, own, a, b, indices, weights, memory)
+            _operate(operations[o], numbers[o], p, n, own, a, b, sources, indices, weights, memory)
     for k in range(outputs.shape[0]):
         for c in range(n):
             results[k][i, first + c, 0] = memory[outputs[k, 0] + c]
@@ -63,7 +66,7 @@ def _at(operation, field, p):
 
 
 @compiled
-def _operate(operation, number, p, n, own, left, right, indices, weights, memory):
+def _operate(operation, number, p, n, own, left, right, sources, indices, weights, memory):
     code, v = operation[0], operation[s.VECTOR]
     to = _at(operation, s.TARGET, p)
     width = operation[s.WIDTH] if code == s.POOL else n
@@ -82,12 +85,12 @@ def _operate(operation, number, p, n, own, left, right, indices, weights, memory
         return
     at = _at(operation, s.FIRST, p)
     a = memory[at : at + n]
+    if code == s.WINDOW:
+        window(operation, a, number[0], left[v, p], right[v], p, sources, indices, target)
+        return
     at = _at(operation, s.OTHER, p)
     b = memory[at : at + n]
-    if code == s.WINDOW:
-        e.scale(a, number[0] * left[v, p], right[v], target)
-        add_gap(left, right, v + 1, operation[s.COUNT], p, target)
-    elif code == ARC:
+    if code == ARC:
         at = _at(operation, s.SECOND, p)
         _arc(a, number[0], target, memory[at : at + n])
     elif code in (s.EXCESS, s.SCALE):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neural_kernels.engine import staged as s
 from neural_kernels.engine.operations import ARC, POWERS, SERIES
+from neural_kernels.kernels.examples import Examples
 from neural_kernels.kernels.expressions import Expression
 from neural_kernels.kernels.layouts import Layout
 from neural_kernels.kernels.memory import Memory
@@ -37,9 +38,10 @@ def assemble(
 
 class _Assembly:
     def __init__(self, outputs: list[Row], dtype: torch.dtype, every: bool, sides: tuple[int, int]) -> None:
-        self._outputs, self._dtype, self._every, self._sides = outputs, dtype, every, sides
+        self._outputs, self._dtype, self._every = outputs, dtype, every
         self._stages = stages_of(outputs)
         self._memory = Memory(self._stages, outputs, every)
+        self._examples = Examples(dtype, every, sides)
         self._indices: list[Tensor] = []
         self._weights: list[Tensor] = []
         self._columns: dict[Layout, int] = {}
@@ -54,8 +56,9 @@ class _Assembly:
                     operations.append(self._encode(row, stage))
                     numbers.append(row.numbers)
             size = stage.layout.rows, stage.layout.width, len(stage.vectors)
-            stages.append([first, len(operations), *size, 0, 0, self._columns_of(stage.layout)])
-        left, right = self._examples(stages)
+            where = self._examples.vectors(stage)
+            stages.append([first, len(operations), *size, *where, self._columns_of(stage.layout)])
+        left, right = self._examples.arrays()
         outputs = [[*self._memory.place(row), self._columns_of(row.layout)] for row in self._outputs]
         real = left.numpy().dtype
         return s.StagedProgram(
@@ -82,6 +85,8 @@ class _Assembly:
         if row.loads:
             vector, *counts = self._sum_tables(row)
             places[0] = places[0][0], row.operands[0].layout.width + 1, 1
+        elif row.code == s.WINDOW:
+            counts, places[1] = self._window_tables(row)
         elif row.code == s.POOL:
             counts, width = self._pool_tables(row), row.layout.width
         elif row.code == ARC:
@@ -113,6 +118,13 @@ class _Assembly:
             other = self._index(_filled(shifts[:, None], 0))
         return rows, len(index), index.shape[1], other
 
+    def _window_tables(self, row: Row) -> tuple[list[int], tuple[int, int, int]]:
+        """Terms and where their positions are on the left and on the right; where the deviations are."""
+        assert row.table is not None
+        index = row.table.index
+        start, other, places = self._examples.source(row)
+        return [len(index), self._index(index), self._index(places)], (start, other, index.shape[1])
+
     def _pool_tables(self, row: Row) -> list[int]:
         """Terms, and where their columns and weights are."""
         assert row.table is not None
@@ -141,30 +153,6 @@ class _Assembly:
         if layout not in self._columns:
             self._columns[layout] = self._index(layout.columns)
         return self._columns[layout]
-
-    def _examples(self, stages: list[list[int]]) -> tuple[Tensor, Tensor]:
-        """What depends on one example, by stage; where each stage's numbers lie goes into the table of stages."""
-        left, right, at = [], [], [0, 0]
-        for stage, line in zip(self._stages, stages, strict=True):
-            rows, columns, vectors = stage.layout.rows, stage.layout.width, len(stage.vectors)
-            line[5:7] = at
-            if not vectors:
-                continue
-            one, other = (
-                torch.stack([sides[k].reshape(-1, rows).to(self._dtype) for sides in stage.vectors], 1)
-                for k in self._sides
-            )
-            left.append(one.flatten(1))
-            if self._every:
-                spaced = other.new_zeros(len(other), vectors, columns)
-                spaced[:, :, stage.layout.columns] = other
-                right.append(spaced.flatten(1))
-                at[1] += vectors * columns
-            else:
-                right.append(other.permute(2, 1, 0).reshape(rows * vectors, -1))
-                at[1] += rows * vectors
-            at[0] += vectors * rows
-        return torch.cat(left, 1).contiguous(), torch.cat(right, 1 if self._every else 0).contiguous()
 
 
 def _filled(table: Tensor, value: float) -> Tensor:

@@ -45,6 +45,8 @@ class Row:
     counts : tuple of int
     table, shifts : Table and Tensor, optional
         Of sums over positions.
+    source, before : Sides and Layout, optional
+        Of a window: standard deviations before the map, and where they lie.
     second : Row, optional
         The other result of the operation.
     """
@@ -57,6 +59,8 @@ class Row:
     counts: tuple[int, ...] = ()
     table: Table | None = None
     shifts: torch.Tensor | None = None
+    source: Sides | None = None
+    before: Layout | None = None
     second: Row | None = None
     order: int = field(default_factory=lambda: next(_order))
 
@@ -159,8 +163,11 @@ class Staging:
             rounding = torch.finfo(self._dtype).eps
             return Row(s.POOLED, total.layout, [total], (rounding, 0.0), [inverse, node.losses, node.norms])
         assert total.table is not None
-        vectors, weight = [inverse, *node.shares], total.table.weight
-        return Row(s.WINDOW, total.layout, [total], (weight, 0.0), vectors, (len(node.shares),))
+        table, weight = total.table, total.table.weight
+        source = tuple(std * weight**0.5 for std in node.argument.stds)
+        row = Row(s.WINDOW, total.layout, [total], (weight, 0.0), [inverse], table=table, shifts=total.shifts)
+        row.source, row.before = source, before.layout
+        return row
 
     def _mapped(self, node: Mapped, row: Row) -> Row:
         """Sums over the positions of a map, without its weight where that is uniform."""

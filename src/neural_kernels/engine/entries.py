@@ -17,12 +17,14 @@ def pooled(total, inverse, loss, norm, inverses, losses, norms, floor, target):
 
 @compiled
 def scale(a, scale, other, target):
+    """Rows and columns scaled."""
     for k in range(target.size):
         target[k] = (scale * other[k]) * a[k]
 
 
 @compiled
 def entries(delta, scale, other, target):
+    """Entries from one minus correlations."""
     one = target.dtype.type(1)
     for k in range(target.size):
         target[k] = (scale * other[k]) * (one - delta[k])
@@ -30,6 +32,7 @@ def entries(delta, scale, other, target):
 
 @compiled
 def add_entries(a, weight, delta, scale, other, target):
+    """A row plus such entries."""
     one = target.dtype.type(1)
     for k in range(target.size):
         target[k] = weight * a[k] + (scale * other[k]) * (one - delta[k])
@@ -37,6 +40,7 @@ def add_entries(a, weight, delta, scale, other, target):
 
 @compiled
 def multiply_entries(a, delta, scale, other, target):
+    """A row times such entries."""
     one = target.dtype.type(1)
     for k in range(target.size):
         target[k] = a[k] * ((scale * other[k]) * (one - delta[k]))
@@ -44,6 +48,7 @@ def multiply_entries(a, delta, scale, other, target):
 
 @compiled
 def multiply(a, b, target):
+    """The product of two rows."""
     for k in range(target.size):
         target[k] = a[k] * b[k]
 

@@ -30,7 +30,7 @@ def run_every(pairs, program, left, right, memory, results):
             b = right[j, stage[6] : stage[6] + vectors * columns].reshape(vectors, columns)
             own = indices[stage[7] + p] if pairs[pair, 2] else -1
             for o in range(stage[0], stage[1]):
-                _operate(operations[o], numbers[o], p, columns, own, a, b, sources, indices, weights, memory)
+                _operate(operations[o], numbers[o], p, columns, own, a, b, 0, sources, indices, weights, memory)
         for k in range(outputs.shape[0]):
             start, stride, height, columns_at = outputs[k]
             for p in range(results[k].shape[2]):
@@ -50,9 +50,9 @@ def run_equal(block, program, left, right, memory, results):
         rows, vectors = stage[2], stage[4]
         a = left[i, stage[5] : stage[5] + vectors * rows].reshape(vectors, rows)
         at = stage[6] + p * vectors
-        b = right[at : at + vectors, first:last]
+        b = right[at : at + vectors]
         for o in range(stage[0], stage[1]):
-            _operate(operations[o], numbers[o], p, n, own, a, b, sources, indices, weights, memory)
+            _operate(operations[o], numbers[o], p, n, own, a, b, first, sources, indices, weights, memory)
     for k in range(outputs.shape[0]):
         for c in range(n):
             results[k][i, first + c, 0] = memory[outputs[k, 0] + c]
@@ -66,7 +66,7 @@ def _at(operation, field, p):
 
 
 @compiled
-def _operate(operation, number, p, n, own, left, right, sources, indices, weights, memory):
+def _operate(operation, number, p, n, own, left, right, column, sources, indices, weights, memory):
     code, v = operation[0], operation[s.VECTOR]
     to = _at(operation, s.TARGET, p)
     width = operation[s.WIDTH] if code == s.POOL else n
@@ -76,17 +76,18 @@ def _operate(operation, number, p, n, own, left, right, sources, indices, weight
         return
     if code == s.GAP:
         target[:] = target.dtype.type(0)
-        add_gap(left, right, v, operation[s.COUNT], p, target)
+        add_gap(left, right, column, v, operation[s.COUNT], p, target)
         return
     if code == s.FILL:
         target[:] = number[0]
         if own >= 0:
             target[own] = 0
         return
+    others = right[v, column : column + n]
     at = _at(operation, s.FIRST, p)
     a = memory[at : at + n]
     if code == s.WINDOW:
-        window(operation, a, number[0], left[v, p], right[v], p, sources, indices, target)
+        window(operation, a, number[0], left[v, p], others, p, sources, indices, target)
         return
     at = _at(operation, s.OTHER, p)
     b = memory[at : at + n]
@@ -94,13 +95,13 @@ def _operate(operation, number, p, n, own, left, right, sources, indices, weight
         at = _at(operation, s.SECOND, p)
         _arc(a, number[0], target, memory[at : at + n])
     elif code in (s.EXCESS, s.SCALE):
-        e.scale(a, number[0] * left[v, p], right[v], target)
+        e.scale(a, number[0] * left[v, p], others, target)
     elif code == s.ENTRIES:
-        e.entries(a, number[0] * left[v, p], right[v], target)
+        e.entries(a, number[0] * left[v, p], others, target)
     elif code == s.ADD_ENTRIES:
-        e.add_entries(a, number[0], b, number[1] * left[v, p], right[v], target)
+        e.add_entries(a, number[0], b, number[1] * left[v, p], others, target)
     elif code == s.MULTIPLY_ENTRIES:
-        e.multiply_entries(a, b, number[0] * left[v, p], right[v], target)
+        e.multiply_entries(a, b, number[0] * left[v, p], others, target)
     elif code == BLEND:
         _blend(a, number[0], b, number[1], target)
     elif code == SCHUR:
@@ -110,9 +111,10 @@ def _operate(operation, number, p, n, own, left, right, sources, indices, weight
     elif code == s.TOTAL:
         e.accumulate(a, p == 0, target)
     elif code == MIX:
-        _mix(a, left[v, p], right[v], b, left[v + 1, p], right[v + 1], target)
+        _mix(a, left[v, p], others, b, left[v + 1, p], right[v + 1, column : column + n], target)
     elif code == s.POOLED:
-        e.pooled(a, left[v, p], left[v + 1, p], left[v + 2, p], right[v], right[v + 1], right[v + 2], number[0], target)
+        losses, norms = right[v + 1, column : column + n], right[v + 2, column : column + n]
+        e.pooled(a, left[v, p], left[v + 1, p], left[v + 2, p], others, losses, norms, number[0], target)
         if own >= 0:
             target[own] = 0
     elif code == s.POOL:
@@ -124,6 +126,6 @@ def _operate(operation, number, p, n, own, left, right, sources, indices, weight
         second = memory[start : start + n]
         even = v + operation[s.COUNT]
         if code == SERIES:
-            _series(a, (v, even), left, p, right, 0, target, first, second)
+            _series(a, (v, even), left, p, right, column, target, first, second)
         elif code == POWERS:
-            _powers(a, (v, even, even + operation[s.ROWS]), left, p, right, 0, target, first, second)
+            _powers(a, (v, even, even + operation[s.ROWS]), left, p, right, column, target, first, second)

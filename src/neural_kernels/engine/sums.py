@@ -79,44 +79,23 @@ def _gather(target, row, columns):
 
 
 @compiled
-def add_gap(left, right, first, count, p, target):
-    """Half the squared distance of two vectors, several entries at a time."""
-    half = target.dtype.type(0.5)
+def add_gap(left, right, column, first, count, p, target):
+    """Half the squared distance of two vectors, three entries at a time."""
+    half, end = target.dtype.type(0.5), column + target.size
     v, stop = first, first + count
-    while v + 9 <= stop:
-        _add_gap3(left, right, v, p, target, True)
-        v += 9
     while v + 3 <= stop:
-        _add_gap3(left, right, v, p, target, False)
+        a, b, c = left[v, p], left[v + 1, p], left[v + 2, p]
+        x, y, z = right[v, column:end], right[v + 1, column:end], right[v + 2, column:end]
+        for k in range(target.size):
+            d, e, f = a - x[k], b - y[k], c - z[k]
+            target[k] += half * (d * d + e * e + f * f)
         v += 3
     while v < stop:
-        a, x = left[v, p], right[v]
+        a, x = left[v, p], right[v, column:end]
         for k in range(target.size):
             d = a - x[k]
             target[k] += half * (d * d)
         v += 1
-
-
-@compiled
-def _add_gap3(left, right, v, p, target, nine):
-    half = target.dtype.type(0.5)
-    a0, a1, a2 = left[v, p], left[v + 1, p], left[v + 2, p]
-    x0, x1, x2 = right[v], right[v + 1], right[v + 2]
-    if not nine:
-        for k in range(target.size):
-            d0, d1, d2 = a0 - x0[k], a1 - x1[k], a2 - x2[k]
-            target[k] += half * (d0 * d0 + d1 * d1 + d2 * d2)
-        return
-    a3, a4, a5 = left[v + 3, p], left[v + 4, p], left[v + 5, p]
-    x3, x4, x5 = right[v + 3], right[v + 4], right[v + 5]
-    a6, a7, a8 = left[v + 6, p], left[v + 7, p], left[v + 8, p]
-    x6, x7, x8 = right[v + 6], right[v + 7], right[v + 8]
-    for k in range(target.size):
-        d0, d1, d2 = a0 - x0[k], a1 - x1[k], a2 - x2[k]
-        d3, d4, d5 = a3 - x3[k], a4 - x4[k], a5 - x5[k]
-        d6, d7, d8 = a6 - x6[k], a7 - x7[k], a8 - x8[k]
-        first = (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
-        target[k] += half * (first + (d4 * d4 + d5 * d5) + (d6 * d6 + d7 * d7) + d8 * d8)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""What a program reads of single examples: numbers by stage and vector, and standard deviations that windows look at."""
+"""What programs read of single examples: vectors by stage, and the standard deviations that windows look at."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Examples:
         self._right: list[Tensor] = []
 
     def arrays(self) -> tuple[Tensor, Tensor]:
-        """Shapes (n1, numbers), and (n2, numbers) or, where columns are examples, (numbers, n2)."""
-        return torch.cat(self._left, 1), torch.cat(self._right, 1 if self._every else 0)
+        """Shapes (n1, numbers), and (n2, numbers) or, where columns are examples, (numbers, n2); in that order."""
+        return torch.cat(self._left, 1).contiguous(), torch.cat(self._right, int(self._every)).contiguous()
 
     def vectors(self, stage: Stage) -> tuple[int, int]:
         """Put in a stage's vectors, and return where they begin."""

@@ -57,7 +57,15 @@ class Mapped(Expression):
     @cached_property
     def norms(self) -> Sides:
         """The norms U."""
-        return tuple(_norm(list(self.by.spread(s, side))) for side, s in enumerate(self.argument.stds))
+        if self.by.mixing:
+            return tuple(_norm(list(self.by.spread(s, side))) for side, s in enumerate(self.argument.stds))
+        return tuple(self._root(s) for s in self.argument.stds)
+
+    def _root(self, stds: Tensor) -> Tensor:
+        """Norms where the map adds up variances; in units of the example's largest deviation, so without overflow."""
+        high = stds.detach().flatten(1).amax(1).reshape(-1, *[1] * (stds.ndim - 1))
+        sums = self.by.equal(safe_divide(stds, high).square())
+        return high.reshape(-1, *[1] * (sums.ndim - 1)) * safe_sqrt(sums)
 
     @cached_property
     def losses(self) -> Sides:

@@ -35,6 +35,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/exact_dense.py
 	$(BIN)/python benchmarks/exact_sparse.py
+	$(BIN)/python benchmarks/exact_conv.py
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

@@ -1,12 +1,15 @@
 """Exact kernels of convolutional networks: milliseconds per pair of 32 x 32 x 3 images, float32, NNGP and NTK; JSON.
 
-All are medians of interleaved rounds in one run. `--quick` takes sizes for a smoke test.
+All are medians of interleaved rounds in one run. `--quick` takes sizes for a smoke test; `--neural-tangents PYTHON`
+names an interpreter that can import neural-tangents (its own environment: it needs an old JAX), and adds its time for
+the first kernels.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
@@ -41,11 +44,36 @@ def on_threads(count: int, call: Callable[[], object]) -> Callable[[], object]:
     return run
 
 
+_OTHER = """
+import sys, time
+import jax, numpy as np
+from neural_tangents import stax
+size, pairs = int(sys.argv[1]), 2
+layers = [layer for _ in range(3) for layer in (stax.Conv(1, (3, 3), padding="SAME"), stax.Relu())]
+kernel = jax.jit(stax.serial(*layers, stax.GlobalAvgPool(), stax.Dense(1))[2], static_argnames="get")
+x, z = (np.random.rand(pairs, size, size, 3).astype(np.float32) for _ in range(2))
+times = []
+for _ in range(4):
+    start = time.perf_counter()
+    jax.block_until_ready(kernel(x, z, get=("nngp", "ntk")))
+    times.append(time.perf_counter() - start)
+print(float(np.median(times[1:])) / pairs**2)
+"""
+
+
+def neural_tangents(python: str, size: int) -> float:
+    """Seconds a pair of three convolutions, ReLU and global average pooling."""
+    done = subprocess.run([python, "-c", _OTHER, str(size)], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
 def main() -> None:
     """Run all and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    parser.add_argument("--neural-tangents", metavar="PYTHON")
+    options = parser.parse_args()
+    quick = options.quick
     n, many, rounds, size = (4, 8, 1, 8) if quick else (16, 256, 5, 32)
     rng = np.random.default_rng(0)
     x, z = (rng.random((n, 3, size, size), np.float32) for _ in range(2))
@@ -68,6 +96,9 @@ def main() -> None:
         "by_relu": {name: seconds[name] / seconds["relu"] for name in ("erf", "gelu", "relu on one thread")},
         "symmetric_by_full_square": squares["symmetric"] / squares["full"],
     }
+    if options.neural_tangents is not None:
+        other = neural_tangents(options.neural_tangents, size)
+        results["neural_tangents"] = {"milliseconds_per_pair": 1e3 * other, "ratio": other * n**2 / seconds["relu"]}
     print(json.dumps(results, indent=1))
 
 

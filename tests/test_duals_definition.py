@@ -55,6 +55,14 @@ def test_definition_everywhere(activation):
 
 
 @pytest.mark.parametrize("activation", EVERY, ids=repr)
+def test_continuous_at_coincidence(activation):
+    """At many standard deviations: where both variables meet a kink at once, rounding must not decide on which side."""
+    std = torch.linspace(0.05, 1.5, 200, dtype=torch.float64)
+    near = activation.dual(BivariateNormal(std, std, torch.full_like(std, 1e-14)))
+    torch.testing.assert_close(activation.std(std).square(), near, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", EVERY, ids=repr)
 def test_zero_variance(activation):
     zero = torch.zeros((), dtype=torch.float64)
     at_zero = float(activation.fn(zero))

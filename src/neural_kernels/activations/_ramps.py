@@ -61,9 +61,12 @@ class _Quadrant:
         self.density1 = normal.std1 * torch.exp(-alpha * alpha / 2) / _ROOT_TWO_PI
         self.density2 = normal.std2 * torch.exp(-beta * beta / 2) / _ROOT_TWO_PI
         sine = safe_sqrt(normal.delta * (2 - normal.delta))
-        # Mean and standard deviation of Y - b given X = a, and of X - a given Y = b.
-        self.given1 = normal.std2 * alpha - b - normal.delta * normal.std2 * alpha, normal.std2 * sine
-        self.given2 = normal.std1 * beta - a - normal.delta * normal.std1 * beta, normal.std1 * sine
+        # Mean and standard deviation of Y - b given X = a, and of X - a given Y = b. Of coincident variables one mean
+        # is a multiple of the other, of the opposite sign; it must be so to the last bit, as their signs are steps.
+        gap = a * safe_divide(normal.std2, normal.std1) - b
+        back = -gap * safe_divide(normal.std1, normal.std2)
+        self.given1 = gap - normal.delta * normal.std2 * alpha, normal.std2 * sine
+        self.given2 = back - normal.delta * normal.std1 * beta, normal.std1 * sine
         self.table = {(0, 0): quadrant_probability(*torch.broadcast_tensors(alpha, beta, normal.delta))}
 
     def moment(self, m: int, n: int) -> Tensor:

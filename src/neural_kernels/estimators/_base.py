@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from neural_kernels.estimators import _settings
+from neural_kernels.estimators import _inputs, _settings
 from neural_kernels.estimators._examples import Examples
 from neural_kernels.solvers import CholeskyRidge, SpectralRidge
 from neural_kernels.solvers.system import Array, as_time
@@ -36,9 +36,12 @@ class KernelModel(BaseEstimator):
 
     def _read(self, X: Any, **options: Any) -> Any:
         """Validate as scikit-learn does, options (y, reset, ...) included; float32 and float64 are kept."""
+        _inputs.refuse_graphs(self, X)
         options |= {"dtype": [np.float32, np.float64]}
         if self.kernel != "precomputed":
             options |= {"accept_sparse": "csr", "allow_nd": True}
+            if not options.get("reset", True):
+                _inputs.check_shape(self, X, self.X_fit_.shape[1:])
         return validate_data(self, X, **options)
 
     def _read_training(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, Array]:
@@ -77,7 +80,10 @@ class KernelModel(BaseEstimator):
             return X[np.ix_(self.support_, self.support_)]
         self.network_ = _settings.network(self.network)
         self.X_fit_ = X[self.support_]
-        return self._kernel(self.kernel)(self.X_fit_)
+        kernel = self._kernel(self.kernel)
+        with _inputs.advice_on_images(X):
+            _inputs.check_outputs(kernel, X)
+            return kernel(self.X_fit_)
 
     def _kernel(self, name: str) -> Any:
         from neural_kernels.kernels import NNGP, NTK

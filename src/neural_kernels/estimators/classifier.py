@@ -32,7 +32,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     ----------
     network : Layer, optional
         Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart. Unused
-        with a precomputed kernel.
+        with a precomputed kernel. One on images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width).
     kernel : {"ntk", "nngp", "precomputed"}
         "ntk": all layers are trained; "nngp": the last one. "precomputed": X is the Gram matrix, (n, n) to fit and
         (m, n) to predict.

@@ -27,7 +27,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     ----------
     network : Layer, optional
         Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart. Unused
-        with a precomputed kernel.
+        with a precomputed kernel. One on images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width).
     kernel : {"ntk", "nngp", "precomputed"}
         "ntk": all layers are trained; "nngp": the last one, or equivalently the Bayesian posterior. "precomputed": X is
         the Gram matrix, (n, n) to fit and (m, n) to predict.
@@ -59,7 +59,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     network_ : Layer
         The network in use; not with a precomputed kernel.
     n_features_in_, feature_names_in_
-        As in scikit-learn.
+        As in scikit-learn; of images, the first is the number of channels.
 
     Raises
     ------

@@ -30,11 +30,14 @@ class Batch:
         The user's array, by which results are dressed.
     single : bool
         Whether it was one vector, shape (d,).
+    data : Tensor or CSR matrix
+        The numbers as they were given, converted.
     """
 
     rows: Rows
     origin: Any
     single: bool
+    data: Any
 
 
 def read(x: Any, name: str, dtype: torch.dtype | None = None) -> Batch:
@@ -62,12 +65,12 @@ def read(x: Any, name: str, dtype: torch.dtype | None = None) -> Batch:
         rows = DenseRows.of(data if isinstance(x, Graphs) else data.movedim(1, -1))
         if not rows.std.isfinite().all():
             _refuse(data, name)
-        return Batch(rows, x, single)
+        return Batch(rows, x, single, data)
     if dtype is not None:
         data = data.astype(torch.empty(0, dtype=dtype).numpy().dtype)
     if not np.isfinite(data.data).all():
         raise ValueError(f"{name}: the sparse matrix holds NaN or infinity. Remove or impute those entries.")
-    return Batch(SparseRows.of(data), x, single)
+    return Batch(SparseRows.of(data), x, single, data)
 
 
 @singledispatch
@@ -75,7 +78,10 @@ def _convert(x: Any, name: str) -> Any:
     """To a strided floating-point tensor, or to canonical CSR of floats."""
     if type(x).__module__.partition(".")[0] == "scipy":
         return _from_scipy(x, name)
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected one array of numbers, all rows of one shape; {error}") from error
     if array.dtype == object:
         raise TypeError(
             f"{name}: expected numbers; got {type(x).__name__} whose array has dtype object. Encode it first."
@@ -85,12 +91,12 @@ def _convert(x: Any, name: str) -> Any:
 
 @_convert.register
 def _(x: np.ndarray, name: str) -> Tensor:
-    if x.dtype not in (np.float32, np.float64):
-        if x.dtype.kind not in "biuf":
-            raise TypeError(f"{name}: expected real numbers; got dtype {x.dtype}")
-        x = x.astype(np.float64 if x.dtype.itemsize > 8 else np.float32)
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected real numbers; got dtype {x.dtype}")
     if any(stride < 0 for stride in x.strides) or not x.dtype.isnative:
         x = x.astype(x.dtype.newbyteorder("="), order="C", copy=True)
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float64 if x.dtype.itemsize > 8 else np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch warns of read-only arrays; nothing here writes to them
         return _convert(torch.from_numpy(x), name)
@@ -137,6 +143,9 @@ def read_pair(x1: Any, x2: Any) -> tuple[Batch, Batch]:
     if x2 is None or x2 is x1:
         return first, first
     second = read(x2, "x2")
+    if first.rows.std.ndim != second.rows.std.ndim:
+        shapes = [(batch.rows.features, *batch.rows.std.shape[1:]) for batch in (first, second)]
+        raise ValueError(f"examples of x1 have shape {shapes[0]}, those of x2 {shapes[1]}; they must agree")
     if first.rows.features != second.rows.features:
         what = "channels" if first.rows.std.ndim > 1 else "features"
         raise ValueError(f"x1 has {first.rows.features} {what}, x2 has {second.rows.features}; they must agree")
@@ -174,7 +183,8 @@ def _as_sparse(batch: Batch) -> Batch:
     dense = _convert(batch.origin, "x").to(batch.rows.dtype)
     if dense.requires_grad:
         raise TypeError("a tensor that requires gradients beside a sparse matrix: pass both dense, or detach it")
-    return Batch(SparseRows.of(sparse.csr_matrix(dense.numpy())), batch.origin, batch.single)
+    matrix = sparse.csr_matrix(dense.numpy())
+    return Batch(SparseRows.of(matrix), batch.origin, batch.single, matrix)
 
 
 def dress(result: Tensor, first: Batch, second: Batch | None) -> Any:

@@ -163,7 +163,8 @@ def delta_tile(
     delta = delta_units(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
     if not positions:
         return delta
-    return delta.reshape(len(a), -1, len(b), positions.numel()).transpose(1, 2).reshape(len(a), len(b), *positions * 2)
+    size = positions.numel()
+    return delta.reshape(len(a), size, len(b), size).transpose(1, 2).reshape(len(a), len(b), *positions * 2)
 
 
 def delta_units(a: Float[Tensor, "n1 d"], b: Float[Tensor, "n2 d"]) -> Float[Tensor, "n1 n2"]:

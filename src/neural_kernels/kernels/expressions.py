@@ -243,6 +243,8 @@ class Sum(Expression):
     @cached_property
     def uniform(self) -> tuple[float, float] | None:
         """w^2 and v^2, where both are the same for all units."""
+        if not all(side.numel() for side in self.shares[0]):
+            return None
         extremes = [(min(float(s.min()) for s in w), max(float(s.max()) for s in w)) for w in self.shares]
         if any(high - low > 1e-14 for low, high in extremes):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,8 +95,9 @@ class Gram(Representation):
     def position_gram(self) -> PerExample:
         """Evaluated now, chunk by chunk."""
         sides = range(len(self.expression.stds))
-        size = self.expression.stds[0][0].numel() if len(self.expression.stds[0]) else 1
-        return PerExample(tuple(own_entries(self.expression, side).reshape(-1, size, size) for side in sides))
+        size = math.prod(self.positions)
+        entries = (own_entries(self.expression, side) for side in sides)
+        return PerExample(tuple(own.reshape(len(own), size, size) for own in entries))
 
 
 def propagate(net: Layer, sides: Sequence[Any], graph: Any = None, ntk: bool = True) -> KernelPair[Gram]:

@@ -74,6 +74,7 @@ class NetworkKernel(ABC):
         """k(x, x) for every row, shape (n,), in O(n d); exact to rounding."""
         batch = read(x, "x")
         kernel = self._select([batch])
+        _check_range(_largest(kernel), batch.rows.dtype)
         return dress(kernel.stds[0].square().to(batch.rows.dtype), batch, None)
 
     def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
@@ -245,8 +246,11 @@ def _compute(
     else:
         targets = [_target(out, shape, first) for out in outs]
     results = evaluate(kernels, first.rows, second.rows, targets, options.progress)
-    for result in itertools.compress(results, (not known for known in simple)):
-        if not result.isfinite().all():
+    for kernel, result in zip(kernels, results, strict=True) if first.rows.std.ndim > 1 else ():
+        finite = bool(result.isfinite().all())
+        if not finite or (kernel.mixes and not result.any()):
+            _check_range(_largest(kernel), dtype)
+        if not finite:
             _check_range(math.inf, dtype)
     return results
 

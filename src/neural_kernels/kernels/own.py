@@ -26,8 +26,9 @@ def input_delta(sides: tuple[Any, ...], pairs: Pairs, every: bool) -> Tensor:
         if not every:
             return units.new_zeros(units.shape[:-1])
         shape = units.shape[:-1]
-        flat = units.reshape(shape[0], -1, units.shape[-1])
-        return torch.stack([delta_units(a, a) for a in flat]).reshape(*shape, *shape[1:])
+        flat = units.reshape(shape[0], math.prod(shape[1:]), units.shape[-1])
+        result = units.new_empty(*shape, *shape[1:])
+        return torch.stack([delta_units(a, a) for a in flat]).reshape(result.shape) if len(flat) else result
     assert isinstance(pairs, Block)
     left, right = sides[0], sides[-1]
     if not isinstance(left, DenseRows):
@@ -50,6 +51,8 @@ def own_variances(mapped: Mapped, side: int) -> Tensor:
     from neural_kernels.kernels.staged import staged_variances
 
     stds = mapped.argument.stds[side]
+    if not len(stds):
+        return stds.new_zeros(0, *mapped.positions)
     if stds.device.type == "cpu" and not stds.requires_grad:
         variances = staged_variances(mapped, side)
         if variances is not None:

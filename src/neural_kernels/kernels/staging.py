@@ -22,6 +22,7 @@ from neural_kernels.kernels.series import Known, as_powers, as_series, unit_coef
 
 CONSTANT, SECOND = -1, -2  # not operations: a number, the second result of one
 _order = count()
+_TINY = 1e-18  # of an example's largest standard deviation: nothing
 
 
 class UnsupportedError(Exception):
@@ -156,15 +157,20 @@ class Staging:
     def _window(self, node: Mapped) -> Row:
         """One minus the correlations after a map, from the excess before it."""
         before = self.delta(node.argument)
-        excess = Row(s.EXCESS, before.layout, [before], (1.0, 0.0), [node.argument.stds])
+        units = [_largest(std) for std in node.argument.stds]  # excesses would leave the range of float32 without
+        stds, norms, losses, after = (
+            tuple(side / unit.reshape(-1, *[1] * (side.ndim - 1)) for side, unit in zip(sides, units, strict=True))
+            for sides in (node.argument.stds, node.norms, node.losses, node.stds)
+        )
+        excess = Row(s.EXCESS, before.layout, [before], (1.0, 0.0), [stds])
         total = self._mapped(node, excess)
-        inverse = tuple(torch.where(std > 0, 1 / std, 0) for std in node.stds)
+        inverse = tuple(torch.where(std > _TINY, 1 / std, 0) for std in after)
         if node.by.mixing:
             rounding = torch.finfo(self._dtype).eps
-            return Row(s.POOLED, total.layout, [total], (rounding, 0.0), [inverse, node.losses, node.norms])
+            return Row(s.POOLED, total.layout, [total], (rounding, 0.0), [inverse, losses, norms])
         assert total.table is not None
         table, weight = total.table, total.table.weight
-        source = tuple(std * weight**0.5 for std in node.argument.stds)
+        source = tuple(std * weight**0.5 for std in stds)
         row = Row(s.WINDOW, total.layout, [total], (weight, 0.0), [inverse], table=table, shifts=total.shifts)
         row.source, row.before = source, before.layout
         return row
@@ -253,6 +259,12 @@ class Staging:
         if node in self._sharp or isinstance(node, Value | Input | Simple):
             return self.delta(node), node.stds, 1.0
         return None
+
+
+def _largest(std: torch.Tensor) -> torch.Tensor:
+    """Of every example, shape (n,); 1 for zeros alone."""
+    largest = std.flatten(1).amax(1)
+    return torch.where(largest > 0, largest, 1)
 
 
 def _constant(node: Scaled) -> float | None:

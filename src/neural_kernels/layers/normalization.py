@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -70,7 +71,11 @@ def _mean(variance: PerExample, graph: Graph | None) -> PerExample:
     """The mean over positions, at every position; over the nodes that exist."""
     sides = []
     for side, v in enumerate(variance.sides):
-        count = v[0].numel() if graph is None else graph.present.sides[side].sum(1).reshape(-1, *[1] * (v.ndim - 1))
+        count = (
+            math.prod(v.shape[1:])
+            if graph is None
+            else graph.present.sides[side].sum(1).reshape(-1, *[1] * (v.ndim - 1))
+        )
         sides.append((v.sum(tuple(range(1, v.ndim)), keepdim=True) / count).expand_as(v))
     return PerExample(tuple(sides))
 

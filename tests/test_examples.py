@@ -1,14 +1,23 @@
-"""The demo, the gallery and every Python block of README.md and the guide run."""
+"""The demo, the scripts, the gallery and all Python blocks of README.md and the guide run; the API page is complete."""
 
 from __future__ import annotations
 
+import importlib.util
+import io
+import lzma
 import re
 import runpy
+import sys
 import textwrap
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib
+import numpy as np
 import pytest
+import torch
+
+import neural_kernels as nk
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -38,7 +47,87 @@ def test_demo_quick(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "demo.png").stat().st_size > 10_000
 
 
+@pytest.fixture
+def one_thread():
+    """Threads that wait for each other are slow where tests run side by side, most of all in small trained networks."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def load_script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script of examples/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_small_images_quick(tmp_path, capsys, monkeypatch):
+    script = load_script("small_images", monkeypatch)
+    line = ["small_images.py", "--quick", "--flips", "--zca", "10", "--network", "cnn-flatten"]
+    line += ["--to-disk", str(tmp_path / "kernels"), "--figure", str(tmp_path / "curves.png")]
+    monkeypatch.setattr("sys.argv", line)
+    script.main()
+    rows = re.findall(r"(?:\d\.\d{3} ± \d\.\d{3}\s*){3}", capsys.readouterr().out)
+    assert len(rows) == 2
+    assert float(rows[1][:5]) > 0.5
+    parts = ["test", "test-flipped", "train", "train-flipped"]
+    assert {path.name for path in (tmp_path / "kernels").glob("*.npy")} == {f"cnn-flatten-{part}.npy" for part in parts}
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_small_images_reads_files(tmp_path, monkeypatch, rng, compress):
+    script = load_script("small_images", monkeypatch)
+    x = rng.integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    np.savez(stream, x_train=x, y_train=np.array([3, 3, 5, 9, 5]), x_test=x[:2], y_test=np.array([9, 3]))
+    path = tmp_path / ("some.npz.xz" if compress else "some.npz")
+    path.write_bytes(lzma.compress(stream.getvalue()) if compress else stream.getvalue())
+    train, test = script.read("cifar10", tmp_path)
+    np.testing.assert_allclose(train.x[1, 2], x[1, :, :, 2] / 255, rtol=1e-6)
+    assert train.y.tolist() == [0, 0, 1, 2, 1]
+    assert test.y.tolist() == [2, 0]
+
+
+def test_small_images_whitening_and_draws(monkeypatch, rng):
+    script = load_script("small_images", monkeypatch)
+    mixing = rng.standard_normal((12, 12))
+    images = script.Images((rng.standard_normal((500, 12)) @ mixing).reshape(500, 3, 2, 2), np.arange(500) % 3)
+    white, _ = script.whiten(images, images, strength=0.0)
+    np.testing.assert_allclose(np.cov(script.vectors(white).T), np.eye(12), atol=1e-3)
+    assert np.bincount(images.y[script.balanced(images.y, 30, seed=1)]).tolist() == [10, 10, 10]
+
+
+def test_graphs_quick(tmp_path, capsys, monkeypatch):
+    script = load_script("graphs_mutag", monkeypatch)
+    monkeypatch.setattr("sys.argv", ["graphs_mutag.py", "--quick", "--figure", str(tmp_path / "graphs.png")])
+    script.main()
+    scores = re.findall(r"GNTK (\d\.\d{3})", capsys.readouterr().out)
+    assert len(scores) == 2
+    assert float(scores[0]) > 0.6
+    assert (tmp_path / "graphs.png").stat().st_size > 10_000
+
+
+def test_graphs_reads_files(tmp_path, monkeypatch):
+    script = load_script("graphs_mutag", monkeypatch)
+    text = b"2\n3 1\n0 1 1\n4 2 0 2\n0 1 1\n1 0\n2 0\n"
+    np.savez(tmp_path / "MUTAG.npz", txt=np.frombuffer(text, np.uint8))
+    data = script.read(tmp_path)
+    assert data.adjacency[0].tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
+    assert [kind.tolist() for kind in data.kinds] == [[0, 4, 0], [2]]
+    assert data.y.tolist() == [1, 0]
+    assert nk.NTK(script.graph_network(2))(script.pad(data)).shape == (2, 2)
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("one_thread")
 def test_gallery(script):
     runpy.run_path(str(script))
     assert plt.get_fignums()
@@ -52,3 +141,8 @@ def test_pages(page):
 
 def test_readme_has_examples():
     assert blocks(ROOT / "README.md").count("nk.") > 10
+
+
+def test_api_page_is_complete():
+    page = (ROOT / "docs" / "api.rst").read_text(encoding="utf-8")
+    assert set(re.findall(r"^ {4}([A-Za-z]\w*)$", page, re.MULTILINE)) == set(nk.__all__)

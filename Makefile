@@ -36,6 +36,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/exact_dense.py
 	$(BIN)/python benchmarks/exact_sparse.py
 	$(BIN)/python benchmarks/exact_conv.py
+	$(BIN)/python benchmarks/sketches.py
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

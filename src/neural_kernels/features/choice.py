@@ -1,0 +1,33 @@
+"""Which method to take where the user names none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neural_kernels.features.method import Method, Task
+from neural_kernels.features.nystrom import Nystrom
+from neural_kernels.features.random import RandomFeatures
+from neural_kernels.features.zonal import ZonalFeatures, suits
+
+
+def choose(task: Task, sample: Any) -> tuple[Method, str]:
+    """Return the method for a task, and why: landmarks where there are data, else what needs none.
+
+    At equal width a linear model learns more from landmarks than from features that know nothing of the data (though
+    the latter may approximate the kernel better); those serve streams, and maps that have to exist before the data.
+
+    Parameters
+    ----------
+    task : Task
+    sample : Tensor or CSR matrix, shape (n, d), or None
+
+    Returns
+    -------
+    method : Method
+    reason : str
+    """
+    if sample is not None:
+        return Nystrom(), "data to take landmarks from: at equal width a linear model learns most from them"
+    if suits(task.net, False, task.kernel, task.in_features):
+        return ZonalFeatures(), "no data to take landmarks from, and the kernel is a function of the angle"
+    return RandomFeatures(), "no data to take landmarks from, and the kernel depends on more than the angle"

@@ -1,0 +1,216 @@
+"""Feature maps as users hold them: arrays of any make in, the same make out, in blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neural_kernels.algebra import Traits
+from neural_kernels.features.choice import choose
+from neural_kernels.features.method import Method, Task, UnsuitableError
+from neural_kernels.kernels.arrays import Batch, read
+from neural_kernels.layer import Layer
+
+_BLOCK = 2**22  # numbers of a block of features
+
+
+class FeatureMap(nn.Module):
+    r"""phi with :math:`\phi(x) \cdot \phi(y) \approx k(x, y)`, a module with buffers only.
+
+    Parameters
+    ----------
+    net, kernel, n_components, method, seed
+        As for :func:`feature_map`.
+
+    Attributes
+    ----------
+    method_ : Method
+        The one in use, once the map is built: at the first call, or by `fit`.
+    reason_ : str
+        Why this one.
+    columns : int
+        How many of the `n_components` columns, from the left, the built map fills; the others are 0 on all input.
+    """
+
+    def __init__(
+        self, net: Layer, kernel: Literal["ntk", "nngp"], n_components: int, method: Method | None, seed: int
+    ) -> None:
+        super().__init__()
+        if not isinstance(net, Layer):
+            raise TypeError(f"net: expected a description of a network, such as nk.mlp(3); got {net!r}")
+        net.check(Traits.of_input())
+        if kernel not in ("ntk", "nngp"):
+            raise ValueError(f'kernel={kernel!r}: expected "ntk" or "nngp"')
+        if isinstance(n_components, bool) or not isinstance(n_components, (int, np.integer)) or n_components < 1:
+            raise ValueError(f"n_components={n_components!r}: expected a positive integer")
+        if method is not None and not isinstance(method, Method):
+            raise TypeError(f"method={method!r}: expected a method such as nk.ZonalFeatures(), or None")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ValueError(f"seed={seed!r}: expected an integer, at least 0")
+        self.net, self.n_components = net, int(n_components)
+        self.kernel: Literal["ntk", "nngp"] = kernel
+        self.method, self.seed = method, int(seed)
+        self.map: nn.Module | None = None
+        self.in_features: int | None = None
+        self.columns = self.n_components
+
+    def fit(self, x: Any, y: Any = None) -> FeatureMap:
+        """Build the map for data like these; methods that learn from data take them, all others their width alone.
+
+        Parameters
+        ----------
+        x : array, shape (n, d)
+            As for `forward`.
+        y : object
+            Ignored.
+        """
+        batch = read(x, "x")
+        _require_vectors(batch.rows)
+        if len(batch.rows) == 0:
+            raise ValueError("x: expected at least one row to fit")
+        self._build(batch.rows, batch.data.detach() if isinstance(batch.data, Tensor) else batch.data)
+        return self
+
+    def forward(self, x: Any) -> Any:
+        """The features, shape (n, n_components), of the kind, device and precision of `x`.
+
+        Parameters
+        ----------
+        x : array, shape (n, d)
+            NumPy, torch, SciPy sparse or pandas. A vector of shape (d,) gives one of shape (n_components,).
+
+        Raises
+        ------
+        ValueError
+            Another width than the map was built for; NaN or infinity; a method that has to see data first.
+        """
+        batch = self._read(x)
+        assert self.map is not None
+        if isinstance(batch.data, Tensor) and batch.data.requires_grad:
+            return _dress(nn.functional.pad(self.map(batch.data), (0, self.n_components - self.columns)), batch)
+        result = batch.rows.std.new_zeros((len(batch.rows), self.n_components), dtype=batch.rows.dtype)
+        with torch.no_grad():
+            for block in self._blocks(len(result)):
+                result[block, : self.columns] = self.map(batch.data[block])
+        return _dress(result, batch)
+
+    def project(self, x: Any, weights: Any) -> Any:
+        """The features times weights, without the features themselves where the method knows a shorter way.
+
+        Parameters
+        ----------
+        x : array, shape (n, d)
+            As for `forward`.
+        weights : array, shape (columns, o)
+
+        Returns
+        -------
+        array, shape (n, o)
+            Of the weights' precision.
+        """
+        batch = self._read(x)
+        assert self.map is not None
+        factor = torch.as_tensor(weights, device=batch.rows.std.device)
+        result = factor.new_empty((len(batch.rows), factor.shape[1]))
+        with torch.no_grad():
+            features: Any = self.map
+            if hasattr(features, "fold"):  # features = cross times a matrix, which is better multiplied by the weights
+                features, factor = features.cross, features.fold(factor)
+            for block in self._blocks(len(result)):
+                result[block] = features(batch.data[block]).to(factor) @ factor
+        return _dress(result, batch)
+
+    def _read(self, x: Any) -> Batch:
+        """Checked input; the map is built by the first, if not by `fit`."""
+        batch = read(x, "x")
+        _require_vectors(batch.rows)
+        if self.map is None:
+            self._build(batch.rows, None)
+        if batch.rows.features != self.in_features:
+            raise ValueError(
+                f"x has {batch.rows.features} features; the map was built for {self.in_features}. Build another one."
+            )
+        return batch
+
+    def _blocks(self, n: int) -> Iterator[slice]:
+        step = max(256, _BLOCK // self.n_components)
+        return (slice(start, start + step) for start in range(0, n, step))
+
+    def _build(self, rows: Any, sample: Any) -> None:
+        task = Task(self.net, self.kernel, self.n_components, rows.features, self.seed, rows.dtype)
+        if self.method is None:
+            self.method_, self.reason_ = choose(task, sample)
+        else:
+            self.method_, self.reason_ = self.method, "as asked for"
+        if self.method_.needs_data and sample is None:
+            raise ValueError(f"{self.method_!r} learns from data: call fit(x) before the map")
+        self.map = self.method_.build(task, sample).to(rows.std.device)
+        self.columns = getattr(self.map, "columns", self.n_components)
+        self.in_features = rows.features
+
+    def extra_repr(self) -> str:
+        """What the map is of."""
+        return f"{self.net!r}, kernel={self.kernel!r}, n_components={self.n_components}, method={self.method!r}"
+
+
+def feature_map(
+    net: Layer,
+    kernel: Literal["ntk", "nngp"] = "ntk",
+    n_components: int = 4096,
+    method: Method | None = None,
+    seed: int = 0,
+) -> FeatureMap:
+    r"""Features with :math:`\phi(x) \cdot \phi(y) \approx k(x, y)`: linear models on them learn what the kernel learns.
+
+    Parameters
+    ----------
+    net : Layer
+        The description, for example ``nk.mlp(3)``.
+    kernel : {"ntk", "nngp"}
+    n_components : int
+        Columns of the result. The error falls as its root.
+    method : Method, optional
+        Such as ``nk.ZonalFeatures()`` or ``nk.Nystrom()``; None: what suits, as `method_` and `reason_` say.
+    seed : int
+        The same seed gives the same map, in any process.
+
+    Returns
+    -------
+    FeatureMap
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neural_kernels as nk
+    >>> x = np.random.default_rng(0).normal(size=(5, 20))
+    >>> phi = nk.feature_map(nk.mlp(2), n_components=2048)
+    >>> bool(np.allclose(phi(x) @ phi(x).T, nk.NTK(nk.mlp(2))(x), rtol=0.2))
+    True
+    """
+    return FeatureMap(net, kernel, n_components, method, seed)
+
+
+def _dress(result: Tensor, batch: Batch) -> Any:
+    """As the kind of array that came in."""
+    if batch.single:
+        result = result[0]
+    if isinstance(batch.origin, Tensor):
+        return result
+    array = result.numpy()
+    if type(batch.origin).__module__.partition(".")[0] == "pandas" and hasattr(batch.origin, "index"):
+        import pandas as pd
+
+        return (pd.Series if batch.single else pd.DataFrame)(array, index=None if batch.single else batch.origin.index)
+    return array
+
+
+def _require_vectors(rows: Any) -> None:
+    if rows.std.ndim > 1:
+        raise UnsuitableError(
+            f"x: feature maps take vectors, shape (n, d); got positions {tuple(rows.std.shape[1:])}. For images use "
+            "nk.NTK, or flatten them for a dense network."
+        )

@@ -1,0 +1,85 @@
+"""Kernels as power series of the cosine, against the exact kernels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import neural_kernels as nk
+from neural_kernels.features.gegenbauer import HIGHEST, activation_table, gegenbauer_coefficients
+from neural_kernels.features.method import UnsuitableError
+from neural_kernels.features.series import DEGREE, zonal_series
+
+NETS = [
+    nk.mlp(1),
+    nk.mlp(3),
+    nk.mlp(2, bias_var=0.3),
+    nk.mlp(2, nk.LeakyReLU(0.1)),
+    nk.mlp(2, nk.Abs()),
+    nk.mlp(1, nk.Step()),
+    nk.mlp(2, nk.Erf()),
+    nk.mlp(2, nk.GELU(), bias_var=0.1),
+    nk.mlp(2, nk.Tanh()),
+    nk.mlp(2, nk.ELU()),
+    nk.mlp(2, nk.HardTanh(), bias_var=0.2),
+    nk.mlp(2, nk.NormalizedGaussian(1.0)),
+    nk.mlp(2, nk.Polynomial((0.1, 1.0, 0.3))),
+    nk.Sequential(nk.Dense(), nk.Residual(nk.Sequential(nk.ReLU(), nk.Dense())), nk.ReLU(), nk.Dense()),
+    nk.Sequential(nk.Dense(), nk.Concat(nk.ReLU(), nk.Erf()), nk.Dense()),
+    nk.Sequential(nk.Dense(), nk.LayerNorm(), nk.GELU(), nk.Dense()),
+]
+COSINES = np.linspace(-0.9, 0.9, 13)
+
+
+def exact(net: nk.Layer, kernel: str, std: float) -> np.ndarray:
+    """On a circle of vectors in the plane."""
+    angles = np.concatenate([[0.0], np.arccos(COSINES)])
+    x = std * math.sqrt(2) * np.stack([np.cos(angles), np.sin(angles)], 1)
+    return (nk.NTK if kernel == "ntk" else nk.NNGP)(net)(x[:1], x)[0]
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("net", NETS, ids=repr)
+def test_equals_the_exact_kernel(net, kernel):
+    for std in (0.5, 1.0, 2.0):
+        series = zonal_series(net, kernel, std, 2)
+        values = torch.from_numpy(COSINES)[:, None] ** torch.arange(DEGREE + 1) @ series.coefficients
+        expected = exact(net, kernel, std)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(values.numpy(), expected[1:], rtol=0, atol=1e-11 * scale)
+        assert series.total == pytest.approx(expected[0], rel=1e-9)
+        assert (series.coefficients >= 0).all()
+        assert float(series.coefficients.sum()) <= series.total * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("dimension", [3, 16, 1024])
+def test_gegenbauer_coefficients(dimension):
+    """The sum at 1 stays, and c^2 = (1 - 1/D) P_2 + 1/D."""
+    coefficients = zonal_series(nk.mlp(2), "ntk", 1.0, 2).coefficients
+    b = gegenbauer_coefficients(coefficients, dimension)
+    assert float(b.sum()) == pytest.approx(float(coefficients.sum()), rel=1e-12)
+    assert (b >= 0).all()
+    square = torch.zeros(5, dtype=torch.float64)
+    square[2] = 1
+    expected = [1 / dimension, 0, 1 - 1 / dimension, 0, 0]
+    torch.testing.assert_close(gegenbauer_coefficients(square, dimension), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_table_has_the_kernel_as_its_dual():
+    """E[sigma(t)^2] over a coordinate of the sphere is the sum of b_2, b_3, ..."""
+    dimension = 24
+    b = gegenbauer_coefficients(zonal_series(nk.mlp(1), "ntk", 1.0, 2).coefficients, dimension)
+    table, reach = activation_table(b, dimension)
+    t = torch.linspace(-reach, reach, len(table), dtype=torch.float64) / math.sqrt(dimension)
+    weight = (1 - t * t).clamp(min=0) ** ((dimension - 3) / 2)
+    mean = float((weight * table.square()).sum() / weight.sum())
+    assert mean == pytest.approx(float(b[2 : HIGHEST + 1].sum()), rel=1e-6)
+    assert abs(float((weight * table).sum() / weight.sum())) < 1e-8
+
+
+def test_positions_are_refused():
+    with pytest.raises((UnsuitableError, ValueError), match="positions"):
+        zonal_series(nk.cnn(1), "ntk", 1.0, 3)

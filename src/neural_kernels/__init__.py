@@ -19,15 +19,39 @@ from neural_kernels.layer import Layer
 from neural_kernels.layers import *  # noqa: F403
 
 if TYPE_CHECKING:
-    from neural_kernels.estimators import NeuralKernelClassifier, NeuralKernelRegressor
+    from neural_kernels import sketches
+    from neural_kernels.estimators import (
+        NeuralFeatureClassifier,
+        NeuralFeatureRegressor,
+        NeuralFeatures,
+        NeuralKernelClassifier,
+        NeuralKernelRegressor,
+    )
+    from neural_kernels.features import (
+        FeatureMap,
+        Nystrom,
+        RandomFeatures,
+        UnsuitableError,
+        ZonalFeatures,
+        feature_map,
+    )
     from neural_kernels.importing import from_torch
 
 __version__ = "0.1.0"
 
 # Loaded on first use: they bring scikit-learn and SciPy.
 _LAZY = {
+    "FeatureMap": "neural_kernels.features",
+    "NeuralFeatureClassifier": "neural_kernels.estimators",
+    "NeuralFeatureRegressor": "neural_kernels.estimators",
+    "NeuralFeatures": "neural_kernels.estimators",
     "NeuralKernelClassifier": "neural_kernels.estimators",
     "NeuralKernelRegressor": "neural_kernels.estimators",
+    "Nystrom": "neural_kernels.features",
+    "RandomFeatures": "neural_kernels.features",
+    "UnsuitableError": "neural_kernels.features",
+    "ZonalFeatures": "neural_kernels.features",
+    "feature_map": "neural_kernels.features",
     "from_torch": "neural_kernels.importing",
 }
 
@@ -35,20 +59,32 @@ __all__ = [
     "NNGP",
     "NTK",
     "ArchitectureError",
+    "FeatureMap",
     "GammaExponential",
     "Graphs",
     "Laplace",
     "Layer",
+    "NeuralFeatureClassifier",
+    "NeuralFeatureRegressor",
+    "NeuralFeatures",
     "NeuralKernelClassifier",
     "NeuralKernelRegressor",
+    "Nystrom",
+    "RandomFeatures",
+    "UnsuitableError",
+    "ZonalFeatures",
+    "feature_map",
     "from_torch",
     "kernels",
+    "sketches",
     *_activations.__all__,
     *_layers.__all__,
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "sketches":
+        return import_module("neural_kernels.sketches")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'neural_kernels' has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from neural_kernels.estimators._base import KernelModel
 from neural_kernels.estimators._calibration import fit_temperature
+from neural_kernels.estimators._class_weight import class_factors
 from neural_kernels.estimators._examples import Examples
 from neural_kernels.solvers.system import Array
 
@@ -128,7 +128,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
                 f"y holds one class, {self.classes_[0]!r}, among samples of positive weight; expected 2 or more"
             )
         label = np.where(used, np.searchsorted(self.classes_, y).clip(max=k - 1), 0)
-        weights = weights * self._class_weights(label, weights)[label]
+        weights = weights * class_factors(self.class_weight, self.classes_, label, weights)[label]
         targets = 2.0 * np.eye(k)[label] - 1
         examples = Examples.of(X, targets[:, 1:] if k == 2 else targets, weights)
         self._fit_examples(X, examples)
@@ -136,23 +136,6 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         shares = (_all_scores(examples.targets) + 1) / 2
         self.temperature_ = fit_temperature(_all_scores(examples.targets - residuals), shares, examples.weights)
         return self
-
-    def _class_weights(self, label: np.ndarray, weights: Array) -> Array:
-        k, given = len(self.classes_), self.class_weight
-        if given is None:
-            return np.ones(k)
-        if isinstance(given, str) and given == "balanced":
-            return weights.sum() / (k * np.bincount(label, weights, k))
-        if not isinstance(given, Mapping):
-            raise ValueError(f'class_weight={given!r}: expected None, "balanced" or a dict')
-        labels = self.classes_.tolist()
-        unknown = [name for name in given if name not in labels]
-        if unknown:
-            raise ValueError(f"class_weight names {unknown}, which are not among the classes {labels}")
-        factors = np.array([given.get(name, 1.0) for name in labels], dtype=np.float64)
-        if not (np.isfinite(factors).all() and (factors > 0).all()):
-            raise ValueError(f"class_weight={given!r}: expected positive numbers")
-        return factors
 
     def decision_function(self, X: Any, time: float | None = None) -> Array:
         """Score the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``.

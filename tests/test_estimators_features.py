@@ -1,0 +1,231 @@
+"""The estimators on feature maps: scikit-learn's own checks, none left out, and against scikit-learn's ridge."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_matrix
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import KernelCenterer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from neural_kernels.estimators._calibration import fit_temperature
+from neural_kernels.estimators.features import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
+from neural_kernels.features import Nystrom, ZonalFeatures
+from neural_kernels.kernels import NTK
+from neural_kernels.layers import mlp
+
+NET = mlp(2, bias_var=0.1)
+
+
+@pytest.mark.filterwarnings("ignore")  # the checks warn about what they try out
+@parametrize_with_checks(
+    [
+        NeuralFeatures(n_components=16),
+        NeuralFeatureRegressor(n_components=16),
+        NeuralFeatureRegressor(kernel="nngp", n_components=16, alpha=[1e-3, 1e-2], method=Nystrom("rpcholesky")),
+        NeuralFeatureClassifier(kernel="nngp", n_components=16, alpha=[1e-3, 1e-2]),
+    ]
+)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def data():
+    """150 training rows, 40 test rows, a smooth target far from 0."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((190, 4))
+    y = np.sin(X[:, 0]) + X[:, 1] ** 2 + 5 + 0.1 * rng.standard_normal(190)
+    return X[:150], y[:150], X[150:]
+
+
+def regressor(**options: Any) -> NeuralFeatureRegressor:
+    return NeuralFeatureRegressor(NET, **({"n_components": 30, "random_state": 0} | options))
+
+
+def classifier(**options: Any) -> NeuralFeatureClassifier:
+    return NeuralFeatureClassifier(NET, **({"n_components": 30, "random_state": 0} | options))
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("alpha", [0.01, [0.01, 1.0]])
+def test_the_numbers_of_scikit_learn(data, alpha, outputs):
+    X, y, Z = data
+    y = y if outputs == 1 else np.column_stack([y, X[:, 2]])
+    w = np.random.default_rng(1).uniform(0.5, 2, 150)
+    model = regressor(alpha=alpha).fit(X, y, sample_weight=w)
+    phi = model.map_(X)
+    assert model.ridge_ == pytest.approx(model.alpha_ * np.average(np.square(phi).sum(axis=1), weights=w))
+    peer = Ridge(alpha=model.ridge_).fit(phi, y, sample_weight=w)
+    assert_allclose(model.coef_, peer.coef_, rtol=1e-6)
+    assert_allclose(model.predict(Z), peer.predict(model.map_(Z)), rtol=1e-9)
+    assert model.predict(Z).shape == ((40,) if outputs == 1 else (40, 2))
+
+
+def test_equals_ridge_on_the_centred_kernel_when_all_rows_are_landmarks(data):
+    X, y, Z = data
+    model, centre = regressor(n_components=500).fit(X, y), KernelCenterer().fit(NTK(NET)(X))
+    assert model.map_.columns == 150
+    peer: Any = KernelRidge(alpha=model.ridge_, kernel="precomputed")  # pyright: ignore[reportArgumentType]
+    peer.fit(centre.transform(NTK(NET)(X)), y - y.mean())
+    assert_allclose(model.predict(Z), y.mean() + peer.predict(centre.transform(NTK(NET)(Z, X))), rtol=1e-8)
+
+
+def test_selection_and_temperature_use_refits_without_the_row(data):
+    X, y, _ = data
+    labels = (y > 6).astype(int)
+    model = classifier(alpha=[0.01, 0.1]).fit(X, labels)
+    phi, targets, scores = model.map_(X), 2.0 * labels - 1, []
+    for i in range(150):
+        rest = np.arange(150) != i
+        scores.append(Ridge(alpha=model.ridge_).fit(phi[rest], targets[rest]).predict(phi[[i]])[0])
+    lost = np.square(targets - scores).sum() / np.square(targets - targets.mean()).sum()
+    assert_allclose(model.loo_scores_.max(), 1 - lost, rtol=1e-8)
+    scores = np.column_stack([-np.array(scores), scores])
+    assert model.temperature_ == pytest.approx(fit_temperature(scores, np.eye(2)[labels], np.ones(150)), rel=1e-6)
+
+
+@pytest.mark.parametrize("make", [regressor, classifier])
+def test_order_blocks_and_repetition_do_not_matter(data, make, monkeypatch):
+    X, y, Z = data
+    y = y if make is regressor else np.where(y > 6, "high", "low")
+    w = np.arange(150) % 3
+    predict = "predict" if make is regressor else "predict_proba"
+    model = make(alpha=[0.01, 0.1]).fit(X, y, sample_weight=w)
+    expected = getattr(model, predict)(Z)
+    index = np.random.default_rng(1).permutation(np.repeat(np.arange(150), w))
+    other = make(alpha=[0.01, 0.1]).fit(X[index], y[index])
+    assert_allclose(getattr(other, predict)(Z), expected, rtol=1e-8)
+    monkeypatch.setattr("neural_kernels.estimators._features_base._block_rows", lambda columns: 17)
+    other = make(alpha=[0.01, 0.1]).fit(X, y, sample_weight=w)
+    assert_allclose(getattr(other, predict)(Z), expected, rtol=1e-8)
+    assert_allclose(
+        getattr(make(alpha=[0.01, 0.1]).fit(csr_matrix(X), y, w), predict)(csr_matrix(Z)), expected, rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize("method", [None, ZonalFeatures()])
+def test_partial_fit_equals_fit_with_the_same_map(data, method):
+    X, y, Z = data
+    net, options = mlp(2), {"n_components": 64, "method": method, "random_state": 0}
+    model = NeuralFeatureRegressor(net, **options)
+    for part in (slice(0, 80), slice(80, 81), slice(81, 150)):
+        model.partial_fit(X[part], y[part])
+    phi = model.map_(X)
+    assert_allclose(model.predict(Z), Ridge(alpha=model.ridge_).fit(phi, y).predict(model.map_(Z)), rtol=1e-8)
+    if method is not None:
+        assert_allclose(model.predict(Z), NeuralFeatureRegressor(net, **options).fit(X, y).predict(Z), rtol=1e-8)
+    more = NeuralFeatureRegressor(net, **options).fit(X[:80], y[:80]).partial_fit(X[80:], y[80:])
+    assert_allclose(more.predict(Z), model.predict(Z), rtol=1e-8)
+
+
+@pytest.mark.parametrize("make", [regressor, classifier])
+def test_a_first_part_with_too_few_rows_is_reported(data, make):
+    X, y, _ = data
+    options = {} if make is regressor else {"classes": [0, 1]}
+    model = make()
+    with pytest.warns(UserWarning, match="20 distinct rows"):
+        model.partial_fit(X[:20], (y > 6)[:20].astype(int), **options)
+    model.partial_fit(X, (y > 6).astype(int))
+
+
+def test_partial_fit_of_a_classifier(data):
+    X, y, Z = data
+    labels = np.array(["low", "mid", "high"])[np.digitize(y, [5.0, 7.0])]
+    model = classifier(alpha=[0.01, 0.1]).partial_fit(X, labels, classes=["mid", "low", "high"])
+    whole = classifier(alpha=[0.01, 0.1]).fit(X, labels)
+    assert_array_equal(model.predict_proba(Z), whole.predict_proba(Z))
+    only = labels == "low"
+    model.partial_fit(X[only], labels[only])
+    assert model.moments_.weight == 150 + only.sum()
+    with pytest.raises(ValueError, match="not among the classes"):
+        model.partial_fit(X, np.full(150, "new"))
+    with pytest.raises(ValueError, match="those of the first call"):
+        model.partial_fit(X, labels, classes=["a", "b"])
+    with pytest.raises(ValueError, match="first call"):
+        classifier().partial_fit(X, labels)
+    with pytest.raises(ValueError, match="give a dict"):
+        classifier(class_weight="balanced").partial_fit(X, labels, classes=np.unique(labels))
+
+
+def test_class_weights_are_sample_weights(data):
+    X, y, Z = data
+    labels = np.where(y > 7, "high", "low")
+    given = classifier(class_weight={"high": 3.0}).fit(X, labels)
+    weighted = classifier().fit(X, labels, sample_weight=np.where(labels == "high", 3.0, 1.0))
+    assert_allclose(given.decision_function(Z), weighted.decision_function(Z), rtol=1e-9)
+    assert (given.predict(Z) == np.where(given.decision_function(Z) > 0, "low", "high")).all()
+    assert_allclose(given.predict_proba(Z).sum(axis=1), 1, rtol=1e-12)
+    for wrong in ("even", {"new": 1.0}, {"high": -1.0}):
+        with pytest.raises(ValueError, match="class_weight"):
+            classifier(class_weight=wrong).fit(X, labels)
+
+
+def test_the_transformer(data):
+    pd = pytest.importorskip("pandas")
+    X, _, Z = data
+    model = NeuralFeatures(NET, n_components=30, random_state=0).fit(X)
+    assert_array_equal(model.transform(Z), model.map_(Z))
+    assert isinstance(model.method_, Nystrom)
+    assert "landmarks" in model.reason_
+    assert model.get_feature_names_out()[29] == "neuralfeatures29"
+    frame = model.set_output(transform="pandas").transform(pd.DataFrame(Z, index=np.arange(40) + 3))
+    assert list(frame.columns) == list(model.get_feature_names_out())
+    assert frame.index[0] == 3
+    assert NeuralFeatures(NET, n_components=200).fit(X).transform(Z).shape == (40, 200)
+
+
+def test_random_state(data):
+    X, y, Z = data
+    same = [regressor(random_state=s).fit(X, y).predict(Z) for s in (3, 3, np.random.RandomState(3), 4)]
+    assert_array_equal(same[0], same[1])
+    assert_array_equal(same[0], same[2])
+    assert not np.array_equal(same[0], same[3])
+    assert_array_equal(pickle.loads(pickle.dumps(regressor().fit(X, y))).predict(Z), regressor().fit(X, y).predict(Z))
+
+
+@pytest.mark.parametrize("make", [regressor, classifier])
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"n_components": 0}, ValueError, "n_components=0"),
+        ({"n_components": 1.5}, ValueError, "n_components=1.5"),
+        ({"kernel": "precomputed"}, ValueError, "kernel='precomputed'"),
+        ({"method": "best"}, TypeError, "method='best'"),
+        ({"alpha": -1.0}, ValueError, "alpha=-1.0"),
+        ({"alpha": []}, ValueError, "non-empty"),
+        ({"memory_budget": -1}, ValueError, "memory_budget=-1"),
+        ({"memory_budget": 1000}, MemoryError, "takes [0-9,]+ bytes; memory_budget is 1,000"),
+        ({"memory_budget": 1000, "alpha": [1, 2]}, MemoryError, "one alpha"),
+    ],
+)
+def test_bad_parameters_are_refused_in_fit(data, make, parameters, error, message):
+    X, y, _ = data
+    with pytest.raises(error, match=message):
+        make(**parameters).fit(X, (y > 6).astype(int))
+
+
+def test_bad_data_are_refused(data):
+    X, y, Z = data
+    with pytest.raises(ValueError, match="mean square"):
+        NeuralFeatureRegressor(mlp(1)).fit(0 * X, y)
+    with pytest.raises(ValueError, match="one class"):
+        classifier().fit(X, np.ones(150))
+    with pytest.raises(ValueError, match="NaN"):
+        regressor().fit(np.where(X > 2, np.nan, X), y)
+    with pytest.raises(ValueError, match="3 features"):
+        regressor().fit(X, y).predict(Z[:, :3])
+    with pytest.raises(ValueError, match="3 features"):
+        regressor().fit(X, y).partial_fit(Z[:, :3], y[:40])
+    with pytest.raises(ValueError, match="n_samples=1"):
+        regressor(alpha=[0.1, 1.0]).fit(X[:1], y[:1])
+    assert_allclose(regressor().fit(X[:1], y[:1]).predict(Z), y[0])
+    for weights in (np.zeros(150), -np.ones(150)):
+        with pytest.raises(ValueError, match=r"(?i)sample.weight"):
+            regressor().fit(X, y, sample_weight=weights)

@@ -1,0 +1,141 @@
+"""One-pass ridge against scikit-learn's, refits without the row, and itself in other parts and orders."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.linear_model import Ridge
+
+from neural_kernels.solvers.moments import Moments
+
+RIDGES = np.array([0.1, 3.0])
+
+
+@pytest.fixture
+def data():
+    """80 rows of 12 features far from 0, two targets, weights with zeros."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((80, 12)) + 5
+    targets = features @ rng.standard_normal((12, 2)) + rng.standard_normal((80, 2)) + 100
+    return features, targets, rng.integers(0, 4, 80).astype(float)
+
+
+def fitted(features, targets, weights=None, size=80):
+    moments = Moments(features.shape[1], targets.shape[1])
+    for start in range(0, len(features), size):
+        part = slice(start, start + size)
+        moments.update(features[part], targets[part], None if weights is None else weights[part])
+    return moments
+
+
+def assert_same(first, second, rtol=1e-10):
+    for one, other in zip(first.solve(0.1), second.solve(0.1), strict=True):
+        assert_allclose(one, other, rtol=rtol)
+    assert first.weight == pytest.approx(second.weight)
+    assert first.mean_square == pytest.approx(second.mean_square)
+
+
+def test_equals_scikit_learn(data):
+    features, targets, weights = data
+    peer = Ridge(alpha=3.0).fit(features, targets, sample_weight=weights)
+    moments = fitted(features, targets, weights, size=7)
+    coefficients, intercept = moments.solve(3.0)
+    assert_allclose(coefficients.T, peer.coef_, rtol=1e-10)
+    assert_allclose(intercept, peer.intercept_, rtol=1e-10)
+    path = moments.path(RIDGES)
+    assert_allclose(path.coefficients[1], coefficients, rtol=1e-9)
+    assert_allclose(path.intercepts[1], intercept, rtol=1e-10)
+    assert_allclose(moments.path([3.0]).coefficients[0], coefficients, rtol=1e-9)
+
+
+def test_blocks_order_merging_and_repetition_do_not_matter(data):
+    features, targets, weights = data
+    whole = fitted(features, targets, weights)
+    order = np.random.default_rng(1).permutation(80)
+    assert_same(fitted(features[order], targets[order], weights[order], size=11), whole)
+    assert_same(
+        fitted(features[:30], targets[:30], weights[:30]).merge(fitted(features[30:], targets[30:], weights[30:])),
+        whole,
+    )
+    assert_same(Moments(12, 2).merge(whole), whole)
+    assert_same(fitted(features, targets, weights).merge(Moments(12, 2)), whole)
+    index = np.repeat(np.arange(80), weights.astype(int))
+    assert_same(fitted(features[index], targets[index], size=9), whole)
+
+
+def test_strips_of_columns_do_not_matter(data, monkeypatch):
+    features, targets, weights = data
+    whole = fitted(features, targets, weights)
+    monkeypatch.setattr("neural_kernels.solvers.moments._STRIP", 5)
+    assert_same(fitted(features, targets, weights, size=20), whole)
+    assert_same(
+        fitted(features[:30], targets[:30], weights[:30]).merge(fitted(features[30:], targets[30:], weights[30:])),
+        whole,
+    )
+
+
+@pytest.mark.parametrize("ridges", [RIDGES, RIDGES[:1]])
+def test_leave_one_out_equals_refits(data, ridges):
+    features, targets, weights = data
+    weights = weights + 0.5
+    path = fitted(features, targets, weights).path(ridges)
+    residuals = path.loo_residuals(features[:9], targets[:9], weights[:9])
+    assert residuals.shape == (len(ridges), 9, 2)
+    for k, ridge in enumerate(ridges):
+        for i in range(9):
+            rest = np.arange(80) != i
+            peer = Ridge(alpha=ridge).fit(features[rest], targets[rest], sample_weight=weights[rest])
+            assert_allclose(residuals[k, i], targets[i] - peer.predict(features[[i]])[0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("ridges", [RIDGES, RIDGES[:1]])
+def test_effective_dimension_is_the_trace_of_the_smoother(data, ridges):
+    features, targets, _ = data
+    centred = features - features.mean(axis=0)
+    scatter = centred.T @ centred
+    expected = [np.trace(np.linalg.solve(scatter + ridge * np.eye(12), scatter)) for ridge in ridges]
+    assert_allclose(fitted(features, targets).path(ridges).effective_dimension, expected, rtol=1e-10)
+
+
+def test_float32_features_are_summed_in_float64():
+    rng = np.random.default_rng(0)
+    features = (rng.standard_normal((20_000, 4)) + 30).astype(np.float32)
+    targets = features.astype(np.float64) @ np.ones((4, 1))
+    coefficients, _ = fitted(features, targets, size=256).solve(0.0)
+    assert_allclose(coefficients, 1, rtol=1e-5)
+
+
+def test_fewer_rows_than_features():
+    rng = np.random.default_rng(0)
+    features, targets = rng.standard_normal((5, 12)), rng.standard_normal((5, 1))
+    peer = Ridge(alpha=0.5).fit(features, targets)
+    assert_allclose(fitted(features, targets).solve(0.5)[0].T, peer.coef_[None], rtol=1e-9)
+    one = fitted(features[:1], targets[:1])
+    assert_allclose(one.solve(0.5)[0], 0, atol=1e-15)
+    assert_allclose(one.solve(0.5)[1], targets[0])
+    for ridges in ([0.0], [0.0, 1.0]):
+        with pytest.raises(np.linalg.LinAlgError, match="larger ridge"):
+            fitted(features, targets).path(ridges)
+
+
+def test_bad_input_is_refused(data):
+    features, targets, _ = data
+    moments = fitted(features, targets)
+    bad = features.copy()
+    bad[3, 3] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        moments.update(bad, targets)
+    with pytest.raises(ValueError, match="expected"):
+        moments.update(features[:, 1:], targets)
+    with pytest.raises(ValueError, match="weights"):
+        moments.update(features, targets, -np.ones(80))
+    with pytest.raises(ValueError, match="merged"):
+        moments.merge(Moments(3, 2))
+    with pytest.raises(ValueError, match="ridge"):
+        moments.solve(-1.0)
+    with pytest.raises(ValueError, match="no rows"):
+        Moments(3, 2).solve(1.0)
+    with pytest.raises(ValueError, match="no rows"):
+        Moments(3, 2).path([1.0, 2.0])
+    assert_same(moments, fitted(features, targets))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from neural_kernels.features.method import Task
+from neural_kernels.features.method import Columns, Task
 from neural_kernels.features.zonal import ZonalMap
 from neural_kernels.kernels import NNGP, NTK
 from neural_kernels.sketches._seeds import draw_order
@@ -22,7 +22,7 @@ def choose_anchors(sample: Any, count: int, task: Task) -> Tensor:
     return rows.detach().unique(dim=0).to(task.dtype)
 
 
-class AnchoredMap(nn.Module):
+class AnchoredMap(Columns):
     r"""Features of the kernel's degrees from 2 on, near anchors S as by Nystroem's method, elsewhere random.
 
     With :math:`K_R = T - b_0 - b_1 c`, its leading eigenpairs (U, Lam) on S, :math:`B = U \Lambda^{-1/2}` and random

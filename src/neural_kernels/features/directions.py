@@ -56,12 +56,16 @@ class Directions(nn.Module):
         self.register_buffer("lengths", torch.from_numpy(lengths) if normal else None)
 
     def blocks(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Columns of the result and u there, shape (n, <= D), one block after the other."""
+        """Columns of the result and u there, shape (n, <= D), one block after the other in the same memory."""
         start = torch.nn.functional.pad(x / self.dimension, (0, self.dimension - x.shape[1]))
+        turned, after = torch.empty_like(start), torch.empty_like(start)
         for block, signs in enumerate(self.signs.to(x.dtype)):
             u = start
             for turn in signs:
-                u = transform(u * turn)
+                if x.requires_grad:
+                    u = transform(u * turn)
+                else:
+                    u = transform(torch.mul(u, turn, out=turned), out=after)
             first = block * self.dimension
             columns = slice(first, min(first + self.dimension, self.count))
             u = u[:, : columns.stop - first]
@@ -69,5 +73,9 @@ class Directions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """All u, shape (n, count), for rows of shape (n, in_features)."""
-        parts = [u for _, u in self.blocks(x)]
-        return torch.cat(parts, 1) if parts else x.new_empty(len(x), 0)
+        if x.requires_grad:
+            return torch.cat([u for _, u in self.blocks(x)], 1)
+        result = x.new_empty(len(x), self.count)
+        for columns, u in self.blocks(x):
+            result[:, columns] = u
+        return result

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from neural_kernels.algebra import Traits
 from neural_kernels.features.choice import choose
-from neural_kernels.features.method import Method, Task, UnsuitableError
+from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.kernels.arrays import Batch, read
 from neural_kernels.layer import Layer
 
@@ -54,7 +54,7 @@ class FeatureMap(nn.Module):
         self.net, self.n_components = net, int(n_components)
         self.kernel: Literal["ntk", "nngp"] = kernel
         self.method, self.seed = method, int(seed)
-        self.map: nn.Module | None = None
+        self.map: Columns | None = None
         self.in_features: int | None = None
         self.columns = self.n_components
 
@@ -95,7 +95,7 @@ class FeatureMap(nn.Module):
         result = batch.rows.std.new_zeros((len(batch.rows), self.n_components), dtype=batch.rows.dtype)
         with torch.no_grad():
             for block in self._blocks(len(result)):
-                result[block, : self.columns] = self.map(batch.data[block])
+                self.map.fill(batch.data[block], result[block, : self.columns])
         return _dress(result, batch)
 
     def project(self, x: Any, weights: Any) -> Any:
@@ -149,7 +149,7 @@ class FeatureMap(nn.Module):
         if self.method_.needs_data and sample is None:
             raise ValueError(f"{self.method_!r} learns from data: call fit(x) before the map")
         self.map = self.method_.build(task, sample).to(rows.std.device)
-        self.columns = getattr(self.map, "columns", self.n_components)
+        self.columns = self.map.columns
         self.in_features = rows.features
 
     def extra_repr(self) -> str:

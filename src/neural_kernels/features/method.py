@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from neural_kernels.layer import Layer
 
@@ -38,6 +38,26 @@ class Task:
     dtype: torch.dtype
 
 
+class Columns(nn.Module, ABC):
+    """A built map, a module with buffers only.
+
+    Attributes
+    ----------
+    columns : int
+        Of the features; at most the task's `n_components`.
+    """
+
+    columns: int
+
+    @abstractmethod
+    def forward(self, x: Any) -> Tensor:
+        """Features, shape (n, columns), of dense rows or of a CSR matrix, shape (n, in_features)."""
+
+    def fill(self, x: Any, out: Tensor) -> None:
+        """Write the features to memory that is there."""
+        out.copy_(self(x))
+
+
 class Method(ABC):
     """A way to build features; concrete ones are frozen dataclasses of settings."""
 
@@ -47,8 +67,8 @@ class Method(ABC):
         """Whether `build` takes a sample of the data."""
 
     @abstractmethod
-    def build(self, task: Task, sample: Any) -> nn.Module:
-        """Return a module with buffers only, from rows, shape (n, in_features), to features, shape (n, n_components).
+    def build(self, task: Task, sample: Any) -> Columns:
+        """Return the map for rows of shape (n, in_features).
 
         Parameters
         ----------
@@ -58,8 +78,7 @@ class Method(ABC):
 
         Returns
         -------
-        torch.nn.Module
-            Takes dense rows, or a CSR matrix; blocks of rows come from the caller.
+        Columns
 
         Raises
         ------

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.features.hashing import distinct
-from neural_kernels.features.method import Method, Task
+from neural_kernels.features.method import Columns, Method, Task
 from neural_kernels.kernels import NNGP, NTK
 
 _FACTOR = 2**28  # numbers that the factor of RPCholesky may hold
@@ -80,7 +80,7 @@ class Nystrom(Method):
         """True."""
         return True
 
-    def build(self, task: Task, sample: Any) -> nn.Module:
+    def build(self, task: Task, sample: Any) -> Columns:
         """Draw landmarks from the sample and factorise their kernel."""
         kernel = (NTK if task.kernel == "ntk" else NNGP)(task.net)
         m, rows = task.n_components, distinct(sample, task.seed)
@@ -92,7 +92,7 @@ class Nystrom(Method):
         return LandmarkFeatures(kernel, sample[chosen], task.dtype)
 
 
-class LandmarkFeatures(nn.Module):
+class LandmarkFeatures(Columns):
     """k(x, L) R^-T, with as many columns as landmarks.
 
     Parameters

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations._normal import BivariateNormal, safe_divide
@@ -17,7 +17,7 @@ from neural_kernels.algebra import KernelPair, Nothing
 from neural_kernels.engine.inputs import DenseRows
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.factors import Draws, Factor, compressed
-from neural_kernels.features.method import Method, Task, UnsuitableError
+from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 
 _SMALL = 1e-3  # of E[s^2]: a squared mean not worth a column
 _HEAVY = 300.0  # E[s^4] / E[s^2]^2 of features whose averages no longer settle
@@ -47,12 +47,12 @@ class RandomFeatures(Method):
         """No."""
         return False
 
-    def build(self, task: Task, sample: Any) -> nn.Module:
+    def build(self, task: Task, sample: Any) -> Columns:
         """See `Method`."""
         return RandomMap(task)
 
 
-class RandomMap(nn.Module):
+class RandomMap(Columns):
     """The features of a network for one width of rows.
 
     Parameters

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.engine.inputs import DenseRows
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.gegenbauer import activation_table, gegenbauer_coefficients
 from neural_kernels.features.lookup import as_cells, lookup
-from neural_kernels.features.method import Method, Task, UnsuitableError
+from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.features.series import Series, zonal_series
 from neural_kernels.layer import Layer
 from neural_kernels.sketches import SRHT, derive_seed
@@ -63,7 +63,7 @@ class ZonalFeatures(Method):
         """For anchors."""
         return self.anchors > 0
 
-    def build(self, task: Task, sample: Any) -> nn.Module:
+    def build(self, task: Task, sample: Any) -> Columns:
         """See `Method`."""
         norm = None if homogeneous(task.net, task.kernel, task.in_features) else _common_norm(task, sample)
         series = zonal_series(task.net, task.kernel, 1.0 if norm is None else norm, task.in_features)
@@ -122,7 +122,7 @@ def _norms(x: Any) -> Tensor:
     return torch.from_numpy(x.multiply(x).sum(1).A1 ** 0.5)
 
 
-class ZonalMap(nn.Module):
+class ZonalMap(Columns):
     """The features that need no data.
 
     Parameters
@@ -164,8 +164,15 @@ class ZonalMap(nn.Module):
 
     def forward(self, x: Any) -> Tensor:
         """Features, shape (n, columns)."""
+        return self._blocks(x, None)
+
+    def fill(self, x: Any, out: Tensor) -> None:
+        """Straight to that memory."""
+        self._blocks(x, out)
+
+    def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
         rows = x if isinstance(x, Tensor) else torch.from_numpy(x.toarray())
-        return over_blocks(self._map, rows, width=2 * self.directions.dimension, shape=(self.columns,))
+        return over_blocks(self._map, rows, width=2 * self.directions.dimension, shape=(self.columns,), out=out)
 
     def rest(self, x: Tensor) -> Tensor:
         """The random columns alone, shape (n, random)."""

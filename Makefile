@@ -37,6 +37,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/exact_sparse.py
 	$(BIN)/python benchmarks/exact_conv.py
 	$(BIN)/python benchmarks/sketches.py
+	$(BIN)/python benchmarks/features.py
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.features.method import Columns, Task
+from neural_kernels.features.method import Columns, Task, dense
 from neural_kernels.features.zonal import ZonalMap
 from neural_kernels.kernels import NNGP, NTK
 from neural_kernels.sketches._seeds import draw_order
@@ -18,7 +18,7 @@ _FLOOR = 1e-7  # of the largest eigenvalue; smaller ones are rounding
 def choose_anchors(sample: Any, count: int, task: Task) -> Tensor:
     """Distinct rows of a sample, drawn uniformly; all, if there are fewer."""
     order = draw_order(sample.shape[0], task.seed, "anchors")[:count].sort().values
-    rows = sample[order] if isinstance(sample, Tensor) else torch.from_numpy(sample[order.numpy()].toarray())
+    rows = dense(sample[order.numpy()])
     return rows.detach().unique(dim=0).to(task.dtype)
 
 
@@ -60,7 +60,7 @@ class AnchoredMap(Columns):
 
     def forward(self, x: Any) -> Tensor:
         """Features, shape (n, columns): constant, linear, z, the corrected random ones."""
-        rows = x if isinstance(x, Tensor) else torch.from_numpy(x.toarray())
+        rows = dense(x)
         plain = self.features(rows)
         exact = plain[:, : self.features.columns - self.features.random]
         near = self._rest(rows, self.anchors.to(rows.dtype)) @ self.whiten.to(rows.dtype)

@@ -41,15 +41,12 @@ class Draws(nn.Module):
 
 
 class Strategy(Protocol):
-    """How factors pass an activation.
+    """How factors pass an activation."""
 
-    Parameters
-    ----------
-    width : int
-        Columns that an activation or a product may have.
-    """
-
-    width: int
+    @property
+    def width(self) -> int:
+        """Columns that an activation or a product may have."""
+        ...
 
     def activate(self, phi: Tensor, std: Tensor, dual: Dual, draws: Draws) -> tuple[Tensor, Tensor]:
         """Factors of kappa(k) and slope(k); `std`, shape (n,), are the exact roots of the diagonal of k."""

@@ -58,6 +58,11 @@ class Columns(nn.Module, ABC):
         out.copy_(self(x))
 
 
+def dense(x: Any) -> Tensor:
+    """Rows as a dense tensor, whether they came so or as CSR."""
+    return x if isinstance(x, Tensor) else torch.from_numpy(x.toarray())
+
+
 class Method(ABC):
     """A way to build features; concrete ones are frozen dataclasses of settings."""
 

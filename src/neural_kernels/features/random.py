@@ -17,7 +17,7 @@ from neural_kernels.algebra import KernelPair, Nothing
 from neural_kernels.engine.inputs import DenseRows
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.factors import Draws, Factor, compressed
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.method import Columns, Method, Task, UnsuitableError, dense
 
 _SMALL = 1e-3  # of E[s^2]: a squared mean not worth a column
 _HEAVY = 300.0  # E[s^4] / E[s^2]^2 of features whose averages no longer settle
@@ -64,37 +64,46 @@ class RandomMap(Columns):
         super().__init__()
         self.net, self.kernel, self.in_features = task.net, task.kernel, task.in_features
         self.columns, self.dtype = task.n_components, task.dtype
-        self.width = self._widest(task)
-        self.draws = Draws(task.seed)
-        self(torch.ones(1, task.in_features, dtype=task.dtype))  # draws all there is
-
-    def _widest(self, task: Task) -> int:
-        """The largest width of the layers' factors with which the result fits: its columns grow linearly with it."""
         probe = torch.ones(1, task.in_features, dtype=task.dtype)
-        few, more = 8 * (task.in_features + 2), 16 * (task.in_features + 2)
-        columns = []
-        for self.width in (few, more):
-            self.draws = Draws(0)
-            columns.append(self._factor(probe).phi.shape[1])
-        growth = (columns[1] - columns[0]) / (more - few)
-        fits = (task.n_components - columns[0]) / growth + few if growth else task.n_components
-        return max(1, min(task.n_components, int(fits)))
+        self.layered = self._widest(probe)
+        self.draws = Draws(task.seed)
+        self(probe)  # draws all there is
+
+    def _widest(self, probe: Tensor) -> Layered:
+        """The largest width of layers with which the result fits: its columns grow linearly with it."""
+        few, more = (Layered(scale * (self.in_features + 2)) for scale in (8, 16))
+        least, most = (self._factor(probe, layered, Draws(0)).phi.shape[1] for layered in (few, more))
+        growth = (most - least) / (more.width - few.width)
+        fits = (self.columns - least) / growth + few.width if growth else self.columns
+        return Layered(max(1, min(self.columns, int(fits))))
 
     def forward(self, x: Any) -> Tensor:
         """Features, shape (n, columns)."""
-        rows = x if isinstance(x, Tensor) else torch.from_numpy(x.toarray())
-        return compressed(self._factor(rows).phi, self.columns, self.draws)
-
-    def _factor(self, x: Tensor) -> Factor:
         self.draws.restart()
+        return compressed(self._factor(dense(x), self.layered, self.draws).phi, self.columns, self.draws)
+
+    def _factor(self, x: Tensor, layered: Layered, draws: Draws) -> Factor:
         rows = DenseRows.of(x)
         phi = rows.x * rows.inverse[:, None] * rows.std[:, None].to(x.dtype)
-        data = Factor(phi, rows.std.square(), self, self.draws)
+        data = Factor(phi, rows.std.square(), layered, draws)
         ntk = data.zero() if self.kernel == "ntk" else Nothing()
         pair = self.net.propagate(KernelPair(data, ntk, self.in_features))
         result = pair.nngp if self.kernel == "nngp" else pair.ntk
         assert isinstance(result, Factor)
         return result
+
+
+@dataclass(frozen=True)
+class Layered:
+    """Random features of one activation: the strategy of factors.
+
+    Parameters
+    ----------
+    width : int
+        Columns that an activation or a product may have.
+    """
+
+    width: int
 
     def activate(self, phi: Tensor, std: Tensor, dual: Dual, draws: Draws) -> tuple[Tensor, Tensor]:
         """Features of the value and of the slope, of the same directions."""

@@ -13,7 +13,7 @@ from neural_kernels.engine.inputs import DenseRows
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.gegenbauer import activation_table, gegenbauer_coefficients
 from neural_kernels.features.lookup import as_cells, lookup
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.method import Columns, Method, Task, UnsuitableError, dense
 from neural_kernels.features.series import Series, zonal_series
 from neural_kernels.layer import Layer
 from neural_kernels.sketches import SRHT, derive_seed
@@ -171,7 +171,7 @@ class ZonalMap(Columns):
         self._blocks(x, out)
 
     def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
-        rows = x if isinstance(x, Tensor) else torch.from_numpy(x.toarray())
+        rows = dense(x)
         return over_blocks(self._map, rows, width=2 * self.directions.dimension, shape=(self.columns,), out=out)
 
     def rest(self, x: Tensor) -> Tensor:

@@ -215,16 +215,21 @@ class Scaled(Expression):
 
 
 @dataclass(frozen=True, eq=False)
-class Sum(Expression):
-    """Sum of two kernels, with shares w and v of the standard deviation, w^2 + v^2 = 1 for either unit."""
+class Combined(Expression):
+    """Something of two kernels."""
 
     first: Expression
     second: Expression
 
     @property
     def operands(self) -> tuple[Expression, ...]:
-        """Both summands."""
+        """Both."""
         return self.first, self.second
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(Combined):
+    """Sum of two kernels, with shares w and v of the standard deviation, w^2 + v^2 = 1 for either unit."""
 
     @cached_property
     def stds(self) -> Sides:
@@ -262,16 +267,8 @@ class Sum(Expression):
 
 
 @dataclass(frozen=True, eq=False)
-class Product(Expression):
+class Product(Combined):
     """Product of two kernels, entry by entry."""
-
-    first: Expression
-    second: Expression
-
-    @property
-    def operands(self) -> tuple[Expression, ...]:
-        """Both factors."""
-        return self.first, self.second
 
     @cached_property
     def stds(self) -> Sides:

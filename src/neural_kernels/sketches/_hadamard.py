@@ -73,6 +73,21 @@ def transform(x: Float[Tensor, "n size"], out: Float[Tensor, "n size"] | None = 
     return result if out is None else out.copy_(result)
 
 
+def transform_signed(
+    x: Float[Tensor, "n d"], signs: Float[Tensor, "b d"], out: Float[Tensor, "n b size"] | None = None
+) -> Float[Tensor, "n b size"]:
+    """H D_b x for all rows and b, the rows filled up with zeros to a power of two."""
+    size = padded(x.shape[1])
+    if x.device.type == "cpu" and not x.requires_grad:
+        from neural_kernels.sketches._loops import signed_copies
+
+        start = x.new_empty(len(x), len(signs), size)
+        signed_copies(x.numpy(), signs.numpy(), start.numpy())
+    else:
+        start = torch.nn.functional.pad(x[:, None, :] * signs.to(x.dtype), (0, size - x.shape[1]))
+    return transform(start.view(-1, size), None if out is None else out.view(-1, size)).view(start.shape)
+
+
 def _compiled(x: Tensor, out: Tensor | None) -> Tensor:
     """A product for levels too narrow for vector instructions, butterflies for the others."""
     from neural_kernels.sketches._loops import butterflies

@@ -42,6 +42,45 @@ def densify(indptr, indices, data, out):
 
 
 @compiled
+def signed_copies(x, signs, out):
+    """``out[i, b, j] = signs[b, j] * x[i, j]``, 0 beyond the columns of x."""
+    features = x.shape[1]
+    for i in range(x.shape[0]):
+        source = x[i]
+        for b in range(signs.shape[0]):
+            target, sign = out[i, b], signs[b]
+            for j in range(features):
+                target[j] = sign[j] * source[j]
+            for j in range(features, target.size):
+                target[j] = out.dtype.type(0)
+
+
+@compiled
+def multiply_entries(x, first, y, second, scale, out):
+    """``out[i, j] = scale * x[i, first[j]] * y[i, second[j]]``."""
+    scale = out.dtype.type(scale)
+    for i in range(x.shape[0]):
+        a, b, target = x[i], y[i], out[i]
+        for j in range(target.size):
+            target[j] = scale * a[first[j]] * b[second[j]]
+
+
+@compiled
+def multiply_complex(x, first, y, second, scale, out):
+    """The same of complex rows whose real and imaginary parts are two halves, columns of the result likewise."""
+    scale, count = out.dtype.type(scale), first.size
+    rest = out.shape[1] - count
+    for i in range(x.shape[0]):
+        a, b, c, d = x[i, 0], x[i, 1], y[i, 0], y[i, 1]
+        real, imaginary = out[i, :count], out[i, count:]
+        for j in range(count):
+            k, m = first[j], second[j]
+            real[j] = scale * (a[k] * c[m] - b[k] * d[m])
+            if j < rest:
+                imaginary[j] = scale * (a[k] * d[m] + b[k] * c[m])
+
+
+@compiled
 def butterflies(x, stride):
     """Transform rows of a power of two in place, where blocks of `stride` columns have been transformed.
 

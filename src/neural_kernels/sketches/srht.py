@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad
 
 from neural_kernels.sketches._base import Sketch
-from neural_kernels.sketches._hadamard import padded, transform
+from neural_kernels.sketches._hadamard import padded, transform_signed
 from neural_kernels.sketches._rows import Rows, SparseRows
 from neural_kernels.sketches._seeds import draw_order, draw_signs
 
@@ -91,10 +90,12 @@ class SRHT(Sketch):
 
     def scaled(self, rows: Rows, scale: float, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
         """Return scale P H D x."""
+        whole = self.transformed(rows, scale, out if self.sorted_and_whole else None)
+        return whole if self.sorted_and_whole else torch.index_select(whole, 1, self.rows, out=out)
+
+    def transformed(self, rows: Rows, scale: float = 1.0, out: Tensor | None = None) -> Float[Tensor, "n width"]:
+        """Return scale H D x, all rows of H."""
         x = rows.dense() if isinstance(rows, SparseRows) else rows
-        n, width = len(x), self.padded_width
-        x = x[:, None, :] * (scale * self.signs.to(x.dtype))
-        x = pad(x, (0, width - self.in_features)).view(-1, width)
-        if self.sorted_and_whole:
-            return transform(x, None if out is None else out.view(-1, width)).view(n, -1)
-        return torch.index_select(transform(x).view(n, -1), 1, self.rows, out=out)
+        signs = scale * self.signs.to(x.dtype)
+        target = None if out is None else out.view(len(x), len(signs), -1)
+        return transform_signed(x, signs, target).view(len(x), -1)

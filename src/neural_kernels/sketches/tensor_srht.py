@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from neural_kernels.sketches._base import require_positive
 from neural_kernels.sketches._blocks import over_blocks
+from neural_kernels.sketches._complex import ComplexSRHT
 from neural_kernels.sketches._rows import Rows, dress, read, read_out
 from neural_kernels.sketches._seeds import derive_seed
 from neural_kernels.sketches.srht import SRHT
@@ -32,10 +34,14 @@ class TensorSRHT(nn.Module):
         Width m of the result.
     seed : int
         The map depends on it and on the sizes, and on nothing else.
+    complex_signs : bool
+        Draw D_1 and D_2 from 1, -1, i and -i, and take real and imaginary parts of m / 2 products as columns [2]_: for
+        rows that are alike, the variance is smaller (by a quarter at cosines of 0.7), and as much for all others. Costs
+        the same where m is at least twice the padded width of the inputs, and up to twice as much where it is less.
 
     Attributes
     ----------
-    first, second : SRHT
+    first, second : SRHT or ComplexSRHT
 
     Raises
     ------
@@ -50,6 +56,8 @@ class TensorSRHT(nn.Module):
     ----------
     .. [1] T. D. Ahle, M. Kapralov, J. B. T. Knudsen, R. Pagh, A. Velingker, D. Woodruff, A. Zandieh, "Oblivious
        sketching of high-degree polynomial kernels", SODA 2020, arXiv:1909.01410.
+    .. [2] J. Wacker, M. Ohana, M. Filippone, "Complex-to-real sketches for tensor products with applications to the
+       polynomial kernel", 2022, arXiv:2202.02031.
 
     Examples
     --------
@@ -59,14 +67,22 @@ class TensorSRHT(nn.Module):
     (2, 16)
     """
 
-    def __init__(self, first_features: int, second_features: int, n_components: int, seed: int = 0):
+    def __init__(
+        self, first_features: int, second_features: int, n_components: int, seed: int = 0, complex_signs: bool = False
+    ):
         super().__init__()
         require_positive(
             self, first_features=first_features, second_features=second_features, n_components=n_components
         )
-        self.n_components, self.seed = int(n_components), seed
-        self.first = SRHT(first_features, n_components, derive_seed(seed, "first"))
-        self.second = SRHT(second_features, n_components, derive_seed(seed, "second"), shuffle=True)
+        self.n_components, self.seed, self.complex_signs = int(n_components), seed, complex_signs
+        seeds = derive_seed(seed, "first"), derive_seed(seed, "second")
+        if complex_signs:
+            count = -(-n_components // 2)
+            self.first = ComplexSRHT(first_features, count, seeds[0])
+            self.second = ComplexSRHT(second_features, count, seeds[1])
+        else:
+            self.first = SRHT(first_features, n_components, seeds[0])
+            self.second = SRHT(second_features, n_components, seeds[1], shuffle=True)
 
     def forward(self, x: Any, y: Any, out: Any = None) -> Any:
         """Return the sketch of the tensor product of every row of x with the same row of y, shape (n, m).
@@ -98,14 +114,35 @@ class TensorSRHT(nn.Module):
 
     def sketch(self, x: Rows, y: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
         """Sketch checked rows."""
-        return torch.mul(self.left(x), self.right(y), out=out)
+        first, second = self.first.transformed(x), self.second.transformed(y)
+        sides = first, self.first.rows, second, self.second.rows
+        scale = math.sqrt((2 if self.complex_signs else 1) / self.n_components)
+        if first.device.type == "cpu" and not (first.requires_grad or second.requires_grad):
+            from neural_kernels.sketches._loops import multiply_complex, multiply_entries
+
+            out = first.new_empty(len(first), self.n_components) if out is None else out
+            multiply = multiply_complex if self.complex_signs else multiply_entries
+            multiply(*(side.numpy() for side in sides), scale, out.numpy())
+            return out
+        result = self._products(*sides) * scale
+        return result if out is None else out.copy_(result)
+
+    def _products(self, first: Tensor, rows1: Tensor, second: Tensor, rows2: Tensor) -> Float[Tensor, "n m"]:
+        """Entry by entry; of complex numbers the real parts first."""
+        left, right = first.index_select(-1, rows1), second.index_select(-1, rows2)
+        if not self.complex_signs:
+            return left * right
+        (a, b), (c, d) = left.unbind(1), right.unbind(1)
+        return torch.cat([a * c - b * d, a * d + b * c], 1)[:, : self.n_components]
 
     def left(self, x: Rows) -> Float[Tensor, "n m"]:
-        """P_1 H D_1 x / sqrt(m)."""
+        """P_1 H D_1 x / sqrt(m), of real signs."""
+        assert isinstance(self.first, SRHT)
         return self.first.sketch(x)
 
     def right(self, y: Rows) -> Float[Tensor, "n m"]:
-        """P_2 H D_2 y."""
+        """P_2 H D_2 y, likewise."""
+        assert isinstance(self.second, SRHT)
         return self.second.scaled(y, 1.0)
 
     def extra_repr(self) -> str:

@@ -7,6 +7,7 @@ entry in a row (`mixing` is false), equal positions stay among themselves: the d
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,7 +34,10 @@ class PositionMap(ABC):
 
     @abstractmethod
     def spread(self, s: Tensor, side: int) -> Iterator[Tensor]:
-        """Yield S_a s for all a: numbers (n, *positions) of one side's examples to (n, *after)."""
+        """Yield S_a s for all a: numbers (n, *positions) of one side's examples to (n, *after).
+
+        Where the maps are the same for all examples, there may be more axes before the positions'.
+        """
 
     @abstractmethod
     def pairs(self, k: Tensor, lay: Lay) -> Tensor:
@@ -63,6 +67,11 @@ class Taps:
     mixing = False
 
     @property
+    def count(self) -> int:
+        """Of the S_a."""
+        return len(self.index)
+
+    @property
     def after(self) -> int:
         """Positions after."""
         return self.index.shape[1]
@@ -88,6 +97,7 @@ class Matrix:
     matrix: Tensor
 
     mixing = True
+    count = 1
 
     @property
     def size(self) -> int:
@@ -127,6 +137,11 @@ class Separable(PositionMap):
 
     axes: tuple[Taps | Matrix, ...]
     collapse: bool = False
+
+    @property
+    def count(self) -> int:
+        """Of the S_a."""
+        return math.prod(axis.count for axis in self.axes)
 
     @property
     def mixing(self) -> bool:

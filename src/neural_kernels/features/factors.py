@@ -1,55 +1,67 @@
 r"""The representation by factors: a kernel as :math:`k = \phi \phi^T`, which every layer maps to another factor.
 
-Sums are concatenations, multiples are scaled columns. What is not linear in phi, an activation or the product of two
-kernels, is random, and a strategy's business. Randomness is addressed: the n-th random step of a network has the
-address n, whatever the data, so that a map is rebuilt from the network and a seed.
+Sums are concatenations, multiples are scaled columns. A factor is kept as blocks, so that what the NNGP kernel and the
+NTK have in common is held once: :math:`k = \sum_b w_b B_b B_b^T`. Of an activation the degrees 0 and 1 are exact: its
+mean is a column, its linear part the old factor. All higher degrees, and products of two kernels, are random.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from neural_kernels.activations import Dual
-from neural_kernels.algebra import PerExample, PositionMap, Representation
+from neural_kernels.activations._normal import safe_divide
+from neural_kernels.algebra import PerExample, PositionMap, Representation, Separable
+from neural_kernels.features.draws import Pass
+from neural_kernels.features.hermite import LowDegrees, low_degrees
 from neural_kernels.features.method import UnsuitableError
-from neural_kernels.sketches import SRHT, TensorSRHT, derive_seed
+from neural_kernels.features.mixing import PositionSigns, SignedSum, TensorProduct
+
+_WIDE = 512  # columns of exact blocks that a map of positions may make
+_ONE = "one"
+_VALUE, _PRODUCT = 1 / 8, 1 / 4  # of all columns: the least that activations and products have inside a network
 
 
-class Draws(nn.Module):
-    """Random modules by the number of the step that uses them: made in the first pass, the same in all later ones."""
+@dataclass(frozen=True)
+class Block:
+    """Columns with a weight.
 
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.seed, self._step = seed, 0
-        self.steps = nn.ModuleList()
+    Parameters
+    ----------
+    key : hashable
+        Blocks of one pass with the same key have the same columns.
+    columns : Tensor, shape (n, *positions, m)
+    weight : float
+        Of the block's kernel.
+    step : int or None
+        The random step that the columns come from; None where they are exact.
+    """
 
-    def restart(self) -> None:
-        """Begin a pass over the network."""
-        self._step = 0
+    key: Hashable
+    columns: Tensor
+    weight: float = 1.0
+    step: int | None = None
 
-    def take(self, make: Callable[[int], nn.Module]) -> nn.Module:
-        """The next module; `make` takes its seed."""
-        if self._step == len(self.steps):
-            self.steps.append(make(derive_seed(self.seed, "step", self._step)))
-        self._step += 1
-        return self.steps[self._step - 1]
+    def by_rows(self, factor: Tensor, name: Hashable) -> Block:
+        """Every row times a number of its own, shape (n, *positions)."""
+        return replace(self, key=(self.key, name), columns=self.columns * factor[..., None].to(self.columns.dtype))
 
 
 class Strategy(Protocol):
-    """How factors pass an activation."""
+    """How factors pass the nonlinear part of an activation."""
 
-    @property
-    def width(self) -> int:
-        """Columns that an activation or a product may have."""
-        ...
+    def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> nn.Module:
+        """A module ``(unit, std, low) -> (value, slope)``.
 
-    def activate(self, phi: Tensor, std: Tensor, dual: Dual, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Factors of kappa(k) and slope(k); `std`, shape (n,), are the exact roots of the diagonal of k."""
+        It takes rows of norm 1, shape (n, in_features), their standard deviations, shape (n,), and what is exact
+        already, ``low``, shape (n, 3): the mean, the linear coefficient and the mean slope. It returns factors of the
+        rest, of value and slope, with `columns` columns and with as many as serve; None where nothing is left.
+        """
         ...
 
 
@@ -59,87 +71,154 @@ class Factor(Representation):
 
     Parameters
     ----------
-    phi : Tensor, shape (n, m)
-    diagonal : Tensor, shape (n,), float64
-        The kernel of every row with itself: exact, not |phi|^2, since a layer's coefficients must not see the noise.
+    blocks : tuple of Block
+    diagonal : Tensor, shape (n, *positions), float64
+        The kernel of every unit with itself: not |phi|^2 where it can be had without, since a layer's coefficients must
+        not see the noise.
     strategy : Strategy
-    draws : Draws
+    draws : Pass
     """
 
-    phi: Tensor
+    blocks: tuple[Block, ...]
     diagonal: Tensor
     strategy: Strategy
-    draws: Draws
+    draws: Pass
 
-    def _with(self, phi: Tensor, diagonal: Tensor) -> Factor:
-        return Factor(phi, diagonal, self.strategy, self.draws)
+    @property
+    def phi(self) -> Tensor:
+        """All columns side by side, shape (n, *positions, m)."""
+        return torch.cat([block.columns * block.weight**0.5 for block in self.blocks], -1)
+
+    def _with(self, blocks: Iterable[Block], diagonal: Tensor) -> Factor:
+        """Blocks of one key become one, with the sum of their weights."""
+        merged: dict[Hashable, Block] = {}
+        for block in blocks:
+            known = merged.get(block.key)
+            merged[block.key] = block if known is None else replace(known, weight=known.weight + block.weight)
+        kept = (block for block in merged.values() if block.weight and block.columns.shape[-1])
+        return Factor(tuple(kept), diagonal, self.strategy, self.draws)
 
     def __add__(self, other: Factor | float) -> Factor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Concatenate, or append a constant column."""
+        """Side by side; a constant is a column of ones."""
         if isinstance(other, Factor):
-            return self._with(torch.cat([self.phi, other.phi], 1), self.diagonal + other.diagonal)
-        if not other:
-            return self
-        column = self.phi.new_full((len(self.phi), 1), other**0.5)
-        return self._with(torch.cat([self.phi, column], 1), self.diagonal + other)
+            return self._with(self.blocks + other.blocks, self.diagonal + other.diagonal)
+        return self._with((*self.blocks, self._ones(other)), self.diagonal + other)
+
+    def _ones(self, weight: float) -> Block:
+        like = self.blocks[0].columns if self.blocks else self.diagonal[..., None]
+        return Block(_ONE, like.new_ones((*self.diagonal.shape, 1)), weight)
 
     def __mul__(self, other: Factor | float) -> Factor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Sketch the tensor product; exactly, if that is no wider."""
+        """A sketch of the tensor product; the columns that are a function of the row alone multiply exactly."""
         if not isinstance(other, Factor):
-            return self._with(self.phi * other**0.5, self.diagonal * other)
-        a, b, width = self.phi, other.phi, self.strategy.width
-        if a.shape[1] * b.shape[1] <= width:
-            product = (a[:, :, None] * b[:, None, :]).flatten(1)
-        else:
-            sketch = self.draws.take(lambda seed: TensorSRHT(a.shape[1], b.shape[1], width, seed))
-            product = sketch(a, b)
-        return self._with(product, self.diagonal * other.diagonal)
+            return self._with((replace(b, weight=b.weight * other) for b in self.blocks), self.diagonal * other)
+        single = [block for block in other.blocks if block.step is None and block.columns.shape[-1] == 1]
+        wide = other._with((block for block in other.blocks if all(block is not b for b in single)), other.diagonal)
+        blocks = [scaled for block in single for scaled in self._scaled(block)]
+        if self.blocks and wide.blocks:
+            step, sketch = self.draws.take(lambda seed, m: TensorProduct(self._width, wide._width, m, seed), _PRODUCT)
+            blocks.append(Block(("product", step), sketch(self.phi, wide.phi), step=step))
+        return self._with(blocks, self.diagonal * other.diagonal)
+
+    def _scaled(self, column: Block) -> list[Block]:
+        """All blocks times a column."""
+        if column.key == _ONE:
+            return [replace(block, weight=block.weight * column.weight) for block in self.blocks]
+        scaled = (block.by_rows(column.columns[..., 0], column.key) for block in self.blocks)
+        return [replace(block, weight=block.weight * column.weight) for block in scaled]
+
+    @property
+    def _width(self) -> int:
+        return sum(block.columns.shape[-1] for block in self.blocks)
 
     def zero(self) -> Factor:
         """No columns."""
-        return self._with(self.phi[:, :0], torch.zeros_like(self.diagonal))
+        return self._with((), torch.zeros_like(self.diagonal))
 
     def activate(self, dual: Dual) -> tuple[Factor, Factor]:
-        """By the strategy."""
+        """Mean, linear part and mean slope exactly, the rest by the strategy."""
         std = self.diagonal.sqrt()
-        value, slope = self.strategy.activate(self.phi, std, dual, self.draws)
-        return self._with(value, dual.std(std).square()), self._with(slope, dual.slope_std(std).square())
+        totals = dual.std(std).square(), dual.slope_std(std).square()
+        if not self.blocks:  # the kernel is 0
+            return self._with((), totals[0]), self._with((), totals[1])
+        phi, exact = self.phi, low_degrees(dual, std)
+        norm = torch.linalg.vector_norm(phi, dim=-1)
+        unit = phi * safe_divide(torch.ones_like(norm), norm)[..., None]
+        step, module = self.draws.take(lambda seed, m: self.strategy.step(dual, phi.shape[-1], m, seed), _VALUE)
+        rest = module(unit.flatten(0, -2), std.reshape(-1), torch.stack(exact, -1).flatten(0, -2).to(phi.dtype))
+        value, slope = (
+            [] if part is None else [Block((name, step), part.reshape(*phi.shape[:-1], -1), step=step)]
+            for name, part in zip(("value", "slope"), rest, strict=True)
+        )
+        mean, linear, inclination = self._columns(LowDegrees.of(dual), exact, step)
+        value += mean + [scaled for column in linear for scaled in self._scaled(column)]
+        return self._with(value, totals[0]), self._with(slope + inclination, totals[1])
+
+    def _columns(self, low: LowDegrees, exact: tuple[Tensor, Tensor, Tensor], step: int) -> tuple[list[Block], ...]:
+        """The mean, the linear coefficient and the mean slope, each as a column or as nothing."""
+
+        def column(part: Tensor, name: str) -> Block:
+            if low.homogeneous and name != "mean":
+                return self._ones(float(part.flatten()[0]) ** 2 if part.numel() else 1.0)
+            return Block((name, step), part[..., None].to(self.blocks[0].columns.dtype))
+
+        names = "mean", "linear", "linear" if low.continuous else "slope"
+        present = low.mean, low.linear, low.slope
+        parts = zip(present, exact, names, strict=True)
+        return tuple([column(part, name)] if there else [] for there, part, name in parts)
 
     def scale(self, factor: PerExample) -> Factor:
         """Row by row."""
-        side = factor.sides[0]
-        rows = side[:, None].to(self.phi.dtype) if side.ndim else side.to(self.phi.dtype)
-        return self._with(self.phi * rows, self.diagonal * side.square())
+        side = factor.sides[0].expand(self.diagonal.shape)
+        name = self.draws.name(factor)
+        return self._with((block.by_rows(side, name) for block in self.blocks), self.diagonal * side.square())
 
     def inflate(self, factor: float) -> Factor:
         """Of a row with itself alone, which no factor shows."""
-        return self._with(self.phi, self.diagonal * factor)
+        return self._with(self.blocks, self.diagonal * factor)
 
     def map(self, positions: PositionMap) -> Factor:
-        """Not defined: vectors have no positions."""
-        raise UnsuitableError("feature maps take vectors; for images use nk.NTK, or flatten them for a dense network")
+        """One matrix acts on the blocks as they are; of several, few exact columns are kept apart, others mixed."""
+        if not isinstance(positions, Separable):
+            raise UnsuitableError("attention and graphs have no feature maps yet; use nk.NTK or nk.Nystrom()")
+        name, taps = self.draws.name(positions), positions.count
+        apart = [b for b in self.blocks if taps == 1 or (b.step is None and b.columns.shape[-1] * taps <= _WIDE)]
+        blocks = [replace(b, key=(b.key, name), columns=_spread(b.columns, positions)) for b in apart]
+        others = self._with((block for block in self.blocks if all(block is not b for b in apart)), self.diagonal)
+        if others.blocks:
+            step, mix = self.draws.take(lambda seed, m: SignedSum(others._width, taps, m, seed))
+            blocks.append(Block(("mixed", step), mix(others.phi, positions), step=step))
+        return self._with(blocks, self._diagonal_after(blocks, positions))
+
+    def _diagonal_after(self, blocks: list[Block], positions: PositionMap) -> Tensor:
+        """Exact where equal positions stay among themselves, else from the factor."""
+        if not positions.mixing:
+            return positions.equal(self.diagonal)
+        start = self.diagonal.new_zeros(len(self.diagonal), *positions.after)
+        return sum((b.weight * b.columns.square().sum(-1).to(start) for b in blocks), start=start)
 
     def decorrelate(self) -> Factor:
-        """Nothing: there are no positions."""
-        return self
+        """Independent signs at every position."""
+        if not self.positions or not self.blocks:
+            return self
+        step, signs = self.draws.take(lambda seed, m: PositionSigns(self._width, self.positions, m, seed))
+        return self._with([Block(("signs", step), signs(self.phi), step=step)], self.diagonal)
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """None."""
-        return ()
+        """Sizes of their axes."""
+        return tuple(self.diagonal.shape[1:])
 
     @property
     def variance(self) -> PerExample:
-        """The exact diagonal."""
+        """The diagonal."""
         return PerExample((self.diagonal,))
 
     def position_gram(self) -> PerExample:
-        """Not defined: vectors have no positions."""
-        raise UnsuitableError("vectors have no positions")
+        """Not defined."""
+        raise UnsuitableError("attention has no feature maps yet; use nk.NTK or nk.Nystrom()")
 
 
-def compressed(phi: Tensor, columns: int, draws: Draws) -> Tensor:
-    """With so many columns: sketched if there are more, filled up with zeros if there are less."""
-    if phi.shape[1] <= columns:
-        return torch.nn.functional.pad(phi, (0, columns - phi.shape[1]))
-    return draws.take(lambda seed: SRHT(phi.shape[1], columns, seed))(phi)
+def _spread(columns: Tensor, positions: PositionMap) -> Tensor:
+    """All S_a of the columns, side by side."""
+    return torch.cat([part.movedim(1, -1) for part in positions.spread(columns.movedim(-1, 1), 0)], -1)

@@ -23,11 +23,13 @@ class Task:
     n_components : int
         Columns of the result.
     in_features : int
-        Columns of the input.
+        Columns of the input, or its channels.
     seed : int
         All that is random depends on it alone.
     dtype : torch.dtype
         Of the module's buffers: that of the first batch.
+    positions : tuple of int
+        Sizes of the axes behind the channels; () for vectors.
     """
 
     net: Layer
@@ -36,6 +38,7 @@ class Task:
     in_features: int
     seed: int
     dtype: torch.dtype
+    positions: tuple[int, ...] = ()
 
 
 class Columns(nn.Module, ABC):

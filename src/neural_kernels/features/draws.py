@@ -1,0 +1,64 @@
+"""Randomness by address: the n-th random step of a network is the same in every pass, whatever the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from neural_kernels.sketches import derive_seed
+
+Make = Callable[[int, int], nn.Module]
+
+
+class Draws(nn.Module):
+    """Random modules by the number of the step that uses them: made in the first pass, the same in all later ones.
+
+    Parameters
+    ----------
+    seed : int
+    widths : mapping from int to int
+        Columns in the result of the steps that appear in it.
+    width : int
+        Columns of all other steps.
+    """
+
+    def __init__(self, seed: int, widths: Mapping[int, int], width: int) -> None:
+        super().__init__()
+        self.seed, self.widths, self.width = seed, dict(widths), width
+        self.steps = nn.ModuleList()
+
+
+class Pass:
+    """One pass over the network: it counts the steps. Passes in several threads do not see each other.
+
+    Parameters
+    ----------
+    draws : Draws
+    """
+
+    def __init__(self, draws: Draws) -> None:
+        self.draws = draws
+        self._step = 0
+        self._met: list[object] = []
+
+    def take(self, make: Make, least: float = 0) -> tuple[int, nn.Module]:
+        """The next step's number and module; `make` takes its seed and its columns.
+
+        A step has at least `least` of the width, even if fewer of its columns stay in the result: what lies above it
+        sees all of them.
+        """
+        draws, step = self.draws, self._step
+        if step == len(draws.steps):
+            columns = max(draws.widths[step], int(least * draws.width), 1) if step in draws.widths else draws.width
+            draws.steps.append(make(derive_seed(draws.seed, "step", step), columns))
+        self._step += 1
+        return step, draws.steps[step]
+
+    def name(self, thing: object) -> int:
+        """A number that is the thing's own in this pass, and the same in all others."""
+        for number, other in enumerate(self._met):
+            if other is thing:
+                return number
+        self._met.append(thing)
+        return len(self._met) - 1

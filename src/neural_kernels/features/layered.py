@@ -1,0 +1,133 @@
+"""Features layer by layer: the representation by factors as a module, its columns given to where they count."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neural_kernels.algebra import KernelPair, Nothing
+from neural_kernels.features.allotment import Part, allot
+from neural_kernels.features.draws import Draws, Pass
+from neural_kernels.features.factors import Block, Factor, Strategy
+from neural_kernels.features.method import Columns, Task
+from neural_kernels.features.reduction import Reduction
+from neural_kernels.sketches import SRHT, derive_seed
+from neural_kernels.sketches._blocks import over_blocks
+
+_TRIAL = 256  # columns of a step in the pass that finds out where columns count
+_PROBES = 32  # examples in that pass
+
+
+class LayeredMap(Columns):
+    """The features of a network for examples of one shape.
+
+    Parameters
+    ----------
+    task : Task
+    strategy : Strategy
+    sample : Tensor or CSR matrix, shape (n, *shape), or None
+        Examples by which columns are allotted; None: by normal ones with mean square 1.
+    """
+
+    def __init__(self, task: Task, strategy: Strategy, sample: Any) -> None:
+        super().__init__()
+        self.task, self.strategy, self.columns = task, strategy, task.n_components
+        self.reduction = Reduction(task)
+        rows = self.reduction(_normal(task) if sample is None else sample[: _PROBES // math.prod(task.positions) or 1])
+        trial = self._factor(rows.double(), Draws(0, {}, min(_TRIAL, self.columns)))  # the same for every seed
+        widths, steps = _widths(trial.blocks, self.columns)
+        self.draws = Draws(task.seed, steps, self.columns)
+        blocks = self._factor(rows[:1].to(task.dtype), self.draws).blocks  # draws all there is
+        self.compress = nn.ModuleList(
+            _compressor(block, width, derive_seed(task.seed, "compress", k))
+            for k, (block, width) in enumerate(zip(blocks, widths, strict=True))
+        )
+        self._working_width = max(sum(block.columns.shape[-1] for block in blocks), self.columns)
+
+    def forward(self, x: Any) -> Tensor:
+        """Features, shape (n, columns)."""
+        return self._blocks(x, None)
+
+    def fill(self, x: Any, out: Tensor) -> None:
+        """Straight to that memory."""
+        self._blocks(x, out)
+
+    def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
+        rows = self.reduction(x)
+        width = self._working_width * math.prod(self.task.positions) // 2
+        return over_blocks(self._map, rows, width=width, shape=(self.columns,), out=out)
+
+    def _map(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+        out = rows.new_empty(len(rows), self.columns) if out is None else out
+        blocks, start = self._factor(rows, self.draws).blocks, 0
+        parts = []
+        for block, compress in zip(blocks, self.compress, strict=True):
+            parts.append(compress(block.columns) * block.weight**0.5)
+        if rows.requires_grad:
+            features = torch.cat(parts, 1)
+            return nn.functional.pad(features, (0, self.columns - features.shape[1]))
+        for part in parts:
+            out[:, start : start + part.shape[1]] = part
+            start += part.shape[1]
+        out[:, start:] = 0
+        return out
+
+    def _factor(self, rows: Tensor, draws: Draws) -> Factor:
+        task = self.task
+        unit, std = self.reduction.split(rows)
+        block = Block("data", unit * std[..., None].to(unit.dtype))
+        data = Factor((block,), std.square(), self.strategy, Pass(draws))
+        pair = task.net.propagate(
+            KernelPair(data, data.zero() if task.kernel == "ntk" else Nothing(), task.in_features)
+        )
+        result = pair.nngp if task.kernel == "nngp" else pair.ntk
+        assert isinstance(result, Factor)
+        return result
+
+
+class _Compressed(nn.Module):
+    """A sketch of checked columns, or nothing at all of them."""
+
+    def __init__(self, sketch: SRHT | None) -> None:
+        super().__init__()
+        self.sketch = sketch
+
+    def forward(self, columns: Tensor) -> Tensor:
+        return columns[:, :0] if self.sketch is None else self.sketch.sketch(columns)
+
+
+def _normal(task: Task) -> Tensor:
+    """Examples of an isotropic distribution."""
+    count = _PROBES // math.prod(task.positions) or 1
+    draws = np.random.default_rng(0).standard_normal((count, task.in_features, *task.positions))
+    return torch.from_numpy(draws)
+
+
+def _compressor(block: Block, width: int, seed: int) -> nn.Module:
+    """To so many columns."""
+    columns = block.columns.shape[-1]
+    if width >= columns:
+        return nn.Identity()
+    return _Compressed(SRHT(columns, width, seed) if width else None)
+
+
+def _widths(blocks: tuple[Block, ...], columns: int) -> tuple[list[int], dict[int, int]]:
+    """Columns of every block of the result, and of the steps that some come from."""
+    groups: dict[object, list[Block]] = {}
+    for block in blocks:
+        groups.setdefault(block.key if block.step is None else block.step, []).append(block)
+    parts = [
+        Part(
+            sum(block.weight * float(block.columns.double().square().sum(-1).mean()) for block in group),
+            group[0].columns.shape[-1] if group[0].step is None else None,
+            len(group),
+        )
+        for group in groups.values()
+    ]
+    given = dict(zip(groups, allot(parts, columns), strict=True))
+    steps = {step: width for step, width in given.items() if isinstance(step, int)}
+    return [given[block.key if block.step is None else block.step] for block in blocks], steps

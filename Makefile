@@ -37,7 +37,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/exact_sparse.py
 	$(BIN)/python benchmarks/exact_conv.py
 	$(BIN)/python benchmarks/sketches.py
-	$(BIN)/python benchmarks/features.py
+	$(BIN)/python benchmarks/features_accuracy.py
+	$(BIN)/python benchmarks/features_speed.py
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

@@ -26,6 +26,8 @@ def choose(task: Task, sample: Any) -> tuple[Method, str]:
     method : Method
     reason : str
     """
+    if task.positions:
+        return RandomFeatures(), "a network on positions, of which pairs of examples cost all pairs of positions"
     if sample is not None:
         return Nystrom(), "data to take landmarks from: at equal width a linear model learns most from them"
     if suits(task.net, False, task.kernel, task.in_features):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -42,7 +43,7 @@ class Pass:
         self._step = 0
         self._met: list[object] = []
 
-    def take(self, make: Make, least: float = 0) -> tuple[int, nn.Module]:
+    def take(self, make: Make, least: float = 0) -> tuple[int, Any]:
         """The next step's number and module; `make` takes its seed and its columns.
 
         A step has at least `least` of the width, even if fewer of its columns stay in the result: what lies above it

@@ -7,6 +7,7 @@ mean is a column, its linear part the old factor. All higher degrees, and produc
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -52,16 +53,32 @@ class Block:
         return replace(self, key=(self.key, name), columns=self.columns * factor[..., None].to(self.columns.dtype))
 
 
-class Strategy(Protocol):
-    """How factors pass the nonlinear part of an activation."""
+class Step(nn.Module, ABC):
+    """The nonlinear part of one activation.
 
-    def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> nn.Module:
-        """A module ``(unit, std, low) -> (value, slope)``.
+    Attributes
+    ----------
+    mean : float
+        By which the mean of the activation is to be multiplied, as the columns of the step see it.
+    """
+
+    mean = 1.0
+
+    @abstractmethod
+    def forward(self, unit: Tensor, std: Tensor, low: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Factors of value and slope.
 
         It takes rows of norm 1, shape (n, in_features), their standard deviations, shape (n,), and what is exact
         already, ``low``, shape (n, 3): the mean, the linear coefficient and the mean slope. It returns factors of the
-        rest, of value and slope, with `columns` columns and with as many as serve; None where nothing is left.
+        rest, of the value with `columns` columns, of the slope with as many as serve; None where nothing is left.
         """
+
+
+class Strategy(Protocol):
+    """How factors pass the nonlinear part of an activation."""
+
+    def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> Step:
+        """A module for factors with so many columns."""
         ...
 
 
@@ -141,17 +158,19 @@ class Factor(Representation):
         totals = dual.std(std).square(), dual.slope_std(std).square()
         if not self.blocks:  # the kernel is 0
             return self._with((), totals[0]), self._with((), totals[1])
-        phi, exact = self.phi, low_degrees(dual, std)
+        phi = self.phi
         norm = torch.linalg.vector_norm(phi, dim=-1)
         unit = phi * safe_divide(torch.ones_like(norm), norm)[..., None]
         step, module = self.draws.take(lambda seed, m: self.strategy.step(dual, phi.shape[-1], m, seed), _VALUE)
+        mean, *slopes = low_degrees(dual, std)
+        exact = mean * module.mean, slopes[0], slopes[1]
         rest = module(unit.flatten(0, -2), std.reshape(-1), torch.stack(exact, -1).flatten(0, -2).to(phi.dtype))
         value, slope = (
             [] if part is None else [Block((name, step), part.reshape(*phi.shape[:-1], -1), step=step)]
             for name, part in zip(("value", "slope"), rest, strict=True)
         )
-        mean, linear, inclination = self._columns(LowDegrees.of(dual), exact, step)
-        value += mean + [scaled for column in linear for scaled in self._scaled(column)]
+        constant, linear, inclination = self._columns(LowDegrees.of(dual), exact, step)
+        value += constant + [scaled for column in linear for scaled in self._scaled(column)]
         return self._with(value, totals[0]), self._with(slope + inclination, totals[1])
 
     def _columns(self, low: LowDegrees, exact: tuple[Tensor, Tensor, Tensor], step: int) -> tuple[list[Block], ...]:

@@ -18,7 +18,7 @@ def distinct(rows: Any, seed: int) -> np.ndarray:
 
     Parameters
     ----------
-    rows : Tensor or CSR matrix, shape (n, d)
+    rows : Tensor, shape (n, d, ...), or CSR matrix, shape (n, d)
     seed : int
 
     Returns
@@ -30,6 +30,7 @@ def distinct(rows: Any, seed: int) -> np.ndarray:
     The hash is a sum over columns of mixed bits, of which zeros contribute nothing; float64 is rounded to float32's
     digits, so that both precisions of the same data agree. Two rows share one by chance with probability 2^-64.
     """
+    rows = rows.flatten(1) if isinstance(rows, Tensor) else rows
     key = np.random.default_rng(seed).integers(2**64, size=rows.shape[1] + 1, dtype=np.uint64)
     hashes = _mix(key[0] + (_dense(rows, key[1:]) if isinstance(rows, Tensor) else _sparse(rows, key[1:])))
     return np.unique(hashes, return_index=True)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -11,11 +12,16 @@ from torch import Tensor, nn
 
 from neural_kernels.algebra import Traits
 from neural_kernels.features.choice import choose
+from neural_kernels.features.hashing import distinct
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.kernels import NNGP, NTK
 from neural_kernels.kernels.arrays import Batch, read
+from neural_kernels.kernels.graphs import Graphs
 from neural_kernels.layer import Layer
 
 _BLOCK = 2**22  # numbers of a block of features
+_WIDEST = 2**13  # columns of sparse rows that are made dense
+_HELD_OUT = 200  # examples by which the error is measured, if they are vectors
 
 
 class FeatureMap(nn.Module):
@@ -34,6 +40,9 @@ class FeatureMap(nn.Module):
         Why this one.
     columns : int
         How many of the `n_components` columns, from the left, the built map fills; the others are 0 on all input.
+    kernel_error_ : float
+        Relative Frobenius error of the kernel off the diagonal, for up to 200 of the rows given to `fit`: for methods
+        that learn from data rows they did not learn from, unless these are too few. Measured when first asked for.
     """
 
     def __init__(
@@ -55,38 +64,65 @@ class FeatureMap(nn.Module):
         self.kernel: Literal["ntk", "nngp"] = kernel
         self.method, self.seed = method, int(seed)
         self.map: Columns | None = None
-        self.in_features: int | None = None
+        self.shape: tuple[int, ...] | None = None
         self.columns = self.n_components
+        self._held_out: Any = None
 
     def fit(self, x: Any, y: Any = None) -> FeatureMap:
         """Build the map for data like these; methods that learn from data take them, all others their width alone.
 
         Parameters
         ----------
-        x : array, shape (n, d)
+        x : array, shape (n, d) or (n, channels, *positions)
             As for `forward`.
         y : object
             Ignored.
         """
         batch = read(x, "x")
-        _require_vectors(batch.rows)
         if len(batch.rows) == 0:
             raise ValueError("x: expected at least one row to fit")
-        self._build(batch.rows, batch.data.detach() if isinstance(batch.data, Tensor) else batch.data)
+        sample = batch.data.detach() if isinstance(batch.data, Tensor) else batch.data
+        self._build(batch, sample)
+        self._held_out = sample[self._probes(sample)]
+        self._error: float | None = None
         return self
+
+    def _probes(self, sample: Any) -> np.ndarray:
+        """Rows to measure the error by: the last in the order in which landmarks are taken, or any."""
+        assert self.shape is not None
+        count = max(8, _HELD_OUT // math.prod(self.shape[1:]))
+        if self.method_.needs_data:
+            return distinct(sample, self.seed)[-count:]
+        return np.unique(np.linspace(0, sample.shape[0] - 1, count).astype(np.intp))
+
+    @property
+    def kernel_error_(self) -> float:
+        """See the class."""
+        if self._held_out is None:
+            raise RuntimeError("kernel_error_ is measured on data: call fit(x) first")
+        if self._error is None:
+            exact = torch.as_tensor((NTK if self.kernel == "ntk" else NNGP)(self.net)(self._held_out)).double()
+            features = torch.as_tensor(self(self._held_out)).double()
+            error = features @ features.T - exact
+            for matrix in (error, exact):
+                matrix.fill_diagonal_(0)
+            size = float(torch.linalg.norm(exact))
+            self._error = float(torch.linalg.norm(error)) / size if size else 0.0
+        return self._error
 
     def forward(self, x: Any) -> Any:
         """The features, shape (n, n_components), of the kind, device and precision of `x`.
 
         Parameters
         ----------
-        x : array, shape (n, d)
+        x : array, shape (n, d), or (n, channels, *positions) for networks that take images or sequences
             NumPy, torch, SciPy sparse or pandas. A vector of shape (d,) gives one of shape (n_components,).
 
         Raises
         ------
         ValueError
-            Another width than the map was built for; NaN or infinity; a method that has to see data first.
+            Another shape than the map was built for; NaN or infinity; a method that has to see data first, or that
+            cannot represent this kernel.
         """
         batch = self._read(x)
         assert self.map is not None
@@ -103,7 +139,7 @@ class FeatureMap(nn.Module):
 
         Parameters
         ----------
-        x : array, shape (n, d)
+        x : array
             As for `forward`.
         weights : array, shape (columns, o)
 
@@ -127,21 +163,24 @@ class FeatureMap(nn.Module):
     def _read(self, x: Any) -> Batch:
         """Checked input; the map is built by the first, if not by `fit`."""
         batch = read(x, "x")
-        _require_vectors(batch.rows)
         if self.map is None:
-            self._build(batch.rows, None)
-        if batch.rows.features != self.in_features:
+            self._build(batch, None)
+        if (shape := _shape(batch)) != self.shape:
             raise ValueError(
-                f"x has {batch.rows.features} features; the map was built for {self.in_features}. Build another one."
+                f"x: expected examples of shape {self.shape}, for which the map was built; got {shape}. Build another."
             )
         return batch
 
     def _blocks(self, n: int) -> Iterator[slice]:
-        step = max(256, _BLOCK // self.n_components)
+        assert self.shape is not None
+        step = max(64, _BLOCK // max(self.n_components, min(math.prod(self.shape), _WIDEST)))
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def _build(self, rows: Any, sample: Any) -> None:
-        task = Task(self.net, self.kernel, self.n_components, rows.features, self.seed, rows.dtype)
+    def _build(self, batch: Batch, sample: Any) -> None:
+        rows, (features, *positions) = batch.rows, _shape(batch)
+        if isinstance(batch.origin, Graphs):
+            raise UnsuitableError("x: feature maps of graphs are not there yet; use nk.NTK")
+        task = Task(self.net, self.kernel, self.n_components, features, self.seed, rows.dtype, tuple(positions))
         if self.method is None:
             self.method_, self.reason_ = choose(task, sample)
         else:
@@ -150,7 +189,7 @@ class FeatureMap(nn.Module):
             raise ValueError(f"{self.method_!r} learns from data: call fit(x) before the map")
         self.map = self.method_.build(task, sample).to(rows.std.device)
         self.columns = self.map.columns
-        self.in_features = rows.features
+        self.shape = _shape(batch)
 
     def extra_repr(self) -> str:
         """What the map is of."""
@@ -208,9 +247,6 @@ def _dress(result: Tensor, batch: Batch) -> Any:
     return array
 
 
-def _require_vectors(rows: Any) -> None:
-    if rows.std.ndim > 1:
-        raise UnsuitableError(
-            f"x: feature maps take vectors, shape (n, d); got positions {tuple(rows.std.shape[1:])}. For images use "
-            "nk.NTK, or flatten them for a dense network."
-        )
+def _shape(batch: Batch) -> tuple[int, ...]:
+    """Of one example: channels first."""
+    return batch.rows.features, *batch.rows.std.shape[1:]

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.inputs import DenseRows
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.gegenbauer import activation_table, gegenbauer_coefficients
 from neural_kernels.features.lookup import as_cells, lookup
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError, dense
+from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.reduction import Reduction
 from neural_kernels.features.series import Series, zonal_series
 from neural_kernels.layer import Layer
 from neural_kernels.sketches import SRHT, derive_seed
@@ -65,6 +65,10 @@ class ZonalFeatures(Method):
 
     def build(self, task: Task, sample: Any) -> Columns:
         """See `Method`."""
+        if task.positions:
+            raise UnsuitableError(
+                f"x has positions {task.positions}: the kernel is no function of one angle. Use nk.RandomFeatures()"
+            )
         norm = None if homogeneous(task.net, task.kernel, task.in_features) else _common_norm(task, sample)
         series = zonal_series(task.net, task.kernel, 1.0 if norm is None else norm, task.in_features)
         oblivious = ZonalMap(task, series, norm, task.n_components - self._nystrom_columns(task))
@@ -150,15 +154,17 @@ class ZonalMap(Columns):
         if columns < 4:
             raise UnsuitableError(f"n_components={columns}: ZonalFeatures need at least 4")
         self.in_features, self.columns, self.norm = task.in_features, columns, norm
-        linear = min(task.in_features, int(_LINEAR * columns))
+        self.reduction = Reduction(task)
+        width = self.reduction.width
+        linear = min(width, int(_LINEAR * columns))
         self.random = columns - 1 - linear
-        self.directions = Directions(task.in_features, self.random, derive_seed(task.seed, "zonal"))
+        self.directions = Directions(width, self.random, derive_seed(task.seed, "zonal"))
         b = gegenbauer_coefficients(series.coefficients, self.directions.dimension)
         table, self.reach = activation_table(b, self.directions.dimension)
         self.truncation = max(0.0, 1 - float(b[:61].sum()) / series.total) if series.total else 0.0
         self.compress = None
-        if linear < task.in_features:
-            self.compress = SRHT(task.in_features, linear, seed=derive_seed(task.seed, "linear"))
+        if linear < width:
+            self.compress = SRHT(width, linear, seed=derive_seed(task.seed, "linear"))
         self.register_buffer("cells", as_cells(table).to(task.dtype))
         self.register_buffer("low", b[:2].clamp(min=0).sqrt().to(task.dtype))
 
@@ -171,8 +177,9 @@ class ZonalMap(Columns):
         self._blocks(x, out)
 
     def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
-        rows = dense(x)
-        return over_blocks(self._map, rows, width=2 * self.directions.dimension, shape=(self.columns,), out=out)
+        return over_blocks(
+            self._map, self.reduction(x), width=2 * self.directions.dimension, shape=(self.columns,), out=out
+        )
 
     def rest(self, x: Tensor) -> Tensor:
         """The random columns alone, shape (n, random)."""
@@ -184,7 +191,7 @@ class ZonalMap(Columns):
 
     def low_degrees(self, x: Tensor, y: Tensor) -> Tensor:
         """The exact kernel's degrees 0 and 1, shape (n1, n2)."""
-        (unit1, factor1), (unit2, factor2) = self._split(x), self._split(y)
+        (unit1, factor1), (unit2, factor2) = self._split(self.reduction(x)), self._split(self.reduction(y))
         low = self.low.to(x.dtype).square()
         return factor1[:, None] * factor2 * (low[0] + low[1] * (unit1 @ unit2.T))
 
@@ -201,16 +208,16 @@ class ZonalMap(Columns):
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of norm 1, and the factor of their features; zeros for a row of zeros."""
-        rows = DenseRows.of(x)
-        unit = rows.x * rows.inverse[:, None]
+        unit, std = self.reduction.split(x)
         if self.norm is None:
-            return unit, rows.std.to(x.dtype)
-        if bool(((rows.std - self.norm).abs() > 2 * _EQUAL * self.norm).any()):
+            return unit, std.to(x.dtype)
+        if bool(((std - self.norm).abs() > 2 * _EQUAL * self.norm).any()):
+            expected, largest = (norm * math.sqrt(self.in_features) for norm in (self.norm, float(std.max())))
             raise ValueError(
-                f"x: the map was built for rows of norm {self.norm * math.sqrt(self.in_features):.4g}, got norms up to "
-                f"{float(rows.std.max()) * math.sqrt(self.in_features):.4g}. Normalise them the same way."
+                f"x: the map was built for rows of norm {expected:.4g}, got norms up to {largest:.4g}. Normalise them "
+                "the same way."
             )
-        return unit, torch.ones_like(rows.std).to(x.dtype)
+        return unit, torch.ones_like(std).to(x.dtype)
 
     def _exact(self, unit: Tensor) -> list[Tensor]:
         """Degrees 0 and 1."""

@@ -61,6 +61,18 @@ def draw_order(count: int, seed: int, *path: int | str) -> Tensor:
     return torch.from_numpy(np.argsort(draw_bits(count, seed, *path), kind="stable"))
 
 
+def draw_normal(count: int, seed: int, *path: int | str) -> Tensor:
+    """Independent standard normal numbers, in float64: the inverse distribution at the middles of 2^53 cells."""
+    cells = torch.from_numpy((draw_bits(count, seed, *path) >> np.uint64(11)).astype(np.float64))
+    return torch.special.ndtri((cells + 0.5) * 2.0**-53)
+
+
+def draw_rotation(size: int, seed: int, *path: int | str) -> Tensor:
+    """Draw an orthogonal matrix uniformly, in float64 (Mezzadri 2007: without the signs it would not be uniform)."""
+    q, r = torch.linalg.qr(draw_normal(size * size, seed, *path).view(size, size))
+    return q * r.diagonal().sign()
+
+
 def _signs(bits: np.ndarray) -> np.ndarray:
     return (1 - 2 * (bits & np.uint64(1)).astype(np.int8)).astype(np.int8)
 

@@ -7,19 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neural_kernels.features.angle import AngleMap
+from neural_kernels.features.hashing import distinct
 from neural_kernels.features.method import Columns, Task, dense
-from neural_kernels.features.zonal import ZonalMap
 from neural_kernels.kernels import NNGP, NTK
-from neural_kernels.sketches._seeds import draw_order
 
 _FLOOR = 1e-7  # of the largest eigenvalue; smaller ones are rounding
 
 
 def choose_anchors(sample: Any, count: int, task: Task) -> Tensor:
     """Distinct rows of a sample, drawn uniformly; all, if there are fewer."""
-    order = draw_order(sample.shape[0], task.seed, "anchors")[:count].sort().values
-    rows = dense(sample[order.numpy()])
-    return rows.detach().unique(dim=0).to(task.dtype)
+    return dense(sample[distinct(sample, task.seed)[:count]]).detach().to(task.dtype)
 
 
 class AnchoredMap(Columns):
@@ -32,7 +30,7 @@ class AnchoredMap(Columns):
     Parameters
     ----------
     task : Task
-    features : ZonalMap
+    features : AngleMap
         With so many columns less.
     anchors : Tensor, shape (s, in_features)
     columns : int
@@ -43,7 +41,7 @@ class AnchoredMap(Columns):
     whiten: Tensor
     correction: Tensor
 
-    def __init__(self, task: Task, features: ZonalMap, anchors: Tensor, columns: int) -> None:
+    def __init__(self, task: Task, features: AngleMap, anchors: Tensor, columns: int) -> None:
         super().__init__()
         self.features, self.kernel = features, (NTK if task.kernel == "ntk" else NNGP)(task.net)
         self.columns = features.columns + columns
@@ -53,7 +51,7 @@ class AnchoredMap(Columns):
             kept = min(columns, int((values > _FLOOR * values[-1]).sum())) if len(anchors) else 0
             whiten = torch.zeros(len(anchors), columns, dtype=torch.float64, device=anchors.device)
             whiten[:, :kept] = (vectors / values.clamp(min=0).sqrt()).flip(1)[:, :kept]
-            correction = whiten.T @ features.rest(anchors).double()
+            correction = whiten.T @ features.rest_of(features(anchors)).double()
         self.register_buffer("anchors", anchors)
         self.register_buffer("whiten", whiten.to(task.dtype))
         self.register_buffer("correction", correction.to(task.dtype))
@@ -62,7 +60,7 @@ class AnchoredMap(Columns):
         """Features, shape (n, columns): constant, linear, z, the corrected random ones."""
         rows = dense(x)
         plain = self.features(rows)
-        exact = plain[:, : self.features.columns - self.features.random]
+        exact = plain[:, : self.features.columns - self.features.rest.columns]
         near = self._rest(rows, self.anchors.to(rows.dtype)) @ self.whiten.to(rows.dtype)
         random = torch.addmm(self.features.rest_of(plain), near, self.correction.to(rows.dtype), alpha=-1)
         return torch.cat([exact, near, random], 1)

@@ -9,18 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neural_kernels.features.angle import AngleMap, Rest, homogeneous, norm_range, series_of
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.gegenbauer import activation_table, gegenbauer_coefficients
 from neural_kernels.features.lookup import as_cells, lookup
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import Reduction
-from neural_kernels.features.series import Series, zonal_series
+from neural_kernels.features.series import Series
 from neural_kernels.layer import Layer
-from neural_kernels.sketches import SRHT, derive_seed
-from neural_kernels.sketches._blocks import over_blocks
+from neural_kernels.sketches import derive_seed
 
 _LINEAR = 0.6  # the most of all columns that the linear part takes
-_EQUAL = 1e-3  # relative difference of norms that count as one
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class ZonalFeatures(Method):
     -----
     Costs three Hadamard transforms for every d columns, O(n_components log d) a row at any depth. Degrees 0 and 1 are
     exact while they take less than 0.6 of the columns; else the linear part is sketched. Unbiased up to the degrees
-    above 60, whose share of the diagonal `ZonalMap.truncation` reports; off the diagonal they are little.
+    above 60, whose share of the diagonal the map's `rest.truncation` reports; off the diagonal they are little.
 
     References
     ----------
@@ -69,9 +68,10 @@ class ZonalFeatures(Method):
             raise UnsuitableError(
                 f"x has positions {task.positions}: the kernel is no function of one angle. Use nk.RandomFeatures()"
             )
-        norm = None if homogeneous(task.net, task.kernel, task.in_features) else _common_norm(task, sample)
-        series = zonal_series(task.net, task.kernel, 1.0 if norm is None else norm, task.in_features)
-        oblivious = ZonalMap(task, series, norm, task.n_components - self._nystrom_columns(task))
+        found = series_of(task, sample)
+        if found is None:
+            raise UnsuitableError(_advice(task, sample))
+        oblivious = zonal_map(task, *found, task.n_components - self._nystrom_columns(task))
         if not self.anchors:
             return oblivious
         from neural_kernels.features.anchored import AnchoredMap, choose_anchors
@@ -82,154 +82,74 @@ class ZonalFeatures(Method):
         return min(self.anchors, task.n_components // 16, 256)
 
 
-def homogeneous(net: Layer, kernel: str, features: int) -> bool:
-    """Whether k(s x, t y) = s t k(x, y), seen at two norms."""
-    one, two = (zonal_series(net, kernel, std, features) for std in (1.0, 2.0))
-    scale = 1e-9 * max(one.total, 1e-300)
-    return (
-        abs(two.total / 4 - one.total) <= scale
-        and float((two.coefficients / 4 - one.coefficients).abs().max()) <= scale
-    )
-
-
-def suits(net: Layer, rows_of_one_norm: bool, kernel: str = "ntk", features: int = 1) -> bool:
-    """Whether the kernel is a function of the angle, for rows of one norm or of any."""
+def suits(net: Layer, kernel: str, features: int) -> bool:
+    """Whether the kernel is a function of the angle, for rows of any norm."""
     try:
-        return homogeneous(net, kernel, features) or rows_of_one_norm
+        return homogeneous(net, kernel, features)
     except UnsuitableError:
         return False
 
 
-def _common_norm(task: Task, sample: Any) -> float:
-    """The norm x.x / d = norm^2 that all rows share."""
-    advice = (
+def _advice(task: Task, sample: Any) -> str:
+    """What is wrong, and what to do."""
+    problem = (
         f"{task.net!r}: its kernel depends on norms (a bias, or an activation that is not homogeneous), so that "
         "ZonalFeatures serve rows of one norm only"
     )
     if sample is None:
-        raise UnsuitableError(
-            f"{advice}: call fit with such rows (sklearn's Normalizer makes them), or use nk.Nystrom()"
-        )
-    norms = _norms(sample)
-    low, high = float(norms.min()), float(norms.max())
-    if not high * (1 - _EQUAL) <= low or high == 0:
-        raise UnsuitableError(
-            f"{advice}; the norms of these go from {low:.3g} to {high:.3g}. Put sklearn's Normalizer in front, or use "
-            "nk.Nystrom()"
-        )
-    return float(norms.double().mean()) / math.sqrt(task.in_features)
+        return f"{problem}: call fit with such rows (sklearn's Normalizer makes them), or use nk.Nystrom()"
+    low, high = norm_range(sample)
+    return (
+        f"{problem}; the norms of these go from {low:.3g} to {high:.3g}. Put sklearn's Normalizer in front, or use "
+        "nk.Nystrom()"
+    )
 
 
-def _norms(x: Any) -> Tensor:
-    if isinstance(x, Tensor):
-        return torch.linalg.vector_norm(x, dim=1)
-    return torch.from_numpy(x.multiply(x).sum(1).A1 ** 0.5)
+def zonal_map(task: Task, series: Series, norm: float | None, columns: int) -> AngleMap:
+    """The features that need no data."""
+    if columns < 4:
+        raise UnsuitableError(f"n_components={columns}: ZonalFeatures need at least 4")
+    reduction = Reduction(task)
+    linear = min(reduction.width, int(_LINEAR * columns))
+    rest = TabulatedRest(task, series, reduction.width, columns - 1 - linear)
+    return AngleMap(task, reduction, norm, rest.coefficients[:2], linear, rest)
 
 
-class ZonalMap(Columns):
-    """The features that need no data.
+class TabulatedRest(Rest):
+    """One activation of random directions, from a table.
 
     Parameters
     ----------
     task : Task
     series : Series
-        The kernel of rows with x.x / d = norm^2, or 1.
-    norm : float or None
-        Of all rows; None where the kernel is homogeneous.
-    columns : int
-        Of the result.
+        The kernel of rows of norm 1.
+    in_features, columns : int
 
     Attributes
     ----------
     truncation : float
         The share of the diagonal that features of degrees up to 60 leave out.
+    coefficients : Tensor, float64
+        Of the kernel, in Gegenbauer polynomials.
     """
 
     cells: Tensor
-    low: Tensor
-    compress: SRHT | None
 
-    def __init__(self, task: Task, series: Series, norm: float | None, columns: int) -> None:
+    def __init__(self, task: Task, series: Series, in_features: int, columns: int) -> None:
         super().__init__()
-        if columns < 4:
-            raise UnsuitableError(f"n_components={columns}: ZonalFeatures need at least 4")
-        self.in_features, self.columns, self.norm = task.in_features, columns, norm
-        self.reduction = Reduction(task)
-        width = self.reduction.width
-        linear = min(width, int(_LINEAR * columns))
-        self.random = columns - 1 - linear
-        self.directions = Directions(width, self.random, derive_seed(task.seed, "zonal"))
-        b = gegenbauer_coefficients(series.coefficients, self.directions.dimension)
+        self.columns = columns
+        self.directions = Directions(in_features, columns, derive_seed(task.seed, "zonal"))
+        self.working_width = 2 * self.directions.dimension
+        self.coefficients = b = gegenbauer_coefficients(series.coefficients, self.directions.dimension)
         table, self.reach = activation_table(b, self.directions.dimension)
         self.truncation = max(0.0, 1 - float(b[:61].sum()) / series.total) if series.total else 0.0
-        self.compress = None
-        if linear < width:
-            self.compress = SRHT(width, linear, seed=derive_seed(task.seed, "linear"))
         self.register_buffer("cells", as_cells(table).to(task.dtype))
-        self.register_buffer("low", b[:2].clamp(min=0).sqrt().to(task.dtype))
 
-    def forward(self, x: Any) -> Tensor:
-        """Features, shape (n, columns)."""
-        return self._blocks(x, None)
-
-    def fill(self, x: Any, out: Tensor) -> None:
-        """Straight to that memory."""
-        self._blocks(x, out)
-
-    def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
-        return over_blocks(
-            self._map, self.reduction(x), width=2 * self.directions.dimension, shape=(self.columns,), out=out
-        )
-
-    def rest(self, x: Tensor) -> Tensor:
-        """The random columns alone, shape (n, random)."""
-        return self.rest_of(self(x))
-
-    def rest_of(self, features: Tensor) -> Tensor:
-        """The random columns among all."""
-        return features[:, self.columns - self.random :]
-
-    def low_degrees(self, x: Tensor, y: Tensor) -> Tensor:
-        """The exact kernel's degrees 0 and 1, shape (n1, n2)."""
-        (unit1, factor1), (unit2, factor2) = self._split(self.reduction(x)), self._split(self.reduction(y))
-        low = self.low.to(x.dtype).square()
-        return factor1[:, None] * factor2 * (low[0] + low[1] * (unit1 @ unit2.T))
-
-    def _map(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        unit, factor = self._split(x)
-        if out is None:
-            return torch.cat([part * factor[:, None] for part in self._exact(unit)] + self._random(unit, factor), 1)
-        start = 0
-        for part in self._exact(unit):
-            torch.mul(part, factor[:, None], out=out[:, start : start + part.shape[1]])
-            start += part.shape[1]
-        self._random(unit, factor, out[:, start:])
-        return out
-
-    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of norm 1, and the factor of their features; zeros for a row of zeros."""
-        unit, std = self.reduction.split(x)
-        if self.norm is None:
-            return unit, std.to(x.dtype)
-        if bool(((std - self.norm).abs() > 2 * _EQUAL * self.norm).any()):
-            expected, largest = (norm * math.sqrt(self.in_features) for norm in (self.norm, float(std.max())))
-            raise ValueError(
-                f"x: the map was built for rows of norm {expected:.4g}, got norms up to {largest:.4g}. Normalise them "
-                "the same way."
-            )
-        return unit, torch.ones_like(std).to(x.dtype)
-
-    def _exact(self, unit: Tensor) -> list[Tensor]:
-        """Degrees 0 and 1."""
-        linear = unit if self.compress is None else self.compress(unit)
-        low = self.low.to(unit.dtype)
-        return [low[0].expand(len(unit), 1), low[1] * linear]
-
-    def _random(self, unit: Tensor, factor: Tensor, out: Tensor | None = None) -> list[Tensor]:
-        """All higher degrees, a block of orthogonal directions at a time."""
+    def forward(self, unit: Tensor, factor: Tensor, out: Tensor | None) -> Tensor:
+        """A block of orthogonal directions at a time."""
         cells, parts = self.cells.to(unit.dtype), []
-        factor = factor / math.sqrt(max(self.random, 1))
+        factor = factor / math.sqrt(max(self.columns, 1))
         for columns, u in self.directions.blocks(unit):
             target = torch.empty_like(u) if out is None else out[:, columns]
             parts.append(lookup(u, cells, self.reach, factor, target))
-        return parts
+        return torch.cat(parts, 1) if out is None else out

@@ -47,4 +47,4 @@ class ComplexSRHT(nn.Module):
     def transformed(self, rows: Rows) -> Float[Tensor, "n 2 width"]:
         """H D x, all rows of H: real parts, imaginary parts."""
         x = rows.dense() if isinstance(rows, SparseRows) else rows
-        return transform_signed(x, self.signs.flatten(0, 1).to(x.dtype)).view(len(x), 2, -1)
+        return transform_signed(x, self.signs.flatten(0, 1).to(x.dtype)).unflatten(1, (2, -1)).flatten(2)

@@ -159,7 +159,11 @@ class PolySketch(Sketch):
     def _read(self, x: Any) -> Rows:
         return read(x, "x", self.in_features, self.device)
 
-    def _leaf(self, rows: Rows, i: int) -> Float[Tensor, "n m"]:
+    def node(self, i: int, h: int) -> TensorSRHT:
+        """The node of h leaves from i on and those behind."""
+        return cast(TensorSRHT, self.nodes[f"{i}_{h}"])
+
+    def leaf(self, rows: Rows, i: int) -> Float[Tensor, "n m"]:
         """The i-th sketch of degree 1."""
         if self.leaves:
             return cast(OSNAP, self.leaves[i]).sketch(rows)
@@ -174,31 +178,44 @@ class PolySketch(Sketch):
         self, rows: Rows, powers: Sequence[int], out: Float[Tensor, "k n m"] | None = None
     ) -> Float[Tensor, "k n m"]:
         """Some powers; what they share is computed once."""
-        done: dict[tuple[str, int, int], Tensor] = {}
-
-        def node(i: int, h: int) -> TensorSRHT:
-            return cast(TensorSRHT, self.nodes[f"{i}_{h}"])
-
-        def left(i: int, h: int) -> Tensor:
-            key = "left", i, h
-            if key not in done:
-                done[key] = node(i, h).left(interval(i, h))
-            return done[key]
-
-        def interval(i: int, p: int) -> Tensor:
-            key = "interval", i, p
-            if key not in done:
-                if p == 1:
-                    done[key] = self._leaf(rows, i)
-                else:
-                    h = _half(p)
-                    done[key] = left(i, h) * node(i, h).right(interval(i + h, p - h))
-            return done[key]
-
-        return torch.stack([interval(0, p) for p in powers], out=out)
+        tree = Tree(self, rows)
+        return torch.stack([tree.interval(0, p) for p in powers], out=out)
 
 
-def _half(p: int) -> int:
+class Tree:
+    """The nodes of a PolySketch for some rows; what powers share is computed once.
+
+    Parameters
+    ----------
+    sketch : PolySketch
+    rows : Tensor or SparseRows
+        Checked.
+    """
+
+    def __init__(self, sketch: PolySketch, rows: Rows) -> None:
+        self._sketch, self._rows = sketch, rows
+        self._done: dict[tuple[str, int, int], Tensor] = {}
+
+    def interval(self, i: int, p: int) -> Float[Tensor, "n m"]:
+        """V(i, p)."""
+        key = "interval", i, p
+        if key not in self._done:
+            if p == 1:
+                self._done[key] = self._sketch.leaf(self._rows, i)
+            else:
+                h = half(p)
+                node = self._sketch.node(i, h)
+                self._done[key] = node.combine(self._left(i, h), node.second.transformed(self.interval(i + h, p - h)))
+        return self._done[key]
+
+    def _left(self, i: int, h: int) -> Tensor:
+        key = "left", i, h
+        if key not in self._done:
+            self._done[key] = self._sketch.node(i, h).first.transformed(self.interval(i, h))
+        return self._done[key]
+
+
+def half(p: int) -> int:
     """The largest power of two below p."""
     return 1 << ((p - 1).bit_length() - 1)
 
@@ -206,7 +223,7 @@ def _half(p: int) -> int:
 def _nodes(i: int, p: int) -> Iterator[tuple[int, int]]:
     """Addresses of the nodes of p leaves from i on."""
     if p > 1:
-        h = _half(p)
+        h = half(p)
         yield i, h
         yield from _nodes(i, h)
         yield from _nodes(i + h, p - h)

@@ -98,4 +98,4 @@ class SRHT(Sketch):
         x = rows.dense() if isinstance(rows, SparseRows) else rows
         signs = scale * self.signs.to(x.dtype)
         target = None if out is None else out.view(len(x), len(signs), -1)
-        return transform_signed(x, signs, target).view(len(x), -1)
+        return transform_signed(x, signs, target).flatten(1)

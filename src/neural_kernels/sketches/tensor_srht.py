@@ -36,8 +36,9 @@ class TensorSRHT(nn.Module):
         The map depends on it and on the sizes, and on nothing else.
     complex_signs : bool
         Draw D_1 and D_2 from 1, -1, i and -i, and take real and imaginary parts of m / 2 products as columns [2]_: for
-        rows that are alike, the variance is smaller (by a quarter at cosines of 0.7), and as much for all others. Costs
-        the same where m is at least twice the padded width of the inputs, and up to twice as much where it is less.
+        rows that are alike, the variance is smaller (by a quarter at cosines of 0.7), and as much for all others, from
+        m about 1.5 times the padded width of the inputs on. Costs the same from twice that width on, up to twice as
+        much where m is less.
 
     Attributes
     ----------
@@ -114,7 +115,10 @@ class TensorSRHT(nn.Module):
 
     def sketch(self, x: Rows, y: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
         """Sketch checked rows."""
-        first, second = self.first.transformed(x), self.second.transformed(y)
+        return self.combine(self.first.transformed(x), self.second.transformed(y), out)
+
+    def combine(self, first: Tensor, second: Tensor, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
+        """The products, from H D_1 x and H D_2 y."""
         sides = first, self.first.rows, second, self.second.rows
         scale = math.sqrt((2 if self.complex_signs else 1) / self.n_components)
         if first.device.type == "cpu" and not (first.requires_grad or second.requires_grad):
@@ -134,16 +138,6 @@ class TensorSRHT(nn.Module):
             return left * right
         (a, b), (c, d) = left.unbind(1), right.unbind(1)
         return torch.cat([a * c - b * d, a * d + b * c], 1)[:, : self.n_components]
-
-    def left(self, x: Rows) -> Float[Tensor, "n m"]:
-        """P_1 H D_1 x / sqrt(m), of real signs."""
-        assert isinstance(self.first, SRHT)
-        return self.first.sketch(x)
-
-    def right(self, y: Rows) -> Float[Tensor, "n m"]:
-        """P_2 H D_2 y, likewise."""
-        assert isinstance(self.second, SRHT)
-        return self.second.scaled(y, 1.0)
 
     def extra_repr(self) -> str:
         """Size and seed."""

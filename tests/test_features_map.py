@@ -11,10 +11,13 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
+from neural_kernels.activations import Sigmoid
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.features import FeatureMap, Nystrom, RandomFeatures, ZonalFeatures, feature_map
+from neural_kernels.features.method import Task
+from neural_kernels.features.reduction import Reduction
 from neural_kernels.kernels import NTK
-from neural_kernels.layers import Sequential, mlp
+from neural_kernels.layers import Dense, Sequential, mlp
 
 NET = mlp(2, bias_var=0.1)
 
@@ -134,3 +137,125 @@ def test_bad_parameters_are_refused(parameters, error, message):
 def test_all_rows_as_landmarks_give_the_kernel(x):
     phi = feature_map(mlp(3), n_components=30, method=Nystrom()).fit(x)
     assert_allclose(phi(x) @ phi(x).T, NTK(mlp(3))(x), rtol=1e-9, atol=1e-11)
+
+
+def off_diagonal_error(phi, net, rows):
+    """Relative, in Frobenius's norm."""
+    z, exact = phi(rows), NTK(net)(rows)
+    off = ~np.eye(len(exact), dtype=bool)
+    return np.linalg.norm((z @ z.T - exact)[off]) / np.linalg.norm(exact[off])
+
+
+def test_kernel_error_needs_data(x):
+    phi = feature_map(NET, n_components=64)
+    with pytest.raises(RuntimeError, match=r"call fit\(x\) first"):
+        _ = phi.kernel_error_
+    phi(x)
+    with pytest.raises(RuntimeError, match=r"call fit\(x\) first"):
+        _ = phi.kernel_error_
+
+
+@pytest.mark.parametrize("method", [ZonalFeatures(), RandomFeatures()])
+@pytest.mark.parametrize("make", [np.asarray, torch.from_numpy, sparse.csr_matrix])
+def test_kernel_error_is_that_of_the_rows(x, method, make):
+    phi = feature_map(mlp(2), n_components=500, method=method).fit(make(x))
+    assert isinstance(phi.kernel_error_, float)
+    assert phi.kernel_error_ == pytest.approx(off_diagonal_error(phi, mlp(2), x), rel=1e-6)
+    before = phi.kernel_error_
+    assert phi.fit(10 * x[:20]).kernel_error_ != before
+
+
+def test_kernel_error_is_measured_on_a_part_of_many_rows():
+    x = np.random.default_rng(0).standard_normal((1000, 6))
+    phi = feature_map(mlp(2), n_components=500, method=ZonalFeatures()).fit(x)
+    assert phi.kernel_error_ == pytest.approx(off_diagonal_error(phi, mlp(2), x), rel=0.1)
+    wide = feature_map(mlp(2), n_components=8000, method=ZonalFeatures()).fit(x)
+    assert wide.kernel_error_ < 0.5 * phi.kernel_error_
+
+
+BY_LANDMARKS = [
+    Nystrom(),
+    Nystrom("rpcholesky"),
+]
+
+
+@pytest.mark.parametrize("method", BY_LANDMARKS, ids=repr)
+def test_kernel_error_is_measured_on_rows_that_are_no_landmarks(method):
+    """At the landmarks the kernel is exact, so that they would make the error look smaller."""
+    x = np.random.default_rng(0).standard_normal((400, 6))
+    phi = feature_map(NET, n_components=150, method=method).fit(x)
+    landmarks = {row.tobytes() for row in phi.map.landmarks.numpy()}
+    assert len(landmarks) == 150
+    assert not landmarks & {row.tobytes() for row in phi._held_out.numpy()}
+    others = np.array([row for row in x if row.tobytes() not in landmarks])
+    assert phi.kernel_error_ == pytest.approx(off_diagonal_error(phi, NET, others), rel=0.15)
+
+
+def test_kernel_error_is_measured_on_rows_that_are_no_anchors():
+    x = np.random.default_rng(0).standard_normal((400, 6))
+    phi = feature_map(mlp(2), n_components=150, method=ZonalFeatures(anchors=150)).fit(x)
+    anchors = {row.tobytes() for row in phi.map.anchors.numpy()}
+    assert not anchors & {row.tobytes() for row in phi._held_out.numpy()}
+
+
+def test_kernel_error_without_enough_rows(x):
+    assert feature_map(NET, n_components=30, method=Nystrom()).fit(x).kernel_error_ < 1e-6  # all rows are landmarks
+    assert feature_map(NET, n_components=30, method=RandomFeatures()).fit(x[:1]).kernel_error_ == 0
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """300 sparse rows of 20,000 columns, alike in groups of ten."""
+    rng = np.random.default_rng(0)
+    words = [rng.choice(20_000, 80, replace=False) for _ in range(30)]
+    rows = np.repeat(np.arange(300), 50)
+    columns = np.concatenate([rng.choice(words[k // 10], 50, replace=False) for k in range(300)])
+    return sparse.csr_matrix((rng.uniform(0.5, 2, 15_000), (rows, columns)), (300, 20_000))
+
+
+@pytest.mark.parametrize("method", [ZonalFeatures(), RandomFeatures()])
+def test_wide_sparse_rows(wide, method):
+    net = mlp(2)
+    phi = feature_map(net, n_components=1000, method=method)
+    z = phi(wide)
+    assert z.shape == (300, 1000)
+    assert_allclose(phi(wide[:20].toarray()), z[:20], rtol=0, atol=1e-10 * abs(z).max())
+    assert_allclose(phi(torch.from_numpy(wide[:20].toarray())).numpy(), z[:20], rtol=0, atol=1e-10 * abs(z).max())
+    single = phi(wide.astype(np.float32))
+    assert single.dtype == np.float32
+    assert_allclose(single, z, rtol=0, atol=2e-4 * abs(z).max())
+    assert sum(buffer.numel() for buffer in phi.buffers()) < 1_000_000  # no matrix of 20,000 x 1000
+    exact = NTK(net)(wide)
+    size = np.sqrt(np.diag(exact))
+    error = (z @ z.T - exact) / size[:, None] / size
+    assert np.sqrt((error[~np.eye(300, dtype=bool)] ** 2).mean()) < 1.5 / 1000**0.5
+    alike = np.kron(np.eye(30, dtype=bool), np.ones((10, 10), dtype=bool)) & ~np.eye(300, dtype=bool)
+    assert np.sqrt((error[alike] ** 2).mean()) < 3 / 1000**0.5
+
+
+def test_lengths_of_wide_rows_stay_exact(wide):
+    reduction = Reduction(Task(NET, "ntk", 100, 20_000, 0, torch.float64))
+    rows = reduction(wide)
+    assert rows.shape == (300, reduction.width) == (300, 8192)
+    assert_allclose(torch.linalg.vector_norm(rows, dim=1).numpy() ** 2, wide.multiply(wide).sum(1).A1)
+    unit, std = reduction.split(rows)
+    assert_allclose(torch.linalg.vector_norm(unit, dim=1).numpy(), 1)
+    assert_allclose(std.numpy() ** 2, wide.multiply(wide).sum(1).A1 / 20_000)
+    assert_allclose((unit @ unit.T).numpy(), cosines(wide), atol=6 / 8192**0.5)
+
+
+def cosines(rows):
+    lengths = np.sqrt(rows.multiply(rows).sum(1).A1)
+    return (rows @ rows.T).toarray() / lengths[:, None] / lengths
+
+
+@pytest.mark.parametrize("method", [ZonalFeatures(), RandomFeatures()])
+def test_the_sketch_of_wide_rows_errs_less_with_more_columns(wide, method):
+    off = [feature_map(mlp(1), n_components=width, method=method).fit(wide).kernel_error_ for width in (256, 4096)]
+    assert 2.2 < off[0] / off[1] < 6
+
+
+def test_units_that_are_zero_throughout(x):
+    net = Sequential(Dense(weight_var=0.0), Sigmoid(), Dense())
+    z = feature_map(net, n_components=100, method=RandomFeatures())(x)
+    assert_allclose(z @ z.T, NTK(net)(x), rtol=1e-9)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from neural_kernels.features import (
         FeatureMap,
         Nystrom,
+        PolynomialSketch,
         RandomFeatures,
         UnsuitableError,
         ZonalFeatures,
@@ -48,6 +49,7 @@ _LAZY = {
     "NeuralKernelClassifier": "neural_kernels.estimators",
     "NeuralKernelRegressor": "neural_kernels.estimators",
     "Nystrom": "neural_kernels.features",
+    "PolynomialSketch": "neural_kernels.features",
     "RandomFeatures": "neural_kernels.features",
     "UnsuitableError": "neural_kernels.features",
     "ZonalFeatures": "neural_kernels.features",
@@ -70,6 +72,7 @@ __all__ = [
     "NeuralKernelClassifier",
     "NeuralKernelRegressor",
     "Nystrom",
+    "PolynomialSketch",
     "RandomFeatures",
     "UnsuitableError",
     "ZonalFeatures",

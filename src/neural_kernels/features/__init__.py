@@ -3,6 +3,7 @@
 from neural_kernels.features.map import FeatureMap, feature_map
 from neural_kernels.features.method import Method, Task, UnsuitableError
 from neural_kernels.features.nystrom import Nystrom
+from neural_kernels.features.polynomial import PolynomialSketch
 from neural_kernels.features.random import RandomFeatures
 from neural_kernels.features.zonal import ZonalFeatures
 
@@ -10,6 +11,7 @@ __all__ = [
     "FeatureMap",
     "Method",
     "Nystrom",
+    "PolynomialSketch",
     "RandomFeatures",
     "Task",
     "UnsuitableError",

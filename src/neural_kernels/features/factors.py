@@ -94,12 +94,15 @@ class Factor(Representation):
         not see the noise.
     strategy : Strategy
     draws : Pass
+    inflated : bool
+        Whether the diagonal is larger than the factor's by design.
     """
 
     blocks: tuple[Block, ...]
     diagonal: Tensor
     strategy: Strategy
     draws: Pass
+    inflated: bool = False
 
     @property
     def phi(self) -> Tensor:
@@ -113,7 +116,7 @@ class Factor(Representation):
             known = merged.get(block.key)
             merged[block.key] = block if known is None else replace(known, weight=known.weight + block.weight)
         kept = (block for block in merged.values() if block.weight and block.columns.shape[-1])
-        return Factor(tuple(kept), diagonal, self.strategy, self.draws)
+        return Factor(tuple(kept), diagonal, self.strategy, self.draws, self.inflated)
 
     def __add__(self, other: Factor | float) -> Factor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Side by side; a constant is a column of ones."""
@@ -156,8 +159,12 @@ class Factor(Representation):
         """Mean, linear part and mean slope exactly, the rest by the strategy."""
         std = self.diagonal.sqrt()
         totals = dual.std(std).square(), dual.slope_std(std).square()
-        if not self.blocks:  # the kernel is 0
-            return self._with((), totals[0]), self._with((), totals[1])
+        if self.inflated:
+            raise UnsuitableError("an activation behind nk.Dropout has no features of this kind; use nk.Nystrom()")
+        if not self.blocks:  # the kernel is 0, and every unit the same constant
+            return self.zero() + float(totals[0].flatten()[:1].sum()), self.zero() + float(
+                totals[1].flatten()[:1].sum()
+            )
         phi = self.phi
         norm = torch.linalg.vector_norm(phi, dim=-1)
         unit = phi * safe_divide(torch.ones_like(norm), norm)[..., None]
@@ -166,7 +173,7 @@ class Factor(Representation):
         exact = mean * module.mean, slopes[0], slopes[1]
         rest = module(unit.flatten(0, -2), std.reshape(-1), torch.stack(exact, -1).flatten(0, -2).to(phi.dtype))
         value, slope = (
-            [] if part is None else [Block((name, step), part.reshape(*phi.shape[:-1], -1), step=step)]
+            [] if part is None else [Block((name, step), part.reshape(*phi.shape[:-1], part.shape[-1]), step=step)]
             for name, part in zip(("value", "slope"), rest, strict=True)
         )
         constant, linear, inclination = self._columns(LowDegrees.of(dual), exact, step)
@@ -194,7 +201,7 @@ class Factor(Representation):
 
     def inflate(self, factor: float) -> Factor:
         """Of a row with itself alone, which no factor shows."""
-        return self._with(self.blocks, self.diagonal * factor)
+        return replace(self, diagonal=self.diagonal * factor, inflated=True)
 
     def map(self, positions: PositionMap) -> Factor:
         """One matrix acts on the blocks as they are; of several, few exact columns are kept apart, others mixed."""

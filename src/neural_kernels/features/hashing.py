@@ -36,6 +36,11 @@ def distinct(rows: Any, seed: int) -> np.ndarray:
     return np.unique(hashes, return_index=True)[1]
 
 
+def held_out(count: int) -> int:
+    """How many of so many distinct rows, the last in their order, methods leave alone if they can, to measure by."""
+    return min(200, max(8, count // 10))
+
+
 def _dense(rows: Tensor, key: np.ndarray) -> np.ndarray:
     step = max(1, _BLOCK // len(key))
     blocks = (block.detach().cpu().double().numpy() for block in rows.split(step))

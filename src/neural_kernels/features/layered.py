@@ -13,13 +13,14 @@ from neural_kernels.algebra import KernelPair, Nothing
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.draws import Draws, Pass
 from neural_kernels.features.factors import Block, Factor, Strategy
-from neural_kernels.features.method import Columns, Task
+from neural_kernels.features.method import Columns, Task, UnsuitableError
 from neural_kernels.features.reduction import Reduction
 from neural_kernels.sketches import SRHT, derive_seed
 from neural_kernels.sketches._blocks import over_blocks
 
 _TRIAL = 256  # columns of a step in the pass that finds out where columns count
 _PROBES = 32  # examples in that pass
+_TINY = 1e-6  # of the largest example: one that tells nothing
 
 
 class LayeredMap(Columns):
@@ -37,7 +38,7 @@ class LayeredMap(Columns):
         super().__init__()
         self.task, self.strategy, self.columns = task, strategy, task.n_components
         self.reduction = Reduction(task)
-        rows = self.reduction(_normal(task) if sample is None else sample[: _PROBES // math.prod(task.positions) or 1])
+        rows = self.reduction(_probes(task, sample))
         trial = self._factor(rows.double(), Draws(0, {}, min(_TRIAL, self.columns)))  # the same for every seed
         widths, steps = _widths(trial.blocks, self.columns)
         self.draws = Draws(task.seed, steps, self.columns)
@@ -86,6 +87,11 @@ class LayeredMap(Columns):
         )
         result = pair.nngp if task.kernel == "nngp" else pair.ntk
         assert isinstance(result, Factor)
+        if result.positions:
+            raise UnsuitableError(
+                f"{task.net!r} keeps positions {result.positions}; features are of whole examples. Add nk.Flatten() or "
+                "nk.GlobalAvgPool()"
+            )
         return result
 
 
@@ -100,11 +106,21 @@ class _Compressed(nn.Module):
         return columns[:, :0] if self.sketch is None else self.sketch.sketch(columns)
 
 
-def _normal(task: Task) -> Tensor:
-    """Examples of an isotropic distribution."""
-    count = _PROBES // math.prod(task.positions) or 1
+def _probes(task: Task, sample: Any) -> Any:
+    """Some examples that are not 0, or examples of an isotropic distribution where there are none."""
+    count = max(4, _PROBES // math.prod(task.positions))
+    if sample is not None:
+        size = abs(sample).flatten(1).amax(1).numpy(force=True) if isinstance(sample, Tensor) else _largest(sample)
+        there = np.flatnonzero(size > _TINY * size.max(initial=0.0))
+        if len(there):
+            return sample[there[np.linspace(0, len(there) - 1, min(count, len(there))).astype(np.intp)]]
     draws = np.random.default_rng(0).standard_normal((count, task.in_features, *task.positions))
     return torch.from_numpy(draws)
+
+
+def _largest(matrix: Any) -> np.ndarray:
+    """Entry of every row of a CSR matrix."""
+    return abs(matrix).max(axis=1).toarray().ravel()
 
 
 def _compressor(block: Block, width: int, seed: int) -> nn.Module:

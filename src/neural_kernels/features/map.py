@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from neural_kernels.algebra import Traits
 from neural_kernels.features.choice import choose
-from neural_kernels.features.hashing import distinct
+from neural_kernels.features.hashing import distinct, held_out
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.kernels import NNGP, NTK
 from neural_kernels.kernels.arrays import Batch, read
@@ -20,8 +20,8 @@ from neural_kernels.kernels.graphs import Graphs
 from neural_kernels.layer import Layer
 
 _BLOCK = 2**22  # numbers of a block of features
+_PROBES = 200  # examples by which the error is measured, if they are vectors
 _WIDEST = 2**13  # columns of sparse rows that are made dense
-_HELD_OUT = 200  # examples by which the error is measured, if they are vectors
 
 
 class FeatureMap(nn.Module):
@@ -90,9 +90,10 @@ class FeatureMap(nn.Module):
     def _probes(self, sample: Any) -> np.ndarray:
         """Rows to measure the error by: the last in the order in which landmarks are taken, or any."""
         assert self.shape is not None
-        count = max(8, _HELD_OUT // math.prod(self.shape[1:]))
+        count = max(8, _PROBES // math.prod(self.shape[1:]))
         if self.method_.needs_data:
-            return distinct(sample, self.seed)[-count:]
+            order = distinct(sample, self.seed)
+            return order[-min(count, held_out(len(order))) :]
         return np.unique(np.linspace(0, sample.shape[0] - 1, count).astype(np.intp))
 
     @property

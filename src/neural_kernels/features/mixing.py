@@ -32,7 +32,7 @@ class TensorProduct(nn.Module):
         """Shape (..., columns) of (..., first) and (..., second)."""
         if self.sketch is None:
             return (a[..., :, None] * b[..., None, :]).flatten(-2)
-        return self.sketch.sketch(a.flatten(0, -2), b.flatten(0, -2)).reshape(*a.shape[:-1], -1)
+        return self.sketch.sketch(a.flatten(0, -2), b.flatten(0, -2)).reshape(*a.shape[:-1], self.sketch.n_components)
 
 
 class SignedSum(nn.Module):
@@ -63,7 +63,7 @@ class SignedSum(nn.Module):
 
     def forward(self, phi: Tensor, positions: Separable) -> Tensor:
         """Shape (n, *after, columns) of (n, *before, in_features)."""
-        mixed = self.mix.sketch(phi.flatten(0, -2)).reshape(*phi.shape[:-1], -1).movedim(-1, 1)
+        mixed = self.mix.sketch(phi.flatten(0, -2)).reshape(*phi.shape[:-1], self.mix.n_components).movedim(-1, 1)
         total = mixed.new_zeros(len(phi), *positions.after, mixed.shape[1])
         for part, signs, turn in zip(positions.spread(mixed, 0), self.signs, self.turns.tolist(), strict=True):
             total += part.movedim(1, -1).roll(turn, -1) * signs
@@ -91,4 +91,4 @@ class PositionSigns(nn.Module):
 
     def forward(self, phi: Tensor) -> Tensor:
         """Shape (n, *positions, columns)."""
-        return self.mix.sketch(phi.flatten(0, -2)).reshape(*phi.shape[:-1], -1) * self.signs
+        return self.mix.sketch(phi.flatten(0, -2)).reshape(*phi.shape[:-1], self.mix.n_components) * self.signs

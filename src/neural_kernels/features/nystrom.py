@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.features.hashing import distinct
+from neural_kernels.features.hashing import distinct, held_out
 from neural_kernels.features.method import Columns, Method, Task
 from neural_kernels.kernels import NNGP, NTK
 
@@ -85,7 +85,9 @@ class Nystrom(Method):
         kernel = (NTK if task.kernel == "ntk" else NNGP)(task.net)
         m, rows = task.n_components, distinct(sample, task.seed)
         if self.landmarks == "rpcholesky" and m < len(rows):
-            pool = sample[rows[: max(_FACTOR // m, 2 * m)]]
+            most = max(len(rows) - held_out(len(rows)), min(len(rows), 2 * m))
+            rows = rows[: min(most, max(_FACTOR // m, 2 * m))]
+            pool = sample[rows]
             chosen = rows[pivots(kernel, pool, m, np.random.default_rng(task.seed))]
         else:
             chosen = rows[:m]

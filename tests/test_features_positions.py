@@ -281,9 +281,17 @@ def test_networks_that_keep_positions_are_refused(net):
 
 
 @pytest.mark.parametrize("make", [nk.NeuralFeatures, nk.NeuralFeatureRegressor, nk.NeuralFeatureClassifier])
-def test_estimators_say_that_they_take_rows_only(make):
-    with pytest.raises(ValueError, match="dim 4"):
-        make(DEEP["two"][0], n_components=50).fit(images().numpy(), np.array([0, 1, 0, 1, 0, 1]))
+def test_estimators_take_images(make):
+    x, net = images().numpy(), DEEP["two"][0]
+    model = make(net, n_components=50, random_state=0).fit(x, np.array([0, 1, 0, 1, 0, 1]))
+    apply = model.transform if make is nk.NeuralFeatures else model.predict
+    assert len(apply(x)) == 6
+    with pytest.raises(ValueError, match=r"was fitted to X of shape \(n, 3, 6, 6\)"):
+        apply(x.reshape(6, -1))
+    with pytest.raises(ValueError, match="if its rows are flat images"):
+        make(net, n_components=50).fit(x.reshape(6, -1), np.arange(6) % 2)
+    with pytest.raises(TypeError, match="no feature maps"):
+        make(net).fit(nk.Graphs(np.ones((2, 4, 3)), np.ones((2, 4, 4))), [0, 1])
 
 
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])

@@ -12,9 +12,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from tqdm import tqdm
 
-from neural_kernels.estimators import _settings
+from neural_kernels.estimators import _inputs, _settings
 from neural_kernels.estimators._examples import Examples
 from neural_kernels.features import FeatureMap, Nystrom
+from neural_kernels.kernels.graphs import Graphs
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.system import Array
 
@@ -37,15 +38,20 @@ class FeatureModel(BaseEstimator):
         return tags
 
     def _read(self, X: Any, **options: Any) -> Any:
-        """Validate as scikit-learn does, options (y, reset, ...) included; float32 and float64 are kept."""
-        return validate_data(self, X, accept_sparse="csr", dtype=[np.float32, np.float64], **options)
+        """Validate as scikit-learn does, options (y, reset, ...) included; float32, float64 and images are kept."""
+        if isinstance(X, Graphs):
+            raise TypeError(f"{type(self).__name__} takes arrays, got nk.Graphs, of which there are no feature maps")
+        if options.get("reset") is False:
+            _inputs.check_shape(self, X, self.map_.shape)
+        return validate_data(self, X, accept_sparse="csr", dtype=[np.float32, np.float64], allow_nd=True, **options)
 
     def _set_map(self, rows: Any) -> None:
         """Set `network_` and `map_`, built for data like these."""
         _settings.choice("kernel", self.kernel, KERNELS)
         self.network_ = _settings.network(self.network)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self.map_ = FeatureMap(self.network_, self.kernel, self.n_components, self.method, seed).fit(rows)  # pyright: ignore[reportArgumentType]
+        with _inputs.advice_on_images(rows):
+            self.map_ = FeatureMap(self.network_, self.kernel, self.n_components, self.method, seed).fit(rows)  # pyright: ignore[reportArgumentType]
         self.method_, self.reason_ = self.map_.method_, self.map_.reason_
 
 

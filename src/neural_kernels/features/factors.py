@@ -121,7 +121,8 @@ class Factor(Representation):
     def __add__(self, other: Factor | float) -> Factor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Side by side; a constant is a column of ones."""
         if isinstance(other, Factor):
-            return self._with(self.blocks + other.blocks, self.diagonal + other.diagonal)
+            total = self._with(self.blocks + other.blocks, self.diagonal + other.diagonal)
+            return replace(total, inflated=self.inflated or other.inflated)
         return self._with((*self.blocks, self._ones(other)), self.diagonal + other)
 
     def _ones(self, weight: float) -> Block:
@@ -162,9 +163,8 @@ class Factor(Representation):
         if self.inflated:
             raise UnsuitableError("an activation behind nk.Dropout has no features of this kind; use nk.Nystrom()")
         if not self.blocks:  # the kernel is 0, and every unit the same constant
-            return self.zero() + float(totals[0].flatten()[:1].sum()), self.zero() + float(
-                totals[1].flatten()[:1].sum()
-            )
+            value, slope = (float(total.flatten()[:1].sum()) for total in totals)
+            return self.zero() + value, self.zero() + slope
         phi = self.phi
         norm = torch.linalg.vector_norm(phi, dim=-1)
         unit = phi * safe_divide(torch.ones_like(norm), norm)[..., None]

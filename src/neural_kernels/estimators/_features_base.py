@@ -42,7 +42,7 @@ class FeatureModel(BaseEstimator):
         if isinstance(X, Graphs):
             raise TypeError(f"{type(self).__name__} takes arrays, got nk.Graphs, of which there are no feature maps")
         if options.get("reset") is False:
-            _inputs.check_shape(self, X, self.map_.shape)
+            _inputs.check_shape(self, X, self.map_.shape or ())
         return validate_data(self, X, accept_sparse="csr", dtype=[np.float32, np.float64], allow_nd=True, **options)
 
     def _set_map(self, rows: Any) -> None:

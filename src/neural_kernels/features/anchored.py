@@ -17,7 +17,7 @@ _FLOOR = 1e-7  # of the largest eigenvalue; smaller ones are rounding
 
 def choose_anchors(sample: Any, count: int, task: Task) -> Tensor:
     """Distinct rows of a sample, drawn uniformly; all, if there are fewer."""
-    return dense(sample[distinct(sample, task.seed)[:count]]).detach().to(task.dtype)
+    return dense(sample[distinct(sample, task.seed)[:count]]).detach().to("cpu", task.dtype)
 
 
 class AnchoredMap(Columns):

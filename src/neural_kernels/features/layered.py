@@ -63,14 +63,12 @@ class LayeredMap(Columns):
         return over_blocks(self._map, rows, width=width, shape=(self.columns,), out=out)
 
     def _map(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
-        out = rows.new_empty(len(rows), self.columns) if out is None else out
-        blocks, start = self._factor(rows, self.draws).blocks, 0
-        parts = []
-        for block, compress in zip(blocks, self.compress, strict=True):
-            parts.append(compress(block.columns) * block.weight**0.5)
+        blocks = zip(self._factor(rows, self.draws).blocks, self.compress, strict=True)
+        parts = (compress(block.columns) * block.weight**0.5 for block, compress in blocks)
         if rows.requires_grad:
-            features = torch.cat(parts, 1)
+            features = torch.cat(list(parts), 1)
             return nn.functional.pad(features, (0, self.columns - features.shape[1]))
+        out, start = rows.new_empty(len(rows), self.columns) if out is None else out, 0
         for part in parts:
             out[:, start : start + part.shape[1]] = part
             start += part.shape[1]
@@ -113,7 +111,8 @@ def _probes(task: Task, sample: Any) -> Any:
         size = abs(sample).flatten(1).amax(1).numpy(force=True) if isinstance(sample, Tensor) else _largest(sample)
         there = np.flatnonzero(size > _TINY * size.max(initial=0.0))
         if len(there):
-            return sample[there[np.linspace(0, len(there) - 1, min(count, len(there))).astype(np.intp)]]
+            chosen = sample[there[np.linspace(0, len(there) - 1, min(count, len(there))).astype(np.intp)]]
+            return chosen.cpu() if isinstance(sample, Tensor) else chosen  # maps are drawn there, and moved when built
     draws = np.random.default_rng(0).standard_normal((count, task.in_features, *task.positions))
     return torch.from_numpy(draws)
 

@@ -1,9 +1,13 @@
-"""Neural kernels beside scikit-learn's own models, on data that ships with scikit-learn: one table, one figure.
+"""Neural kernels on data that ships with scikit-learn: two tables, one figure.
 
 Run: ``python examples/demo.py [--quick] [--figure demo.png]``
 
-Every model is tuned on the training rows alone and scored on rows it never saw; "fit" includes the tuning. Depth and
-alpha of the neural kernels are chosen by exact leave-one-out, which costs no refits.
+First the exact kernels beside scikit-learn's own models. Every model is tuned on the training rows alone and scored on
+rows it never saw; "fit" includes the tuning. Depth and alpha of the neural kernels are chosen by exact leave-one-out,
+which costs no refits.
+
+Then feature maps beside the exact kernel of the same network, on digits and on nine times as many: half of the images,
+each with its eight shifts by one pixel, to learn from, and the other half, not shifted, to test. No tuning there.
 """
 
 from __future__ import annotations
@@ -12,14 +16,15 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+from _data_demo import Data, Result, Task, load_digit_sets, load_tables, measure, split
+from matplotlib.axes import Axes
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.datasets import load_digits
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -29,7 +34,7 @@ from sklearn.ensemble import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -47,41 +52,9 @@ DEPTHS = (1, 2, 3, 5)
 PENALTIES = np.logspace(-3, 3, 7)
 GAMMAS = np.logspace(-4, 0, 7)
 
-
-@dataclass(frozen=True)
-class Data:
-    """A data set, split once."""
-
-    name: str
-    train: tuple[np.ndarray, np.ndarray]
-    test: tuple[np.ndarray, np.ndarray]
-    classify: bool
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one model did on one data set."""
-
-    data: str
-    model: str
-    score: float
-    fit_seconds: float
-    predict_seconds: float
-
-
-def load_data(quick: bool) -> list[Data]:
-    loaders = {"wine": load_wine, "diabetes": load_diabetes}
-    if not quick:
-        loaders = {"digits": load_digits, "breast cancer": load_breast_cancer, **loaders}
-    return [split(name, *loader(return_X_y=True), classify=name != "diabetes") for name, loader in loaders.items()]
-
-
-def split(name: str, x: Any, y: Any, classify: bool) -> Data:
-    """Half of the digits, a third of the smaller sets is held out."""
-    size = 1 / 2 if name == "digits" else 1 / 3
-    parts: Any = train_test_split(x, y, test_size=size, stratify=y if classify else None, random_state=0)
-    x_train, x_test, y_train, y_test = parts
-    return Data(name, (x_train, y_train), (x_test, y_test), classify)
+SHARED_ALPHA = 1e-2  # of all models in the second table
+COLUMNS = (128, 512, 2048)
+METHODS = {"Nystrom (default)": None, "ZonalFeatures": nk.ZonalFeatures(), "RandomFeatures": nk.RandomFeatures()}
 
 
 def neural_kernel(data: Data, kernel: str, depths: tuple[int, ...] = DEPTHS) -> Pipeline:
@@ -135,8 +108,8 @@ def regressors() -> dict[str, Any]:
     }
 
 
-def contenders(data: Data, quick: bool) -> dict[str, Callable[[], Any]]:
-    """Functions that return a fitted model."""
+def contenders(data: Data, quick: bool) -> list[Task]:
+    """The exact kernels and the models of scikit-learn."""
     depths = (1, 3) if quick else DEPTHS
     models = classifiers() if data.classify else regressors()
     if quick:
@@ -145,15 +118,23 @@ def contenders(data: Data, quick: bool) -> dict[str, Callable[[], Any]]:
         "NTK (this library)": lambda: neural_kernel(data, "ntk", depths),
         "NNGP (this library)": lambda: neural_kernel(data, "nngp", depths),
     }
-    return fits | {name: lambda model=model: model.fit(*data.train) for name, model in models.items()}
+    fits |= {name: lambda model=model: model.fit(*data.train) for name, model in models.items()}
+    return [Task(data, name, fit) for name, fit in fits.items()]
 
 
-def measure(data: Data, name: str, fit: Callable[[], Any]) -> Result:
-    start = time.perf_counter()
-    model = fit()
-    fitted = time.perf_counter()
-    score = model.score(*data.test)
-    return Result(data.name, name, score, fitted - start, time.perf_counter() - fitted)
+def feature_maps(data: Data) -> list[Task]:
+    """The exact kernel, and maps with fewer columns than there are rows."""
+    net = nk.mlp(2)
+
+    def task(name: str, model: Any, columns: int | None = None) -> Task:
+        return Task(data, name, lambda: make_pipeline(StandardScaler(), model).fit(*data.train), columns)
+
+    def features(method: Any, columns: int) -> nk.NeuralFeatureClassifier:
+        return nk.NeuralFeatureClassifier(net, n_components=columns, method=method, alpha=SHARED_ALPHA, random_state=0)
+
+    widths = [columns for columns in COLUMNS if columns < len(data.train[0])]
+    maps = [task(name, features(method, m), m) for name, method in METHODS.items() for m in widths]
+    return [task("exact NTK", nk.NeuralKernelClassifier(net, alpha=SHARED_ALPHA)), *maps]
 
 
 def digits_depth_errors(data: Data, depths: tuple[int, ...]) -> Iterator[tuple[float, float]]:
@@ -171,8 +152,9 @@ def sorted_kernel(data: Data, depth: int) -> np.ndarray:
     return gram / np.diagonal(gram).mean()
 
 
-def draw(path: Path, data: Data, depths: tuple[int, ...], errors: np.ndarray) -> None:
-    figure, (matrix, spectrum, error) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+def draw(path: Path, data: Data, depths: tuple[int, ...], errors: np.ndarray, maps: list[Result]) -> None:
+    figure, axes = plt.subplots(2, 2, figsize=(11, 8.5), layout="constrained")
+    matrix, spectrum, error, trade = axes.flat
     gram = sorted_kernel(data, 3)
     lengths = np.sqrt(np.diagonal(gram))
     cosines = gram / np.outer(lengths, lengths)
@@ -188,41 +170,75 @@ def draw(path: Path, data: Data, depths: tuple[int, ...], errors: np.ndarray) ->
         error.plot(depths, column, "o-", label=name)
     error.set(title="Error on the held-out half", xlabel="depth", ylabel="%", ylim=(0, None), xticks=depths)
     error.legend()
+    draw_trade(trade, [r for r in maps if r.task.data is maps[-1].task.data])
     figure.savefig(path, dpi=150)
     plt.close(figure)
+
+
+def draw_trade(axes: Axes, results: list[Result]) -> None:
+    """Test error against time, of one data set; points are labelled by their columns."""
+    for model in dict.fromkeys(r.task.model for r in results):
+        own = [r for r in results if r.task.model == model]
+        seconds, errors = [r.fit_seconds + r.predict_seconds for r in own], [r.error for r in own]
+        axes.loglog(seconds, errors, "o-" if own[0].task.columns else "k*", label=model)
+        for r, x, y in zip(own, seconds, errors, strict=True):
+            axes.annotate(str(r.task.columns or ""), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    data = results[0].task.data
+    axes.set(
+        title=f"Feature maps, {data.name}: {len(data.train[0])} rows", xlabel="fit and predict, s", ylabel="error, %"
+    )
+    axes.legend()
 
 
 def show(results: list[Result]) -> None:
     line = "{:<15}{:<22}{:>8}{:>9}{:>11}"
     print(line.format("data", "model", "score", "fit, s", "predict, s"))
+    for r, name in zip(results, headings(results, 65), strict=True):
+        print(line.format(name, r.task.model, f"{r.score:.4f}", f"{r.fit_seconds:.2f}", f"{r.predict_seconds:.3f}"))
+    print("score: accuracy, or R^2 for diabetes, on held-out rows\n")
+
+
+def show_maps(results: list[Result]) -> None:
+    line = "{:<15}{:>6} {:<20}{:>8}{:>9}{:>9}{:>11}"
+    print(line.format("data", "rows", "model", "columns", "error, %", "fit, s", "predict, s"))
+    for r, name in zip(results, headings(results, 78), strict=True):
+        rows, columns = len(r.task.data.train[0]) if name else "", r.task.columns or ""
+        seconds = f"{r.fit_seconds:.2f}", f"{r.predict_seconds:.3f}"
+        print(line.format(name, rows, r.task.model, columns, f"{r.error:.2f}", *seconds))
+    held_out = len(results[0].task.data.test[0])
+    print(f"network: nk.mlp(2), alpha {SHARED_ALPHA} throughout; error on {held_out} other images")
+
+
+def headings(results: list[Result], width: int) -> Iterator[str]:
+    """The name of a data set for its first row, under a line, and nothing for the others."""
     previous = None
     for r in results:
-        if r.data != previous:
-            print("-" * 65)
-        name = "" if r.data == previous else r.data
-        print(line.format(name, r.model, f"{r.score:.4f}", f"{r.fit_seconds:.2f}", f"{r.predict_seconds:.3f}"))
-        previous = r.data
-    print("score: accuracy, or R^2 for diabetes, on held-out rows")
+        if r.task.data is not previous:
+            print("-" * width)
+        yield "" if r.task.data is previous else r.task.data.name
+        previous = r.task.data
 
 
-def run(figure: Path, quick: bool) -> list[Result]:
-    sets = load_data(quick)
-    tasks = [(data, *item) for data in sets for item in contenders(data, quick).items()]
+def run(figure: Path, quick: bool) -> tuple[list[Result], list[Result]]:
+    """Measure all models for the two tables, and draw."""
+    tasks = [task for data in load_tables(quick) for task in contenders(data, quick)]
+    maps = [task for data in load_digit_sets(quick) for task in feature_maps(data)]
     depths = (1, 3) if quick else (1, 2, 3, 5, 7, 10)
     digits = split("digits", *load_digits(n_class=3 if quick else 10, return_X_y=True), classify=True)
     results, errors = [], []
-    with tqdm(total=len(tasks) + len(depths) + 1, unit="step") as bar:
-        for data, name, fit in tasks:
-            bar.set_description(f"{data.name}: {name}"[:34].ljust(34))
-            results.append(measure(data, name, fit))
+    with tqdm(total=len(tasks) + len(maps) + len(depths) + 1, unit="step") as bar:
+        for task in [*tasks, *maps]:
+            bar.set_description(f"{task.data.name}: {task.model}"[:34].ljust(34))
+            results.append(measure(task))
             bar.update()
         bar.set_description("figure".ljust(34))
         for pair in digits_depth_errors(digits, depths):
             errors.append(pair)
             bar.update()
-        draw(figure, digits, depths, np.array(errors))
+        exact, mapped = results[: len(tasks)], results[len(tasks) :]
+        draw(figure, digits, depths, np.array(errors), mapped)
         bar.update()
-    return results
+    return exact, mapped
 
 
 def main() -> None:
@@ -232,9 +248,10 @@ def main() -> None:
     options = parser.parse_args()
     start = time.perf_counter()
     warnings.simplefilter("ignore", ConvergenceWarning)  # an MLP that runs out of iterations is scored as it is
-    with threadpool_limits(1, "blas"):  # matrices this small gain nothing from more
-        results = run(options.figure, options.quick)
+    with threadpool_limits(1):  # matrices this small gain little from more
+        results, maps = run(options.figure, options.quick)
     show(results)
+    show_maps(maps)
     print(f"figure: {options.figure}; {time.perf_counter() - start:.0f} s in all")
 
 

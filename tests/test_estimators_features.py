@@ -82,13 +82,29 @@ def test_selection_and_temperature_use_refits_without_the_row(data):
     labels = (y > 6).astype(int)
     model = classifier(alpha=[0.01, 0.1]).fit(X, labels)
     phi, targets, scores = model.map_(X), 2.0 * labels - 1, []
-    for i in range(150):
+    judges = np.setdiff1d(np.arange(150), model.map_.learned)
+    assert len(judges) == 150 - model.map_.columns
+    for i in judges:
         rest = np.arange(150) != i
         scores.append(Ridge(alpha=model.ridge_).fit(phi[rest], targets[rest]).predict(phi[[i]])[0])
-    lost = np.square(targets - scores).sum() / np.square(targets - targets.mean()).sum()
+    lost = np.square(targets[judges] - scores).sum() / np.square(targets[judges] - targets.mean()).sum()
     assert_allclose(model.loo_scores_.max(), 1 - lost, rtol=1e-8)
-    scores = np.column_stack([-np.array(scores), scores])
-    assert model.temperature_ == pytest.approx(fit_temperature(scores, np.eye(2)[labels], np.ones(150)), rel=1e-6)
+    scores, shares = np.column_stack([-np.array(scores), scores]), np.eye(2)[labels[judges]]
+    assert model.temperature_ == pytest.approx(fit_temperature(scores, shares, np.ones(len(judges))), rel=1e-6)
+
+
+def test_alpha_is_not_chosen_by_landmarks(data):
+    """Without its own target a landmark is hardly predicted, which would speak for a larger alpha than new rows do."""
+    X, y, _ = data
+    oblivious = NeuralFeatureRegressor(mlp(2), n_components=30, method=ZonalFeatures(), alpha=[0.1, 1.0]).fit(X, y)
+    assert len(oblivious.map_.learned) == 0
+    few = regressor(n_components=500).fit(X, y)
+    assert len(few.map_.learned) == 150
+    model = regressor(alpha=[0.01, 0.1]).fit(X, y)
+    landmarks = {row.tobytes() for row in model.map_.map.landmarks.numpy()}
+    assert {row.tobytes() for row in X[model.map_.learned]} == landmarks
+    every = regressor(n_components=500, alpha=[0.01, 0.1]).fit(X, y)  # no others to judge by
+    assert np.isfinite(every.loo_scores_).all()
 
 
 @pytest.mark.parametrize("make", [regressor, classifier])

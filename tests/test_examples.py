@@ -39,12 +39,28 @@ def blocks(page: Path) -> str:
 
 def test_demo_quick(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["demo.py", "--quick", "--figure", str(tmp_path / "demo.png")])
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
     runpy.run_path(str(ROOT / "examples" / "demo.py"), run_name="__main__")
     table = capsys.readouterr().out
     scores = dict(re.findall(r"(NTK|NNGP|logistic regression|ridge)\b.*? (0\.\d{4})", table))
     assert len(scores) == 4
     assert all(float(score) > 0.35 for score in scores.values())
+    maps = re.findall(r"(?:NTK|Nystrom|Features)\D*? (\d+)? +(\d+\.\d\d) ", table.partition("columns")[2])
+    assert [columns for columns, _ in maps] == ["", *["128", "512"] * 3]
+    assert all(float(error) < 10 for _, error in maps)
     assert (tmp_path / "demo.png").stat().st_size > 10_000
+
+
+def test_demo_shifts_training_images_alone(monkeypatch):
+    data = load_script("_data_demo", monkeypatch)
+    digits, shifted = data.load_digit_sets(quick=False)
+    x, y = shifted.train
+    assert shifted.test is digits.test
+    assert x.shape == (9 * 898, 64)
+    np.testing.assert_array_equal(x[4 * 898 : 5 * 898], digits.train[0])
+    np.testing.assert_array_equal(x[898 - 1].reshape(8, 8)[1:, 1:], digits.train[0][-1].reshape(8, 8)[:-1, :-1])
+    np.testing.assert_array_equal(y[::898], np.repeat(digits.train[1][0], 9))
+    assert not set(map(bytes, x)) & set(map(bytes, digits.test[0]))
 
 
 @pytest.fixture

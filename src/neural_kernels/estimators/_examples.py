@@ -47,6 +47,12 @@ class Examples:
         mean = np.stack([np.bincount(group, w * column) for column in y.T], axis=1) / total[:, None]
         return cls(used[first], total, mean, w @ np.square(y - mean[group]))
 
+    def take(self, chosen: np.ndarray) -> Examples:
+        """Some of them, with their part of the scatter."""
+        weights = self.weights[chosen]
+        share = weights.sum() / self.weights.sum()
+        return Examples(self.support[chosen], weights, self.targets[chosen], self.scatter * share)
+
     @property
     def offset(self) -> Array:
         """Weighted mean of the targets."""

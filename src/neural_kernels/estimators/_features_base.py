@@ -21,6 +21,8 @@ from neural_kernels.solvers.system import Array
 
 KERNELS = ("ntk", "nngp")
 _BLOCK = 2**24  # numbers in the features of one block of rows
+_JUDGES = 2**14  # rows by which alpha and temperature are chosen
+_FEW = 0.2  # of all rows: fewer are no fair sample
 
 
 class FeatureModel(BaseEstimator):
@@ -74,7 +76,8 @@ class FeatureRidge(FeatureModel):
     def _learn(self, X: Any, targets: Array, weights: Array, anew: bool, loo: bool) -> tuple[Examples, Any]:
         """Take in rows and solve anew for `coef_` (o, m) and `intercept_` (o,).
 
-        Returns the distinct rows among them and, with `loo`, their exact leave-one-out residuals, (rows, o).
+        Returns those of the distinct rows among them by which it judges, and, with `loo`, their exact leave-one-out
+        residuals, (rows, o).
         """
         alphas = _settings.alphas(self.alpha)
         examples = Examples.of(X, targets, weights)
@@ -90,6 +93,8 @@ class FeatureRidge(FeatureModel):
         self.loo_scores_, residuals, best = None, None, 0
         if loo or len(alphas) > 1:
             path = self.moments_.path(ridges)
+            judges = self._judges(rows.shape[0], anew)
+            rows, examples = (rows, examples) if len(judges) == rows.shape[0] else (rows[judges], examples.take(judges))
             residuals = self._loo_residuals(path, rows, examples)
             if len(alphas) > 1:
                 self.loo_scores_ = self._scores(residuals, examples)
@@ -100,6 +105,16 @@ class FeatureRidge(FeatureModel):
         self.alpha_, self.ridge_ = float(alphas[best]), float(ridges[best])
         self.coef_, self.intercept_ = np.ascontiguousarray(coefficients.T), intercept
         return examples, residuals
+
+    def _judges(self, count: int, anew: bool) -> np.ndarray:
+        """Rows whose leave-one-out residuals are computed: at most so many, and none that the map learned from.
+
+        A landmark has a column that hardly any other row has a part in: left out, it says nothing of new rows.
+        """
+        rows = np.arange(count)
+        others = np.setdiff1d(rows, self.map_.learned) if anew else rows
+        rows = others if len(others) >= _FEW * count else rows
+        return rows if len(rows) <= _JUDGES else rows[np.linspace(0, len(rows) - 1, _JUDGES).astype(np.intp)]
 
     def _warn_if_narrow(self) -> None:
         """After the first of several calls, whose rows alone a map by landmarks knows."""

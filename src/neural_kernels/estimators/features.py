@@ -115,7 +115,8 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
     alpha_, ridge_ : float
         The alpha in use, and the ridge it means.
     loo_scores_ : ndarray of shape (r,) or None
-        Leave-one-out R^2 of every alpha on the rows of the last call, averaged over outputs; None with one alpha.
+        Leave-one-out R^2 of every alpha, averaged over outputs, on up to 16,384 rows of the last call that are no
+        landmarks or anchors of the map (all, if these are more than 80 %); None with one alpha.
     moments_ : Moments
         What `partial_fit` goes on from. Delete it to save its 8 m^2 bytes.
     map_, method_, reason_, network_, n_features_in_, feature_names_in_

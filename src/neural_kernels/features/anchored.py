@@ -8,16 +8,10 @@ import torch
 from torch import Tensor
 
 from neural_kernels.features.angle import AngleMap
-from neural_kernels.features.hashing import distinct
 from neural_kernels.features.method import Columns, Task, dense
 from neural_kernels.kernels import NNGP, NTK
 
 _FLOOR = 1e-7  # of the largest eigenvalue; smaller ones are rounding
-
-
-def choose_anchors(sample: Any, count: int, task: Task) -> Tensor:
-    """Distinct rows of a sample, drawn uniformly; all, if there are fewer."""
-    return dense(sample[distinct(sample, task.seed)[:count]]).detach().to("cpu", task.dtype)
 
 
 class AnchoredMap(Columns):

@@ -38,6 +38,8 @@ class FeatureMap(nn.Module):
         The one in use, once the map is built: at the first call, or by `fit`.
     reason_ : str
         Why this one.
+    learned : ndarray of int
+        Those of the rows given to `fit` that columns are made of (landmarks, anchors).
     columns : int
         How many of the `n_components` columns, from the left, the built map fills; the others are 0 on all input.
     kernel_error_ : float
@@ -95,6 +97,11 @@ class FeatureMap(nn.Module):
             order = distinct(sample, self.seed)
             return order[-min(count, held_out(len(order))) :]
         return np.unique(np.linspace(0, sample.shape[0] - 1, count).astype(np.intp))
+
+    @property
+    def learned(self) -> np.ndarray:
+        """See the class."""
+        return np.empty(0, dtype=np.intp) if self.map is None else self.map.learned
 
     @property
     def kernel_error_(self) -> float:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,9 +49,12 @@ class Columns(nn.Module, ABC):
     ----------
     columns : int
         Of the features; at most the task's `n_components`.
+    learned : ndarray of int
+        Rows of the sample that columns are made of, which no column of another row resembles.
     """
 
     columns: int
+    learned: np.ndarray = np.empty(0, dtype=np.intp)
 
     @abstractmethod
     def forward(self, x: Any) -> Tensor:

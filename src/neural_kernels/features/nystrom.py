@@ -91,7 +91,9 @@ class Nystrom(Method):
             chosen = rows[pivots(kernel, pool, m, np.random.default_rng(task.seed))]
         else:
             chosen = rows[:m]
-        return LandmarkFeatures(kernel, sample[chosen], task.dtype)
+        features = LandmarkFeatures(kernel, sample[chosen], task.dtype)
+        features.learned = chosen
+        return features
 
 
 class LandmarkFeatures(Columns):

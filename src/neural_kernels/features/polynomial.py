@@ -139,7 +139,8 @@ def _plan(series: Series, degree: int, cosines: np.ndarray, in_features: int, co
     a = every[: degree + 1].copy()
     for last in (degree, degree - 1):
         a[last] += every[last + 2 :: 2].sum()
-    a[degree] += max(0.0, series.total - every.sum())  # beyond the last coefficient that is known
+    # Beyond the last known coefficient: of those that fall as j^-3/2 at most, since Dropout adds to the total as well.
+    a[degree] += min(max(0.0, series.total - every.sum()), 2.5 * every[len(every) // 2 :].sum())
     a[a < _NOTHING * series.total] = 0
     inner = inner_width(in_features, columns)
     sizes = [variance(p, cosines, inner) for p in range(2, degree + 1)]

@@ -119,7 +119,10 @@ class Series(Representation):
 def zonal_series(net: Layer, kernel: str, std: float, features: int) -> Series:
     """The kernel of rows of one norm, x.x / d = std^2."""
     data = Series.of_input(std)
-    pair = net.propagate(KernelPair(data, data.zero() if kernel == "ntk" else Nothing(), features))
+    try:
+        pair = net.propagate(KernelPair(data, data.zero() if kernel == "ntk" else Nothing(), features))
+    except OverflowError as error:
+        raise UnsuitableError(f"{net!r}: its kernel overflows at standard deviation {std:.3g}; scale down") from error
     series = pair.nngp if kernel == "nngp" else pair.ntk
     assert isinstance(series, Series)
     return Series(series.coefficients.clamp(min=0), series.total)

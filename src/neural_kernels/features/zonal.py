@@ -12,8 +12,9 @@ from torch import Tensor
 from neural_kernels.features.angle import AngleMap, Rest, homogeneous, norm_range, series_of
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.gegenbauer import activation_table, gegenbauer_coefficients
+from neural_kernels.features.hashing import distinct
 from neural_kernels.features.lookup import as_cells, lookup
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.method import Columns, Method, Task, UnsuitableError, dense
 from neural_kernels.features.reduction import Reduction
 from neural_kernels.features.series import Series
 from neural_kernels.layer import Layer
@@ -74,9 +75,13 @@ class ZonalFeatures(Method):
         oblivious = zonal_map(task, *found, task.n_components - self._nystrom_columns(task))
         if not self.anchors:
             return oblivious
-        from neural_kernels.features.anchored import AnchoredMap, choose_anchors
+        from neural_kernels.features.anchored import AnchoredMap
 
-        return AnchoredMap(task, oblivious, choose_anchors(sample, self.anchors, task), self._nystrom_columns(task))
+        chosen = distinct(sample, task.seed)[: self.anchors]
+        anchors = dense(sample[chosen]).detach().to("cpu", task.dtype)
+        features = AnchoredMap(task, oblivious, anchors, self._nystrom_columns(task))
+        features.learned = chosen
+        return features
 
     def _nystrom_columns(self, task: Task) -> int:
         return min(self.anchors, task.n_components // 16, 256)

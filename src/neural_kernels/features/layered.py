@@ -20,6 +20,7 @@ from neural_kernels.sketches._blocks import over_blocks
 
 _TRIAL = 256  # columns of a step in the pass that finds out where columns count
 _PROBES = 32  # examples in that pass
+_LARGE = 4  # times the usual blocks of rows, since the steps are many
 _TINY = 1e-6  # of the largest example: one that tells nothing
 
 
@@ -59,7 +60,7 @@ class LayeredMap(Columns):
 
     def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
         rows = self.reduction(x)
-        width = self._working_width * math.prod(self.task.positions) // 2
+        width = self._working_width * math.prod(self.task.positions) // _LARGE
         return over_blocks(self._map, rows, width=width, shape=(self.columns,), out=out)
 
     def _map(self, rows: Tensor, out: Tensor | None = None) -> Tensor:

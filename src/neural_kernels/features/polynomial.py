@@ -30,6 +30,7 @@ _NEARLY = 1.02  # of the least error: what a lower degree may have
 _NOTHING = 1e-12  # of the diagonal: rounding
 _PAIRS = 256  # rows of the data whose cosines are looked at
 _LEFT = {0.5: 0.02, 1.0: 0.02, 3.0: 0.1}  # by standard deviation: of a variance, what "auto" leaves to the last two
+_LARGE = 2  # times the usual blocks of rows, since the products are many
 _EXACT = 1e-7  # of a variance: the accuracy of coefficients
 _MOST = 0.2  # of a variance that can be left to them
 _NOISE = 5.0  # by which the errors of high powers may exceed those of one product, at the same width
@@ -175,7 +176,7 @@ class PowersRest(Rest):
         self.powers = Powers(in_features, plan.widths, derive_seed(task.seed, "polynomial"))
         self.roots = {p: math.sqrt(plan.coefficients[p]) for p in self.powers.widths}
         self.columns = sum(self.powers.widths.values())
-        self.working_width = self.powers.working_width
+        self.working_width = max(1, self.powers.working_width // _LARGE)
 
     def forward(self, unit: Tensor, factor: Tensor, out: Tensor | None) -> Tensor:
         """A power at a time."""

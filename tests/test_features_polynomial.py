@@ -154,3 +154,21 @@ def test_float32_sparse_and_gradients():
 def test_bad_degrees_are_refused(degree):
     with pytest.raises(ValueError, match="degree="):
         nk.PolynomialSketch(degree)
+
+
+def test_dropout_at_the_end_adds_to_the_diagonal_alone():
+    """It is in the total of the series, but belongs to no degree."""
+    x = np.abs(np.random.default_rng(0).standard_normal((100, 20)))
+    plain, dropped = (
+        nk.feature_map(nk.Sequential(nk.Dense(), nk.ReLU(), *rate, nk.Dense()), method=nk.PolynomialSketch()).fit(x)
+        for rate in ((), (nk.Dropout(0.8),))
+    )
+    assert plain.kernel_error_ < 0.02
+    assert dropped.kernel_error_ < 1.5 * plain.kernel_error_
+
+
+@pytest.mark.parametrize("method", [nk.ZonalFeatures(), nk.PolynomialSketch()], ids=repr)
+def test_kernels_that_overflow_are_refused(method):
+    x = 10 * np.random.default_rng(0).standard_normal((50, 20))
+    with pytest.raises(UnsuitableError):
+        nk.feature_map(nk.mlp(2, nk.Exp()), n_components=64, method=method).fit(x)

@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     names, depths = chosen(options.methods, OBLIVIOUS), [int(depth) for depth in options.depths.split(",")]
-    n, wide, rounds = (512, 64, 2) if options.quick else (4096, 1024, 9)
+    n, wide, rounds = (512, 64, 2) if options.quick else (4096, 1024, 5)
     torch.manual_seed(0)
     sections = {
         "dense": lambda: dense(names, depths, n, rounds),

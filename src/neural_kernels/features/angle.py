@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.features.method import Columns, Task
-from neural_kernels.features.reduction import Reduction
+from neural_kernels.features.method import Task
+from neural_kernels.features.reduction import ReducedColumns, Reduction
 from neural_kernels.features.series import Series, zonal_series
 from neural_kernels.layer import Layer
 from neural_kernels.sketches import SRHT, derive_seed
-from neural_kernels.sketches._blocks import over_blocks
 
 _EQUAL = 1e-3  # relative difference of norms that count as one
 
@@ -61,7 +60,7 @@ class Rest(nn.Module, ABC):
         """Features times `factor`, shape (n,), to `out`, shape (n, columns), or to new memory if gradients pass."""
 
 
-class AngleMap(Columns):
+class AngleMap(ReducedColumns):
     r"""The columns :math:`|x| [\sqrt{t_0}, \sqrt{t_1}\, \hat x, \psi(\hat x)]`.
 
     Parameters
@@ -84,26 +83,14 @@ class AngleMap(Columns):
     def __init__(
         self, task: Task, reduction: Reduction, norm: float | None, low: Tensor, linear: int, rest: Rest
     ) -> None:
-        super().__init__()
-        self.reduction, self.norm, self.rest = reduction, norm, rest
+        super().__init__(reduction, rest.working_width)
+        self.norm, self.rest = norm, rest
         self.columns = 1 + linear + rest.columns
         self.compress = None
         if linear < reduction.width:
             self.compress = SRHT(reduction.width, linear, seed=derive_seed(task.seed, "linear")) if linear else None
         self.linear = linear
         self.register_buffer("low", low.clamp(min=0).sqrt().to(task.dtype))
-
-    def forward(self, x: Any) -> Tensor:
-        """Features, shape (n, columns)."""
-        return self._blocks(x, None)
-
-    def fill(self, x: Any, out: Tensor) -> None:
-        """Straight to that memory."""
-        self._blocks(x, out)
-
-    def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
-        rows = self.reduction(x)
-        return over_blocks(self._map, rows, width=self.rest.working_width, shape=(self.columns,), out=out)
 
     def rest_of(self, features: Tensor) -> Tensor:
         """The columns of psi among all."""
@@ -115,7 +102,8 @@ class AngleMap(Columns):
         low = self.low.to(unit1.dtype).square()
         return factor1[:, None] * factor2 * (low[0] + low[1] * (unit1 @ unit2.T))
 
-    def _map(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+    def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
+        """See `ReducedColumns`."""
         unit, factor = self._split(rows)
         if rows.requires_grad:
             exact = [part * factor[:, None] for part in self._exact(unit)]

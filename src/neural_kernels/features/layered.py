@@ -13,10 +13,9 @@ from neural_kernels.algebra import KernelPair, Nothing
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.draws import Draws, Pass
 from neural_kernels.features.factors import Block, Factor, Strategy
-from neural_kernels.features.method import Columns, Task, UnsuitableError
-from neural_kernels.features.reduction import Reduction
+from neural_kernels.features.method import Task, UnsuitableError
+from neural_kernels.features.reduction import ReducedColumns, Reduction
 from neural_kernels.sketches import SRHT, derive_seed
-from neural_kernels.sketches._blocks import over_blocks
 
 _TRIAL = 256  # columns of a step in the pass that finds out where columns count
 _PROBES = 32  # examples in that pass
@@ -24,7 +23,7 @@ _LARGE = 4  # times the usual blocks of rows, since the steps are many
 _TINY = 1e-6  # of the largest example: one that tells nothing
 
 
-class LayeredMap(Columns):
+class LayeredMap(ReducedColumns):
     """The features of a network for examples of one shape.
 
     Parameters
@@ -36,9 +35,8 @@ class LayeredMap(Columns):
     """
 
     def __init__(self, task: Task, strategy: Strategy, sample: Any) -> None:
-        super().__init__()
+        super().__init__(Reduction(task), task.n_components)
         self.task, self.strategy, self.columns = task, strategy, task.n_components
-        self.reduction = Reduction(task)
         rows = self.reduction(_probes(task, sample))
         trial = self._factor(rows.double(), Draws(0, {}, min(_TRIAL, self.columns)))  # the same for every seed
         widths, steps = _widths(trial.blocks, self.columns)
@@ -48,22 +46,11 @@ class LayeredMap(Columns):
             _compressor(block, width, derive_seed(task.seed, "compress", k))
             for k, (block, width) in enumerate(zip(blocks, widths, strict=True))
         )
-        self._working_width = max(sum(block.columns.shape[-1] for block in blocks), self.columns)
+        widest = max(sum(block.columns.shape[-1] for block in blocks), self.columns)
+        self.working_width = max(1, widest * math.prod(task.positions) // _LARGE)
 
-    def forward(self, x: Any) -> Tensor:
-        """Features, shape (n, columns)."""
-        return self._blocks(x, None)
-
-    def fill(self, x: Any, out: Tensor) -> None:
-        """Straight to that memory."""
-        self._blocks(x, out)
-
-    def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
-        rows = self.reduction(x)
-        width = self._working_width * math.prod(self.task.positions) // _LARGE
-        return over_blocks(self._map, rows, width=width, shape=(self.columns,), out=out)
-
-    def _map(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+    def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
+        """See `ReducedColumns`."""
         blocks = zip(self._factor(rows, self.draws).blocks, self.compress, strict=True)
         parts = (compress(block.columns) * block.weight**0.5 for block, compress in blocks)
         if rows.requires_grad:

@@ -14,6 +14,7 @@ from neural_kernels.algebra import Traits
 from neural_kernels.features.choice import choose
 from neural_kernels.features.hashing import distinct, held_out
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.reduction import WIDEST
 from neural_kernels.kernels import NNGP, NTK
 from neural_kernels.kernels.arrays import Batch, read
 from neural_kernels.kernels.graphs import Graphs
@@ -21,7 +22,6 @@ from neural_kernels.layer import Layer
 
 _BLOCK = 2**22  # numbers of a block of features
 _PROBES = 200  # examples by which the error is measured, if they are vectors
-_WIDEST = 2**13  # columns of sparse rows that are made dense
 
 
 class FeatureMap(nn.Module):
@@ -69,6 +69,7 @@ class FeatureMap(nn.Module):
         self.shape: tuple[int, ...] | None = None
         self.columns = self.n_components
         self._held_out: Any = None
+        self._error: float | None = None
 
     def fit(self, x: Any, y: Any = None) -> FeatureMap:
         """Build the map for data like these; methods that learn from data take them, all others their width alone.
@@ -86,7 +87,7 @@ class FeatureMap(nn.Module):
         sample = batch.data.detach() if isinstance(batch.data, Tensor) else batch.data
         self._build(batch, sample)
         self._held_out = sample[self._probes(sample)]
-        self._error: float | None = None
+        self._error = None
         return self
 
     def _probes(self, sample: Any) -> np.ndarray:
@@ -181,7 +182,7 @@ class FeatureMap(nn.Module):
 
     def _blocks(self, n: int) -> Iterator[slice]:
         assert self.shape is not None
-        step = max(64, _BLOCK // max(self.n_components, min(math.prod(self.shape), _WIDEST)))
+        step = max(64, _BLOCK // max(self.n_components, min(math.prod(self.shape), WIDEST)))
         return (slice(start, start + step) for start in range(0, n, step))
 
     def _build(self, batch: Batch, sample: Any) -> None:

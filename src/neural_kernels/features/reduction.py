@@ -1,8 +1,9 @@
-"""What comes before all features: rows as dense ones of bounded width, and their split into directions and lengths."""
+"""What comes before all features: rows as dense ones of bounded width, split into directions and lengths, in blocks."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor, nn
 
 from neural_kernels.activations._normal import safe_divide
 from neural_kernels.engine.inputs import DenseRows, SparseRows
-from neural_kernels.features.method import Task, dense
+from neural_kernels.features.method import Columns, Task, dense
 from neural_kernels.sketches import OSNAP, derive_seed
+from neural_kernels.sketches._blocks import over_blocks
 from neural_kernels.sketches._hadamard import padded
 
-_WIDEST = 1 << 13  # columns of rows that are taken as they are
+WIDEST = 1 << 13  # columns of rows that are taken as they are
 
 
 class Reduction(nn.Module):
@@ -37,7 +39,7 @@ class Reduction(nn.Module):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        widest = max(_WIDEST, 2 * padded(task.n_components))
+        widest = max(WIDEST, 2 * padded(task.n_components))
         self.in_features, self.width = task.in_features, task.in_features
         self.sketch = None
         if not task.positions and task.in_features > widest:
@@ -57,3 +59,33 @@ class Reduction(nn.Module):
         """Rows of norm 1, shape (n, *positions, width), and standard deviations sqrt(x.x / d), (n, *positions)."""
         parts = DenseRows.of(rows.movedim(1, -1))
         return parts.x * parts.inverse[..., None], parts.std * math.sqrt(self.width / self.in_features)
+
+
+class ReducedColumns(Columns):
+    """Columns of reduced rows, computed in blocks of rows.
+
+    Parameters
+    ----------
+    reduction : Reduction
+    working_width : int
+        Columns of the temporaries by which the size of blocks is chosen.
+    """
+
+    def __init__(self, reduction: Reduction, working_width: int) -> None:
+        super().__init__()
+        self.reduction, self.working_width = reduction, working_width
+
+    @abstractmethod
+    def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
+        """Features of reduced rows to `out`, or to new memory; if the rows want gradients, always to new memory."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Features, shape (n, columns)."""
+        return self._blocks(x, None)
+
+    def fill(self, x: Any, out: Tensor) -> None:
+        """Straight to that memory."""
+        self._blocks(x, out)
+
+    def _blocks(self, x: Any, out: Tensor | None) -> Tensor:
+        return over_blocks(self.block, self.reduction(x), width=self.working_width, shape=(self.columns,), out=out)

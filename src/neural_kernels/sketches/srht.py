@@ -86,11 +86,7 @@ class SRHT(Sketch):
 
     def sketch(self, rows: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
         """Sketch checked rows."""
-        return self.scaled(rows, self.n_components**-0.5, out)
-
-    def scaled(self, rows: Rows, scale: float, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
-        """Return scale P H D x."""
-        whole = self.transformed(rows, scale, out if self.sorted_and_whole else None)
+        whole = self.transformed(rows, self.n_components**-0.5, out if self.sorted_and_whole else None)
         return whole if self.sorted_and_whole else torch.index_select(whole, 1, self.rows, out=out)
 
     def transformed(self, rows: Rows, scale: float = 1.0, out: Tensor | None = None) -> Float[Tensor, "n width"]:

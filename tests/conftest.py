@@ -17,6 +17,12 @@ def _one_torch_thread_per_worker(worker_id: str) -> None:
         torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _seed_torch() -> None:
+    """Draws without a seed of their own (dropout, initial weights) must not depend on which tests ran before."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""

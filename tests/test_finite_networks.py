@@ -136,7 +136,7 @@ def test_dropout_in_training_mode() -> None:
     with torch.no_grad():
         outputs = torch.cat([net.to_torch(8, 1024, 512, seed).double()(x) for seed in range(40)], 1)
     nngp = nk.NNGP(net)(x.numpy())
-    # 40 x 512 outputs tell a variance to sqrt(2 / 20480) = 1 %, the largest of 21 entries to 3 %; the width adds its own.
+    # 40 x 512 outputs tell a variance to sqrt(2 / 20480) = 1 %, the worst of 21 to 3 %; the width adds its own.
     assert off((outputs @ outputs.T / outputs.shape[1]).numpy(), nngp) <= 0.04
     assert np.allclose(
         np.diag(nngp), np.diag(nk.NNGP(nk.Sequential(nk.Dense(2.0), nk.ReLU(), nk.Dense()))(x.numpy())) / 0.7

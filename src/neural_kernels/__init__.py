@@ -20,6 +20,7 @@ from neural_kernels.layers import *  # noqa: F403
 
 if TYPE_CHECKING:
     from neural_kernels import sketches
+    from neural_kernels.empirical import EmpiricalNTK, LastLayers, PseudoNTK, TraceNTK
     from neural_kernels.estimators import (
         NeuralFeatureClassifier,
         NeuralFeatureRegressor,
@@ -42,7 +43,9 @@ __version__ = "0.1.0"
 
 # Loaded on first use: they bring scikit-learn and SciPy.
 _LAZY = {
+    "EmpiricalNTK": "neural_kernels.empirical",
     "FeatureMap": "neural_kernels.features",
+    "LastLayers": "neural_kernels.empirical",
     "NeuralFeatureClassifier": "neural_kernels.estimators",
     "NeuralFeatureRegressor": "neural_kernels.estimators",
     "NeuralFeatures": "neural_kernels.estimators",
@@ -50,7 +53,9 @@ _LAZY = {
     "NeuralKernelRegressor": "neural_kernels.estimators",
     "Nystrom": "neural_kernels.features",
     "PolynomialSketch": "neural_kernels.features",
+    "PseudoNTK": "neural_kernels.empirical",
     "RandomFeatures": "neural_kernels.features",
+    "TraceNTK": "neural_kernels.empirical",
     "UnsuitableError": "neural_kernels.features",
     "ZonalFeatures": "neural_kernels.features",
     "feature_map": "neural_kernels.features",
@@ -61,10 +66,12 @@ __all__ = [
     "NNGP",
     "NTK",
     "ArchitectureError",
+    "EmpiricalNTK",
     "FeatureMap",
     "GammaExponential",
     "Graphs",
     "Laplace",
+    "LastLayers",
     "Layer",
     "NeuralFeatureClassifier",
     "NeuralFeatureRegressor",
@@ -73,7 +80,9 @@ __all__ = [
     "NeuralKernelRegressor",
     "Nystrom",
     "PolynomialSketch",
+    "PseudoNTK",
     "RandomFeatures",
+    "TraceNTK",
     "UnsuitableError",
     "ZonalFeatures",
     "feature_map",

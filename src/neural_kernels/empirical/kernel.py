@@ -1,0 +1,169 @@
+"""The kernels of a torch module: what users call."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from neural_kernels.empirical.batches import Source, read
+from neural_kernels.empirical.gram import diagonal, fill
+from neural_kernels.empirical.jacobian import differentiable_gram
+from neural_kernels.empirical.model import Forward, Model
+from neural_kernels.empirical.parameters import Selection
+from neural_kernels.empirical.plan import Plan
+from neural_kernels.empirical.probe import Probe
+from neural_kernels.empirical.products import multiply
+from neural_kernels.empirical.structure import Structure, explore
+
+_WORKING = 1 << 30  # bytes for gradients where the user sets no budget
+
+
+@dataclass(frozen=True, eq=False)
+class EmpiricalKernel(ABC):
+    """A tangent kernel of a torch module, as a function of two batches."""
+
+    module: nn.Module
+    parameters: Selection = None
+    forward: Forward | None = None
+    memory_budget: int | None = None
+    progress: bool = False
+    method: Literal["factored", "jacobian"] = "factored"
+    _structures: dict[Any, Structure] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.memory_budget is not None and (isinstance(self.memory_budget, bool) or self.memory_budget <= 0):
+            raise ValueError(f"memory_budget={self.memory_budget!r}: expected a positive number of bytes, or None")
+        if self.method not in ("factored", "jacobian"):
+            raise ValueError(f"method={self.method!r}: expected 'factored' or 'jacobian'")
+        Model.of(self.module, self.parameters, self.forward)
+
+    @abstractmethod
+    def _probe(self, outputs: int, like: Tensor) -> Probe:
+        """What of the outputs counts."""
+
+    @property
+    @abstractmethod
+    def _squeezed(self) -> bool:
+        """Whether an entry is a number, not a matrix over outputs."""
+
+    def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
+        """The Gram matrix.
+
+        Parameters
+        ----------
+        x1, x2 : array, Tensor, tuple, mapping, list or DataLoader
+            Examples as the module takes them, along the first axis: one array; a tuple of positional arguments; a
+            mapping of keyword arguments; a list or `DataLoader` of such batches, which are loaded when needed. None for
+            `x2` means `x1`, at half the work. NumPy arrays are brought to the module's device and precision.
+        out : array, optional
+            Filled and returned; a `numpy.memmap` for results larger than memory.
+
+        Returns
+        -------
+        array
+            Of the shape that the class says; a tensor for tensors, else NumPy. For tensors that require gradients,
+            differentiable with respect to them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Examples or outputs that fit no kernel, with what to do.
+        MemoryError
+            The result exceeds `memory_budget`; says by how much.
+        """
+        model, first = self._open(x1, "x1")
+        second = None if x2 is None or x2 is x1 else read(x2, "x2", model.place)
+        structure, probe = self._explore(model, first)
+        if out is None and (first.differentiable() or (second is not None and second.differentiable())):
+            return self._shape(differentiable_gram(model, first, second, probe))
+        n1, n2 = first.length, first.length if second is None else second.length
+        partners = n1 / 2 if second is None else n1 * n2 / (n1 + n2)
+        plan = Plan.of(model, structure, probe, partners)
+        target, memory = self._target(out, (n1, n2, probe.kept, probe.kept), model)
+        with torch.no_grad(), tqdm(total=n1 * n2, unit="pair", disable=not self.progress) as bar:
+            fill(plan, first, second, target, memory, bar)
+        return out if out is not None else self._dress(self._shape(target), first, second)
+
+    def diag(self, x: Any) -> Any:
+        """k(x, x) for every example: the Gram matrix's diagonal, without the rest."""
+        model, source = self._open(x, "x")
+        structure, probe = self._explore(model, source)
+        plan = Plan.of(model, structure, probe, 1.0)
+        with torch.no_grad():
+            entries = diagonal(plan, source, self.memory_budget or _WORKING)
+        return self._dress(self._shape(entries), source, None)
+
+    def matvec(self, vector: Any, x1: Any, x2: Any = None) -> Any:
+        """The Gram matrix times a vector, without the matrix: two passes through the module for every column.
+
+        Parameters
+        ----------
+        vector : array, shape (n2,) or (n2, o), or with one more axis for several vectors
+            A number for every column of the matrix: for every example of `x2` (and every output, where an entry is a
+            matrix).
+        x1, x2 : as for a call
+
+        Returns
+        -------
+        array, shape (n1,) or (n1, o), likewise
+        """
+        model, first = self._open(x1, "x1")
+        second = first if x2 is None else read(x2, "x2", model.place)
+        _, probe = self._explore(model, first)
+        values = torch.as_tensor(vector).to(model.place.device, model.place.dtype)
+        expected = (second.length,) if self._squeezed else (second.length, probe.kept)
+        if tuple(values.shape[: len(expected)]) != expected or values.ndim > len(expected) + 1:
+            raise ValueError(f"vector: expected shape {expected} or {(*expected, 'm')}; got {tuple(values.shape)}")
+        columns = values.reshape(second.length, probe.kept, -1)
+        result = multiply(model, probe, columns, first, second)
+        return self._dress(result.reshape(first.length, *values.shape[1:]), first, second)
+
+    def _open(self, x: Any, name: str) -> tuple[Model, Source]:
+        model = Model.of(self.module, self.parameters, self.forward)
+        source = read(x, name, model.place)
+        if source.length == 0:
+            raise ValueError(f"{name}: expected one example or more; got none")
+        return model, source
+
+    def _explore(self, model: Model, source: Source) -> tuple[Structure, Probe]:
+        """How the module works, found out once for every shape of examples."""
+        key = tuple((name, id(p)) for name, p in model.parameters.items()), source.signature()
+        if key not in self._structures:
+            self._structures[key] = explore(model, source, self.method == "factored")
+        structure = self._structures[key]
+        like = next(iter(model.parameters.values())).detach()
+        return structure, self._probe(structure.outputs, like)
+
+    def _target(self, out: Any, shape: tuple[int, ...], model: Model) -> tuple[Any, int]:
+        """Where entries go, as (n1, n2, k, k), and the bytes left for gradients."""
+        like = torch.empty(0, dtype=model.place.dtype, device=model.place.device)
+        budget = self.memory_budget
+        if out is None:
+            size = math.prod(shape) * like.element_size()
+            if budget is not None and size >= budget:
+                raise MemoryError(
+                    f"the result takes {size:,} bytes, memory_budget is {budget:,}. Pass out= a numpy.memmap."
+                )
+            return like.new_empty(shape), _WORKING if budget is None else budget - size
+        expected = shape[:2] if self._squeezed else shape
+        if not isinstance(out, np.ndarray | Tensor):
+            raise TypeError(f"out: expected a NumPy array, memmap or torch tensor; got {type(out).__name__}")
+        if tuple(out.shape) != expected:
+            raise ValueError(f"out: expected shape {expected}, got {tuple(out.shape)}")
+        if str(out.dtype).removeprefix("torch.") != str(like.dtype).removeprefix("torch."):
+            raise TypeError(f"out: expected dtype {like.dtype}, that of the module; got {out.dtype}")
+        return (out[:, :, None, None] if self._squeezed else out), budget or _WORKING
+
+    def _shape(self, entries: Tensor) -> Tensor:
+        return entries[..., 0, 0] if self._squeezed else entries
+
+    def _dress(self, result: Tensor, first: Source, second: Source | None) -> Any:
+        wanted = first.torch or (second is not None and second.torch)
+        return result if wanted else result.detach().cpu().numpy()

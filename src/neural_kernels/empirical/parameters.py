@@ -1,0 +1,89 @@
+"""Which parameters a kernel differentiates by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+Selection = str | Sequence[str] | Callable[[nn.Module], Sequence[str]] | None
+
+
+@dataclass(frozen=True)
+class LastLayers:
+    """The parameters of the last modules that own some: ``parameters=nk.LastLayers(1)`` is the readout.
+
+    Parameters
+    ----------
+    count : int
+        Modules, in the order in which ``named_modules`` lists them (for most code that of the forward pass).
+
+    Examples
+    --------
+    >>> import neural_kernels as nk
+    >>> from torch import nn
+    >>> nk.LastLayers(1)(nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2)))
+    ['2.weight', '2.bias']
+    """
+
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
+            raise ValueError(f"LastLayers({self.count!r}): expected a number of layers, 1 or more")
+
+    def __call__(self, module: nn.Module) -> list[str]:
+        """Their names."""
+        owned = [_owned(name, part) for name, part in module.named_modules()]
+        return [name for names in [names for names in owned if names][-self.count :] for name in names]
+
+
+def select(module: nn.Module, selection: Selection) -> dict[str, nn.Parameter]:
+    """Trainable parameters by name, each once: all of them for None, else those that the selection names.
+
+    Raises
+    ------
+    ValueError
+        There is none; says which there are.
+    """
+    trainable = {name: p for name, p in module.named_parameters(remove_duplicate=False) if p.requires_grad}
+    if not trainable:
+        raise ValueError(
+            f"{type(module).__name__} has no trainable parameters, so its tangent kernel is zero. Set requires_grad on "
+            "those that you mean."
+        )
+    names = list(trainable) if selection is None else _names(module, selection, trainable)
+    chosen = {name: trainable[name] for name in names}
+    if not chosen:
+        raise ValueError(f"parameters={selection!r} matches no trainable parameter. There are: {_list(trainable)}")
+    unique = {id(p): name for name, p in reversed(chosen.items())}
+    return {name: p for name, p in chosen.items() if unique[id(p)] == name}
+
+
+def _names(module: nn.Module, selection: Selection, trainable: dict[str, nn.Parameter]) -> list[str]:
+    if callable(selection):
+        names = list(selection(module))
+        unknown = [name for name in names if name not in trainable]
+        if unknown:
+            raise ValueError(f"parameters: {_list(unknown)} are no trainable parameters. There are: {_list(trainable)}")
+        return names
+    patterns = [selection] if isinstance(selection, str) else list(selection or ())
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(f"parameters={selection!r}: expected None, name patterns such as 'head.*', or nk.LastLayers(k)")
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in trainable):
+            raise ValueError(f"parameters: {pattern!r} matches no trainable parameter. There are: {_list(trainable)}")
+    return [name for name in trainable if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _owned(prefix: str, module: nn.Module) -> list[str]:
+    """Trainable parameters of a module itself, not of its parts."""
+    names = [name for name, p in module.named_parameters(recurse=False) if p.requires_grad]
+    return [f"{prefix}.{name}" if prefix else name for name in names]
+
+
+def _list(names: Sequence[str] | dict[str, nn.Parameter]) -> str:
+    shown = list(names)[:12]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")

@@ -1,0 +1,70 @@
+"""Kernels times vectors: a backward pass for the gradients' sum, and a forward one along it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+
+from neural_kernels.empirical.batches import Source
+from neural_kernels.empirical.model import Model, plain_kernels, unfused
+from neural_kernels.empirical.probe import Probe
+
+_BLOCK = 256  # examples that pass through the module at a time
+
+
+def multiply(model: Model, probe: Probe, vectors: Tensor, first: Source, second: Source) -> Tensor:
+    """K vectors, (n2, k, m) to (n1, k, m); for every m two passes, with an average over outputs for every output."""
+    columns = probe.scaled()
+    if not probe.averaged:
+        parts = [_multiply(model, columns, vectors[:, :, m], first, second) for m in range(vectors.shape[2])]
+        return torch.stack(parts, 2)
+    total = vectors.new_zeros(first.length, 1, vectors.shape[2])
+    for column in columns.T:
+        for m in range(vectors.shape[2]):
+            total[:, :, m] += _multiply(model, column[:, None], vectors[:, :, m], first, second)
+    return total
+
+
+def _multiply(model: Model, columns: Tensor, vector: Tensor, first: Source, second: Source) -> Tensor:
+    direction = _pull(model, vector @ columns.T, second)
+    values = {name: p.detach() for name, p in model.parameters.items()}
+    parts = []
+    for rows, batch in first.blocks(_BLOCK):
+        function = partial(model.at, batch=batch, count=rows.stop - rows.start)
+        parts.append(_push(function, values, direction).detach() @ columns)
+    return torch.cat(parts)
+
+
+def _push(function: Any, values: dict[str, Tensor], direction: dict[str, Tensor]) -> Tensor:
+    """The change of outputs along a direction: forward differentiation, or backward differentiation twice."""
+    try:
+        with unfused():
+            return jvp(function, (values,), (direction,))[1]
+    except (NotImplementedError, RuntimeError):  # torch knows no forward derivative of some operation
+        pass
+    own = {name: value.detach().requires_grad_() for name, value in values.items()}
+    with unfused(), plain_kernels(), torch.enable_grad():
+        outputs = function(own)
+        weights = torch.zeros_like(outputs, requires_grad=True)
+        pulled = torch.autograd.grad(outputs, list(own.values()), weights, create_graph=True, materialize_grads=True)
+        (change,) = torch.autograd.grad(pulled, weights, list(direction.values()), materialize_grads=True)
+    return change
+
+
+def _pull(model: Model, weights: Tensor, source: Source) -> dict[str, Tensor]:
+    """The gradient of the sum of all outputs times `weights`, (n, o)."""
+    names = list(model.parameters)
+    values = {name: model.parameters[name].detach().requires_grad_() for name in names}
+    total = [torch.zeros_like(value) for value in values.values()]
+    for rows, batch in source.blocks(_BLOCK):
+        with torch.enable_grad():
+            outputs = model.at(values, batch, rows.stop - rows.start)
+        own = list(values.values())
+        gradients = torch.autograd.grad(outputs, own, weights[rows], allow_unused=True, materialize_grads=True)
+        for into, gradient in zip(total, gradients, strict=True):
+            into += gradient
+    return dict(zip(names, total, strict=True))

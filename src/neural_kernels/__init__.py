@@ -19,7 +19,7 @@ from neural_kernels.layer import Layer
 from neural_kernels.layers import *  # noqa: F403
 
 if TYPE_CHECKING:
-    from neural_kernels import sketches
+    from neural_kernels import analysis, sketches
     from neural_kernels.empirical import EmpiricalNTK, LastLayers, PseudoNTK, TraceNTK
     from neural_kernels.estimators import (
         NeuralFeatureClassifier,
@@ -85,6 +85,7 @@ __all__ = [
     "TraceNTK",
     "UnsuitableError",
     "ZonalFeatures",
+    "analysis",
     "feature_map",
     "from_torch",
     "kernels",
@@ -95,8 +96,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "sketches":
-        return import_module("neural_kernels.sketches")
+    if name in ("analysis", "sketches"):
+        return import_module(f"neural_kernels.{name}")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'neural_kernels' has no attribute {name!r}")

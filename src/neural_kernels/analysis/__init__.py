@@ -1,0 +1,25 @@
+r"""What a kernel matrix says of a network and its task: pure functions, NumPy or torch in, the same out.
+
+A kernel matrix has shape (n, n) or, for the full empirical NTK of a network with o outputs, (n, n, o, o), its entry
+[i, j, a, b] being the product of the gradients of output a at example i and of output b at example j. Beside a full
+one, an (n, n) matrix K stands for what it means there, :math:`K \otimes I_o`, which is never formed.
+"""
+
+from neural_kernels.analysis.acquisition import look_ahead
+from neural_kernels.analysis.change import distance, eigenvalue_gap, velocity
+from neural_kernels.analysis.influence import attribution, top_influences
+from neural_kernels.analysis.spectra import condition_number, effective_rank, spectrum
+from neural_kernels.analysis.target import alignment
+
+__all__ = [
+    "alignment",
+    "attribution",
+    "condition_number",
+    "distance",
+    "effective_rank",
+    "eigenvalue_gap",
+    "look_ahead",
+    "spectrum",
+    "top_influences",
+    "velocity",
+]

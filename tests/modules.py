@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -85,6 +86,31 @@ class Transformer(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.head(self.encoder(self.embedding(ids) + self.positions).mean(1))
+
+
+class Translator(nn.Module):
+    """An encoder and a decoder, tokens first, with masks of both kinds and a scale of its own."""
+
+    def __init__(self, d: int = 8) -> None:
+        super().__init__()
+        self.inside, self.outside = nn.Linear(4, d), nn.Linear(3, d)
+        self.scale = nn.Parameter(torch.rand(d))
+        self.start = nn.Parameter(torch.randn(1, 1, d))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch speaks of a faster path for other layouts
+            self.transformer = nn.Transformer(d, 2, 1, 1, 2 * d, dropout=0.0)
+        self.head = nn.Linear(d, 2)
+
+    def forward(self, source: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
+        tokens = target.shape[1] + 1
+        target = torch.cat([self.start.expand(len(target), 1, -1), self.outside(target)], 1)
+        padding = torch.arange(source.shape[1]) >= lengths[:, None]
+        causal = nn.Transformer.generate_square_subsequent_mask(tokens, dtype=torch.float64)
+        y = self.transformer(
+            (self.scale * self.inside(source)).transpose(0, 1), target.transpose(0, 1),
+            tgt_mask=causal.to(source.dtype), src_key_padding_mask=padding, memory_key_padding_mask=padding,
+        )  # fmt: skip
+        return self.head(y[-1])
 
 
 class Attention(nn.Module):
@@ -222,6 +248,11 @@ def structured(n: int) -> dict[str, Any]:
     return {"parts": parts, "mask": torch.rand(n, 5, dtype=torch.float64), "scale": 0.7}
 
 
+def translations(n: int) -> tuple[Tensor, Tensor, Tensor]:
+    lengths = torch.randint(2, 6, (n,))
+    return torch.randn(n, 5, 4, dtype=torch.float64), torch.randn(n, 3, 3, dtype=torch.float64), lengths
+
+
 def numbers(*shape: int) -> Callable[[int], Tensor]:
     return lambda n: torch.randn(n, *shape, dtype=torch.float64)
 
@@ -233,6 +264,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Any]]] = {
     "resnet18, BatchNorm": (lambda: ResNet18(4, batch_norm), numbers(3, 16, 16)),
     "resnet18, GroupNorm": (lambda: ResNet18(4, group_norm), numbers(3, 16, 16)),
     "transformer": (Transformer, lambda n: ids(n, 5, 11)),
+    "translator": (Translator, translations),
     "gpt": (GPT, lambda n: ids(n, 5, 9)),
     "lstm": (Recurrent, numbers(5, 4)),
     "layers used twice": (Twice, numbers(3, 6, 6)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.empirical.model import Model
+from neural_kernels.empirical.sites import Site, Spread, Watch
 
 
 @dataclass
 class Use:
-    """A call of a layer: what it read and wrote, as the forward pass had them."""
+    """What was read and written at a site, as the forward pass had it."""
 
-    module: nn.Module
+    site: Site
     read: Tensor
     wrote: Tensor
     versions: tuple[int, int]
@@ -29,7 +30,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Recording:
-    """Outputs (n, o), and the calls of layers that led to them."""
+    """Outputs (n, o), and what led to them."""
 
     outputs: Tensor
     uses: list[Use]
@@ -56,36 +57,69 @@ class Recording:
         ]
 
 
-def record(model: Model, modules: Collection[nn.Module], batch: Any, count: int) -> Recording:
-    """Run the forward pass, with every parameter held fixed, so that autograd follows what layers write alone.
+@dataclass(frozen=True)
+class Recorder:
+    """How a model's forward pass is remembered.
 
-    Layers that work in place would change what is remembered: the pass is then run again on copies.
+    Parameters
+    ----------
+    model : Model
+    watches : sequence of Watch
+    spreads : sequence of Spread
+        Parameters that come in by broadcasting.
+    common : frozenset of int
+        Uses whose results are the same for all examples (positions of tokens, say): every example gets its own.
     """
-    recording = _record(model, modules, batch, count, copies=False)
-    if recording is None:
-        recording = _record(model, modules, batch, count, copies=True)
-    assert recording is not None
-    return recording
+
+    model: Model
+    watches: Sequence[Watch]
+    spreads: Sequence[Spread] = ()
+    common: frozenset[int] = frozenset()
+
+    def record(self, batch: Any, count: int) -> Recording:
+        """Run the forward pass, every parameter held fixed, so that autograd follows what is written at sites alone.
+
+        Layers that work in place would change what is remembered: the pass is then run again on copies.
+        """
+        recording = self._record(batch, count, copies=False)
+        if not all(use.intact() for use in recording.uses):
+            recording = self._record(batch, count, copies=True)
+        return recording
+
+    def _record(self, batch: Any, count: int, copies: bool) -> Recording:
+        uses: list[Use] = []
+
+        def note(site: Site, read: Tensor, wrote: Tensor) -> Tensor:
+            if len(uses) in self.common:
+                read, wrote = (_for_each(x, count) for x in (read, wrote))
+            read = read.detach().clone() if copies else read.detach()
+            leaf = not wrote.requires_grad
+            if leaf:
+                wrote = wrote.detach().requires_grad_()
+            uses.append(Use(site, read, wrote, (read._version, wrote._version)))
+            # Autograd refuses changes of a leaf in place.
+            return wrote.clone() if copies or leaf else wrote
+
+        values = {name: p.detach() for name, p in self.model.module.named_parameters()}
+        with ExitStack() as stack:
+            stack.enter_context(torch.enable_grad())
+            for spread in self.spreads:
+                value = values[spread.name]
+                values[spread.name] = note(spread.site, value, spread.copies(value, count))
+            for watch in self.watches:
+                stack.callback(_hook(watch, note).remove)
+            outputs = self.model.at(values, batch, count)
+        return Recording(outputs, uses)
 
 
-def _record(model: Model, modules: Collection[nn.Module], batch: Any, count: int, copies: bool) -> Recording | None:
-    uses: list[Use] = []
+def _hook(watch: Watch, note: Any) -> Any:
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], wrote: Any) -> Any:
+        return watch.observe(args, kwargs, wrote, note)
 
-    def remember(module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], wrote: Tensor) -> Tensor:
-        read = args[0] if args else next(iter(kwargs.values()))
-        read = read.detach().clone() if copies else read.detach()
-        leaf = not wrote.requires_grad
-        if leaf:
-            wrote = wrote.detach().requires_grad_()
-        uses.append(Use(module, read, wrote, (read._version, wrote._version)))
-        # Autograd refuses changes of a leaf in place.
-        return wrote.clone() if copies or leaf else wrote
+    return watch.module.register_forward_hook(hook, with_kwargs=True)
 
-    fixed = {name: p.detach() for name, p in model.module.named_parameters()}
-    with ExitStack() as stack:
-        stack.enter_context(torch.enable_grad())
-        for module in modules:
-            handle = module.register_forward_hook(remember, with_kwargs=True)
-            stack.callback(handle.remove)
-        outputs = model.at(fixed, batch, count)
-    return Recording(outputs, uses) if copies or all(use.intact() for use in uses) else None
+
+def _for_each(common: Tensor, count: int) -> Tensor:
+    """A copy for every example, along a first axis that is new or has length 1."""
+    own = common if common.ndim > 1 and common.shape[0] == 1 else common[None]
+    return own.repeat(count, *[1] * (own.ndim - 1))

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from neural_kernels.empirical.batches import pieces
-from neural_kernels.empirical.capture import record
 from neural_kernels.empirical.factors import Factor, Materialised, stack
 from neural_kernels.empirical.jacobian import jacobian
 from neural_kernels.empirical.model import Model, check_finite
@@ -64,7 +63,7 @@ class Plan:
         structure, columns = self.structure, self.probe.scaled()
         factors: list[Factor] = []
         if structure.groups:
-            recording = record(self.model, structure.modules, batch, count)
+            recording = structure.recorder.record(batch, count)
             if len(recording.uses) != len(structure.calls):
                 raise ValueError(
                     f"the module calls {len(recording.uses)} layers for examples {rows.start} to {rows.stop}, "
@@ -85,13 +84,14 @@ def _materialise(structure: Structure, group: Group, probe: Probe, partners: flo
     """Whether inner products of whole gradients are cheaper than those of their factors."""
     calls = [structure.calls[number] for number in group.calls]
     sizes = [call.size for call in calls if call]
-    if len({type(call.rule) for call in calls if call}) > 1 or not all(c.rule.separates(c.module) for c in calls if c):
+    rules = {type(call.site.rule) for call in calls if call}
+    if len(rules) > 1 or not all(call.site.rule.separates(call.site.module) for call in calls if call):
         return True
     t, i, j = sum(size.positions for size in sizes), sizes[0].read, sizes[0].wrote
     k = probe.columns.shape[1]
     forming = k * t * i * j / partners
     kept, wrote = (1, k * j) if probe.averaged else (k, j)
-    whole = forming + kept * k * _count(structure, group)
+    whole = forming + kept * k * group.count
     if t * kept <= t + kept:
         return whole < _PAIRS * t * t * (i + kept * kept * wrote) + _ENTRY * (t * kept) ** 2
     return whole < _HALVES * (t * t * i + kept * t * t * wrote + kept * kept * t * wrote)
@@ -101,13 +101,6 @@ def _held(structure: Structure, group: Group, probe: Probe, whole: bool) -> int:
     """Numbers of an example's gradients."""
     k = probe.columns.shape[1]
     if whole:
-        return k * _count(structure, group)
+        return k * group.count
     sizes = [call.size for call in (structure.calls[number] for number in group.calls) if call]
     return sum(size.positions * (size.read + k * size.wrote) for size in sizes)
-
-
-def _count(structure: Structure, group: Group) -> int:
-    """Numbers of a group's parameters."""
-    (call, *_), (roles, *_) = [structure.calls[number] for number in group.calls], group.roles
-    assert call is not None
-    return sum(getattr(call.module, role).numel() for role in roles)

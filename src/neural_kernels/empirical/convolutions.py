@@ -1,0 +1,93 @@
+"""Gradients of convolutions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from neural_kernels.empirical.factors import Factor, Left, Materialised, Outer, Rows
+from neural_kernels.empirical.rules import Rule, Size, with_ones
+
+
+class ConvolutionRule(Rule):
+    """Positions are those of the output; patches are read."""
+
+    def separates(self, module: Any) -> bool:
+        """Groups of channels have few parameters, and read different things."""
+        return module.groups == 1
+
+    def size(self, module: Any, read: Tensor, wrote: Tensor) -> Size:
+        """A patch of every channel is read at each position."""
+        positions = wrote.numel() // (len(wrote) * module.out_channels)
+        return Size(positions, module.weight[0].numel(), module.out_channels)
+
+    def outer(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Outer:
+        """Patches by gradients; for one group of channels."""
+        if roles == ("bias",):
+            left: Left = Rows(read.new_ones(len(read), gradients[0][:, :, 0].flatten(1).shape[1], 1))
+        else:
+            n, r = read.shape[:2]
+            patches = _patches(module, read.flatten(0, 1))
+            left = with_ones(patches.unflatten(0, (n, r)).flatten(1, 2), roles)
+        return Outer(left, torch.stack([g.movedim(2, -1).flatten(1, -2) for g in gradients], 2))
+
+    def materialise(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Factor:
+        """The weight gradient of a convolution in which every example is a group of channels."""
+        n, r = read.shape[:2]
+        k = len(gradients)
+        stacked = torch.stack(gradients, 2)  # (n, r, k, j, *positions)
+        parts = []
+        if "weight" in roles:
+            parts.append(_weight_gradients(module, read.flatten(0, 1), stacked.flatten(0, 1)))
+        if "bias" in roles:
+            parts.append(stacked.flatten(0, 1).flatten(3).sum(3)[..., None])
+        values = parts[0] if len(parts) == 1 else torch.cat(parts, 3)
+        return Materialised(values.flatten(2).view(n, r, k, -1).sum(1) if r > 1 else values.view(n, k, -1))
+
+
+def _padded(module: Any, read: Tensor) -> tuple[Tensor, list[int]]:
+    """Inputs with everything padded that the operators of torch do not pad alike on both sides with zeros."""
+    if module.padding_mode == "zeros" and not isinstance(module.padding, str):
+        return read, list(module.padding)
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    return F.pad(read, module._reversed_padding_repeated_twice, mode), [0] * len(module.kernel_size)
+
+
+def _weight_gradients(module: Any, read: Tensor, gradients: Tensor) -> Tensor:
+    """(n, c, *) and (n, k, j, *) to (n, k, j, patch)."""
+    n, k, j = gradients.shape[:3]
+    g = module.groups
+    read, padding = _padded(module, read)
+    grouped = gradients.unflatten(2, (g, j // g)).transpose(1, 2).flatten(0, 3)[None]
+    weight = read.new_empty(1).expand(n * k * j, *module.weight.shape[1:])
+    _, result, _ = torch.ops.aten.convolution_backward(
+        grouped,
+        read.flatten(0, 1)[None],
+        weight,
+        None,
+        module.stride,
+        padding,
+        module.dilation,
+        False,
+        [0],
+        n * g,
+        [False, True, False],
+    )
+    return result.view(n, g, k, j // g, -1).transpose(1, 2).reshape(n, k, j, -1)
+
+
+def _patches(module: Any, read: Tensor) -> Tensor:
+    """(n, c, *) to (n, positions, patch), the patch in the order of the weight's entries."""
+    read, padding = _padded(module, read)
+    read = F.pad(read, [p for side in reversed(padding) for p in (side, side)])
+    spatial = len(module.kernel_size)
+    for axis, (kernel, stride, dilation) in enumerate(
+        zip(module.kernel_size, module.stride, module.dilation, strict=True)
+    ):
+        reach = dilation * (kernel - 1) + 1
+        read = read.unfold(2 + axis, reach, stride)[..., ::dilation]
+    order = (0, *range(2, 2 + spatial), 1, *range(2 + spatial, 2 + 2 * spatial))
+    return read.permute(order).flatten(1 + spatial).flatten(1, spatial)

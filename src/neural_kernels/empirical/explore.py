@@ -1,0 +1,159 @@
+"""Which parameters a module's layers account for: found by probing it, and checked against plain autograd."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neural_kernels.empirical.batches import Source
+from neural_kernels.empirical.capture import Recorder, Recording
+from neural_kernels.empirical.model import Model, check_finite
+from neural_kernels.empirical.sites import spreads, watches
+from neural_kernels.empirical.structure import Call, Group, Layout, Structure
+
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+_PROBES = [0, 1], [0, 1, 0]  # examples: what doubles or trebles with their number belongs to them
+
+
+def explore(model: Model, source: Source, layered: bool) -> Structure:
+    """Probe a module with two and with three examples.
+
+    Raises
+    ------
+    ValueError
+        An example's outputs depend on the other examples, or on chance; or they are not finite.
+    """
+    batches = [source.some(probe) for probe in _PROBES]
+    recorder = Recorder(model, watches(model.module, model.parameters) if layered else [])
+    two, three = _recordings(recorder, batches)
+    check_finite(three.outputs, slice(0, 3))
+    _check_independent(two.outputs.detach(), three.outputs.detach())
+    outputs = two.outputs.shape[1]
+    if not layered:
+        return Structure(recorder, [], [], list(model.parameters), outputs)
+    common = [i for i, (a, b) in enumerate(zip(two.uses, three.uses, strict=False)) if a.wrote.shape == b.wrote.shape]
+    if common:
+        recorder = _if_right(recorder, replace(recorder, common=frozenset(common)), batches)
+    structure = _explain(recorder, batches)
+    for name in structure.rest:
+        if not _own(model, name):
+            continue
+        for spread in spreads(name, model.parameters[name]):
+            trial = replace(recorder, spreads=(*recorder.spreads, spread))
+            if name not in _explain(_if_right(recorder, trial, batches), batches).rest:
+                recorder = trial
+                break
+    return _explain(recorder, batches)
+
+
+def _recordings(recorder: Recorder, batches: Sequence[Any]) -> tuple[Recording, Recording]:
+    two, three = (recorder.record(batch, len(probe)) for batch, probe in zip(batches, _PROBES, strict=True))
+    return two, three
+
+
+def _if_right(old: Recorder, new: Recorder, batches: Sequence[Any]) -> Recorder:
+    """The new one, if the outputs are the same with it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of shapes that torch finds odd
+        try:
+            changed = new.record(batches[1], 3).outputs.detach()
+        except (RuntimeError, ValueError, IndexError):  # of shapes that do not fit
+            return old
+    expected = old.record(batches[1], 3).outputs.detach()
+    scale = float(expected.abs().max())
+    same = changed.shape == expected.shape and torch.allclose(changed, expected, 1e-4, 1e-4 * scale)
+    return new if same else old
+
+
+def _own(model: Model, name: str) -> bool:
+    """Whether a parameter belongs to a module that is none of torch's, in which anything may happen to it."""
+    owner = model.module.get_submodule(name.rpartition(".")[0])
+    return not type(owner).__module__.startswith("torch.")
+
+
+def _explain(recorder: Recorder, batches: Sequence[Any]) -> Structure:
+    two, three = _recordings(recorder, batches)
+    calls = _calls(two, three)
+    groups = _verified(recorder.model, batches[0], two, calls, _groups(recorder.model, calls))
+    explained = {name for group in groups for name in group.names}
+    rest = [name for name in recorder.model.parameters if name not in explained]
+    return Structure(recorder, calls, groups, rest, two.outputs.shape[1])
+
+
+def _calls(two: Recording, three: Recording) -> list[Call | None]:
+    """The uses of sites; None for one whose examples cannot be told apart by shapes."""
+    if [use.site for use in two.uses] != [use.site for use in three.uses]:
+        return []
+    calls: list[Call | None] = []
+    for a, b in zip(two.uses, three.uses, strict=True):
+        read, wrote = Layout.between(a.read.shape, b.read.shape), Layout.between(a.wrote.shape, b.wrote.shape)
+        if wrote is None or (read is None and a.site.rule.reads):
+            calls.append(None)
+        else:
+            own = a.read if read is None else read.first(a.read)
+            calls.append(Call(a.site, read, wrote, a.site.rule.size(a.site.module, own, wrote.first(a.wrote.detach()))))
+    return calls
+
+
+def _groups(model: Model, calls: Sequence[Call | None]) -> list[Group]:
+    """Parameters by the calls that use them; those of one layer come together, unless one of them is shared."""
+    uses: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for number, call in enumerate(calls):
+        for role, name in call.site.names.items() if call else ():
+            uses[name].append((number, role))
+    together: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for name, places in uses.items():
+        together[tuple(number for number, _ in places)].append(name)
+    groups = []
+    for numbers, members in together.items():
+        roles = tuple(zip(*([role for _, role in uses[name]] for name in members), strict=True))
+        count = sum(model.parameters[name].numel() for name in members)
+        groups.append(Group(tuple(members), numbers, roles, count))
+    return groups
+
+
+def _verified(
+    model: Model, batch: Any, recording: Recording, calls: Sequence[Call | None], groups: list[Group]
+) -> list[Group]:
+    """The groups whose gradients have the norms that plain autograd gives.
+
+    This finds whatever the calls of layers do not tell: weights that are used outside their layer, examples that lie
+    otherwise than supposed, hooks that compute something else.
+    """
+    if not groups:
+        return []
+    generator = torch.Generator().manual_seed(0)
+    draw = torch.randn(recording.outputs.shape[1] + 2, 1, generator=generator).to(recording.outputs)
+    probe, weights = draw[:-2], draw[-2:]
+    values = {name: model.parameters[name].detach().requires_grad_() for group in groups for name in group.names}
+    with torch.enable_grad():
+        total = (weights * (model.at(values, batch, 2) @ probe)).sum()
+    true = dict(zip(values, torch.autograd.grad(total, list(values.values()), materialize_grads=True), strict=True))
+    whole = sum(float(gradient.square().sum()) for gradient in true.values())
+    columns = recording.gradients(probe)
+    good = []
+    for group in groups:
+        norm = sum(float(true[name].square().sum()) for name in group.names)
+        gram = probe.new_zeros(2, 2)
+        factor = group.factor(calls, recording, columns, whole=True)
+        factor.add_gram(factor, gram)
+        error = abs(float((weights.T @ gram @ weights).squeeze()) - norm)
+        if error <= _TOLERANCE[probe.dtype] * (norm + 1e-6 * whole):
+            good.append(group)
+    return good
+
+
+def _check_independent(two: Tensor, three: Tensor) -> None:
+    """Outputs of the first examples, in two batches, must agree."""
+    error = (two - three[:2]).abs().max()
+    if error > 1e-3 * three.abs().max():
+        raise ValueError(
+            "the module gives an example other outputs in another batch: they depend on the other examples or on "
+            "chance, so there is no kernel between examples. Call module.eval(); look for statistics over the batch."
+        )

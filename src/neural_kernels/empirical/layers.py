@@ -1,0 +1,126 @@
+"""The layers whose gradients are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from neural_kernels.empirical.convolutions import ConvolutionRule
+from neural_kernels.empirical.factors import Factor, Ids, Materialised, Outer
+from neural_kernels.empirical.rules import Rule, Size, with_ones
+
+
+class LinearRule(Rule):
+    """Positions are all axes between the first and the last."""
+
+    def size(self, module: Any, read: Tensor, wrote: Tensor) -> Size:
+        """A row is read at each position."""
+        return Size(read.numel() // (len(read) * read.shape[-1]), read.shape[-1], wrote.shape[-1])
+
+    def outer(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Outer:
+        """Each position's gradient by each position's row."""
+        rows = read.flatten(1, -2)
+        return Outer(with_ones(rows, roles), torch.stack([g.flatten(1, -2) for g in gradients], 2))
+
+
+class EmbeddingRule(Rule):
+    """What is read are numbers of rows."""
+
+    def size(self, module: nn.Embedding, read: Tensor, wrote: Tensor) -> Size:
+        """Comparing numbers costs one operation."""
+        return Size(read.numel() // len(read), 1, module.embedding_dim)
+
+    def outer(self, module: nn.Embedding, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Outer:
+        """Each position's gradient belongs to the row it read."""
+        ids = read.flatten(1)
+        if module.padding_idx is not None:
+            ids = ids.where(ids != module.padding_idx, -1)
+        return Outer(Ids(ids, module.num_embeddings), torch.stack([g.flatten(1, -2) for g in gradients], 2))
+
+
+class NormRule(Rule):
+    """Scale and shift, one or a few per channel: few parameters, so that the gradients themselves are cheapest."""
+
+    def separates(self, module: Any) -> bool:
+        """There is nothing to gain."""
+        return False
+
+    def size(self, module: Any, read: Tensor, wrote: Tensor) -> Size:
+        """As many parameters as the module has."""
+        return Size(1, 1, sum(p.numel() for p in module.parameters(recurse=False)))
+
+    def materialise(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Factor:
+        """Sums over positions of the gradients, for the scale times what was scaled."""
+        shape = module.weight.shape
+        parts = []
+        scaled = _normalised(module, read.flatten(0, 1)).view_as(read) if "weight" in roles else read
+        for role in roles:
+            products = [g * scaled for g in gradients] if role == "weight" else gradients
+            parts.append(torch.stack([_sum_to(module, product, shape) for product in products], 1))
+        return Materialised(torch.cat(parts, 2))
+
+
+class SpreadRule(Rule):
+    """A parameter of which every example has a copy: the gradient by what was written is the gradient."""
+
+    reads = False
+
+    def separates(self, module: Any) -> bool:
+        """There is one factor."""
+        return False
+
+    def size(self, module: Any, read: Tensor, wrote: Tensor) -> Size:
+        """As many numbers as the parameter has."""
+        return Size(1, 1, wrote[0].numel())
+
+    def materialise(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Factor:
+        """As it is."""
+        return Materialised(torch.stack([g.flatten(1) for g in gradients], 1))
+
+
+def rule_of(module: nn.Module) -> Rule | None:
+    """The rule for a module, if there is one for its very kind: subclasses may compute something else."""
+    kind = type(module)
+    if kind is nn.Linear:
+        return LinearRule()
+    if kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d):
+        return ConvolutionRule()
+    if kind is nn.Embedding:
+        return EmbeddingRule()
+    if kind in _NORMS and getattr(module, "weight", None) is not None:
+        return NormRule()
+    return None
+
+
+_NORMS = (
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.GroupNorm,
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+
+
+def _normalised(module: Any, read: Tensor) -> Tensor:
+    """What the scale multiplies."""
+    match module:
+        case nn.LayerNorm():
+            return F.layer_norm(read, module.normalized_shape, eps=module.eps)
+        case nn.RMSNorm():
+            return F.rms_norm(read, module.normalized_shape, eps=module.eps)
+        case nn.GroupNorm():
+            return F.group_norm(read, module.num_groups, eps=module.eps)
+        case nn.modules.instancenorm._InstanceNorm():
+            own = module.running_mean is None
+            return F.instance_norm(read, module.running_mean, module.running_var, use_input_stats=own, eps=module.eps)
+    return F.batch_norm(read, module.running_mean, module.running_var, eps=module.eps)
+
+
+def _sum_to(module: Any, product: Tensor, shape: torch.Size) -> Tensor:
+    """(n, r, ...) summed over all axes that share a parameter: the last ones of LayerNorm stay, else the channels."""
+    if not isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        product = product.movedim(2, -1)
+    return product.flatten(1, -1 - len(shape)).sum(1).flatten(1)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from neural_kernels.empirical.factors import Factor, Left, Materialised, Outer, Rows
-from neural_kernels.empirical.rules import Rule, Size, with_ones
+from neural_kernels.empirical.lefts import Left
+from neural_kernels.empirical.rules import Rule, Size, put, with_ones
 
 
 class ConvolutionRule(Rule):
@@ -24,28 +24,34 @@ class ConvolutionRule(Rule):
         positions = wrote.numel() // (len(wrote) * module.out_channels)
         return Size(positions, module.weight[0].numel(), module.out_channels)
 
-    def outer(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Outer:
-        """Patches by gradients; for one group of channels."""
-        if roles == ("bias",):
-            left: Left = Rows(read.new_ones(len(read), gradients[0][:, :, 0].flatten(1).shape[1], 1))
-        else:
-            n, r = read.shape[:2]
-            patches = _patches(module, read.flatten(0, 1))
-            left = with_ones(patches.unflatten(0, (n, r)).flatten(1, 2), roles)
-        return Outer(left, torch.stack([g.movedim(2, -1).flatten(1, -2) for g in gradients], 2))
+    def left(self, module: Any, read: Tensor, roles: tuple[str, ...]) -> Left:
+        """Patches; for one group of channels."""
+        n, r = read.shape[:2]
+        patches = _patches(module, read.flatten(0, 1))
+        return with_ones(patches.unflatten(0, (n, r)).flatten(1, 2), roles)
 
-    def materialise(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Factor:
+    def right(self, gradient: Tensor) -> Tensor:
+        """Channels last."""
+        return gradient.movedim(2, -1).flatten(1, -2)
+
+    def materialise(
+        self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+    ) -> None:
         """The weight gradient of a convolution in which every example is a group of channels."""
         n, r = read.shape[:2]
-        k = len(gradients)
-        stacked = torch.stack(gradients, 2)  # (n, r, k, j, *positions)
-        parts = []
+        k, j = len(gradients), module.out_channels
+        stacked = torch.stack(gradients, 2).flatten(0, 1)  # (n r, k, j, *positions)
+        table = into.view(n, k, j, -1)
         if "weight" in roles:
-            parts.append(_weight_gradients(module, read.flatten(0, 1), stacked.flatten(0, 1)))
+            values = _weight_gradients(module, read.flatten(0, 1), stacked)
+            put(_over_instances(values, r), table[..., : values.shape[-1]], add)
         if "bias" in roles:
-            parts.append(stacked.flatten(0, 1).flatten(3).sum(3)[..., None])
-        values = parts[0] if len(parts) == 1 else torch.cat(parts, 3)
-        return Materialised(values.flatten(2).view(n, r, k, -1).sum(1) if r > 1 else values.view(n, k, -1))
+            put(_over_instances(stacked.flatten(3).sum(3), r), table[..., -1], add)
+
+
+def _over_instances(values: Tensor, count: int) -> Tensor:
+    """(n r, ...) to (n, ...)."""
+    return values if count == 1 else values.unflatten(0, (-1, count)).sum(1)
 
 
 def _padded(module: Any, read: Tensor) -> tuple[Tensor, list[int]]:

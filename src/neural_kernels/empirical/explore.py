@@ -15,7 +15,7 @@ from neural_kernels.empirical.batches import Source
 from neural_kernels.empirical.capture import Recorder, Recording
 from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.sites import spreads, watches
-from neural_kernels.empirical.structure import Call, Group, Layout, Structure
+from neural_kernels.empirical.structure import Call, Group, Layout, Piece, Structure
 
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 _PROBES = [0, 1], [0, 1, 0]  # examples: what doubles or trebles with their number belongs to them
@@ -136,12 +136,12 @@ def _verified(
         total = (weights * (model.at(values, batch, 2) @ probe)).sum()
     true = dict(zip(values, torch.autograd.grad(total, list(values.values()), materialize_grads=True), strict=True))
     whole = sum(float(gradient.square().sum()) for gradient in true.values())
-    columns = recording.gradients(probe)
+    piece = Piece(recording, recording.gradients(probe), slice(0, 2), 2)
     good = []
     for group in groups:
         norm = sum(float(true[name].square().sum()) for name in group.names)
         gram = probe.new_zeros(2, 2)
-        factor = group.factor(calls, recording, columns, whole=True)
+        factor = group.add(calls, piece, whole=True, block=None)
         factor.add_gram(factor, gram)
         error = abs(float((weights.T @ gram @ weights).squeeze()) - norm)
         if error <= _TOLERANCE[probe.dtype] * (norm + 1e-6 * whole):

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from neural_kernels.empirical.contractions import (
+    Sides,
+    add_lower,
+    cheapest,
+    contract,
+    contract_whole,
+    contract_whole_own,
+)
+from neural_kernels.empirical.lefts import Ids, Left
+
 _SCRATCH = 1 << 21  # numbers in a temporary that should stay in cache
+_LEAF = 128  # rows of a symmetric matrix below which it is not halved any more
 
 
 class Factor(ABC):
@@ -22,6 +31,10 @@ class Factor(ABC):
     @abstractmethod
     def add_gram(self, other: Factor, into: Tensor) -> None:
         """Add <g[n, k], g'[m, l]> to a matrix of shape (n k, m l)."""
+
+    @abstractmethod
+    def add_own(self, into: Tensor) -> None:
+        """Add <g[n, k], g[m, l]> below the diagonal and on it; what is above may be anything."""
 
     @abstractmethod
     def add_diag(self, into: Tensor) -> None:
@@ -50,6 +63,10 @@ class Materialised(Factor):
         assert isinstance(other, Materialised)
         into.addmm_(self.values.flatten(0, 1), other.values.flatten(0, 1).T)
 
+    def add_own(self, into: Tensor) -> None:
+        """Products of rows with those before them."""
+        add_lower(self.values.flatten(0, 1), into)
+
     def add_diag(self, into: Tensor) -> None:
         """One product an example."""
         into.baddbmm_(self.values, self.values.mT)
@@ -63,80 +80,6 @@ class Materialised(Factor):
         return self.values
 
 
-class Left(ABC):
-    """What a layer read at each position."""
-
-    @abstractmethod
-    def __getitem__(self, rows: slice) -> Left:
-        """Some of the examples."""
-
-    @abstractmethod
-    def gram(self, other: Left) -> Tensor:
-        """C[n, t, m, s], inner products of all positions of all examples."""
-
-    @abstractmethod
-    def own(self) -> Tensor:
-        """C[n, t, n, s] for every example, shape (n, t, t)."""
-
-    @abstractmethod
-    def times(self, right: Tensor) -> Tensor:
-        """Sums over t of right[n, t, j] times what was read, shape (n, P)."""
-
-
-@dataclass(frozen=True)
-class Rows(Left):
-    """Vectors a[n, t, i]; the gradient of the weight [j, i] is the sum over t of right[n, t, j] a[n, t, i]."""
-
-    values: Tensor
-
-    def __getitem__(self, rows: slice) -> Rows:
-        return Rows(self.values[rows])
-
-    def gram(self, other: Left) -> Tensor:
-        """One matrix product."""
-        assert isinstance(other, Rows)
-        product = self.values.flatten(0, 1) @ other.values.flatten(0, 1).T
-        return product.view(*self.values.shape[:2], *other.values.shape[:2])
-
-    def own(self) -> Tensor:
-        """One product an example."""
-        return self.values @ self.values.mT
-
-    def times(self, right: Tensor) -> Tensor:
-        """One product an example."""
-        return (right.mT @ self.values).flatten(1)
-
-
-@dataclass(frozen=True)
-class Ids(Left):
-    """Rows of a table, read by number; -1 reads nothing. The gradient of the table [i, j] adds right[t] to its row."""
-
-    values: Tensor
-    size: int
-
-    def __getitem__(self, rows: slice) -> Ids:
-        return Ids(self.values[rows], self.size)
-
-    def gram(self, other: Left) -> Tensor:
-        """Equal numbers are equal rows."""
-        assert isinstance(other, Ids)
-        mine, its = self.values[:, :, None, None], other.values
-        return ((mine == its) & (mine >= 0)).to(torch.get_default_dtype())
-
-    def own(self) -> Tensor:
-        """Equal numbers."""
-        mine = self.values[:, :, None]
-        return (mine == self.values[:, None]) & (mine >= 0)
-
-    def times(self, right: Tensor) -> Tensor:
-        """Added to the rows read."""
-        n, _, width = right.shape
-        table = right.new_zeros(n, self.size + 1, width)  # the last row takes what reads nothing
-        places = self.values.where(self.values >= 0, self.size)
-        table.scatter_add_(1, places[:, :, None].expand(-1, -1, width), right)
-        return table[:, :-1].flatten(1)
-
-
 @dataclass(frozen=True)
 class Outer(Factor):
     """Sums over positions of outer products: g[n, k] = sum_t right[n, t, k] (x) left[n, t]."""
@@ -148,16 +91,17 @@ class Outer(Factor):
         return Outer(self.left[rows], self.right[rows])
 
     def add_gram(self, other: Factor, into: Tensor) -> None:
-        """By both sides' products over positions, in the cheaper order."""
+        """By the cheapest of three orders."""
         assert isinstance(other, Outer)
-        n, t, k, _ = self.right.shape
-        m, s, ell, _ = other.right.shape
-        matrix = into.unflatten(1, (m, ell)).unflatten(0, (n, k))
-        contract = _contract_pairs if s * k <= s + k else _contract_halves
-        step = max(1, _SCRATCH // max(1, t * m * s * max(1, k * ell if contract is _contract_pairs else 1)))
-        for start in range(0, n, step):
-            rows = slice(start, start + step)
-            contract(self.left[rows].gram(other.left), self.right[rows], other.right, matrix[rows])
+        contract(Sides(self.left, self.right), Sides(other.left, other.right), into)
+
+    def add_own(self, into: Tensor) -> None:
+        """Likewise; what whole gradients take is formed once."""
+        sides = Sides(self.left, self.right)
+        if cheapest(sides, sides) is contract_whole:
+            contract_whole_own(sides, into)
+        else:
+            add_halved(self, into)
 
     def add_diag(self, into: Tensor) -> None:
         """Likewise, example by example."""
@@ -172,61 +116,26 @@ class Outer(Factor):
 
     def tensors(self) -> list[Tensor]:
         """Both sides."""
-        return [self.left.values, self.right]  # pyright: ignore[reportAttributeAccessIssue]
+        return [self.left.values, self.right]
 
     def materialise(self) -> Tensor:
         """The sums over positions."""
-        n, _, k, _ = self.right.shape
-        if isinstance(self.left, Rows):
-            return self.left.times(self.right.flatten(2)).view(n, k, -1)
-        return torch.stack([self.left.times(self.right[:, :, c]) for c in range(k)], 1)
+        n, _, k, j = self.right.shape
+        width = self.left.size if isinstance(self.left, Ids) else self.left.values.shape[2]
+        values = self.right.new_empty(n, k, j * width)
+        self.left.products(self.right, values, add=False)
+        return values
 
 
-def _contract_pairs(products: Tensor, right: Tensor, other: Tensor, into: Tensor) -> None:
-    """Both Gram matrices over positions, then their entrywise product: cheapest for one position or one output."""
-    inner = right.flatten(0, 2) @ other.flatten(0, 2).T
-    inner = inner.view(*right.shape[:3], *other.shape[:3])
-    products = products.to(inner.dtype)[:, :, None, :, :, None]
-    if right.shape[1] == other.shape[1] == 1:
-        into.addcmul_(products[:, 0, :, :, 0], inner[:, 0, :, :, 0])
-    else:
-        into += inner.mul_(products).sum((1, 4))
-
-
-def _contract_halves(products: Tensor, right: Tensor, other: Tensor, into: Tensor) -> None:
-    """The products of what was read, applied to one side's gradients, then to the other's."""
-    n, t, k, j = right.shape
-    products = products.to(right.dtype)
-    mine = right.flatten(0, 1)
-    for m, its in enumerate(other):
-        half = products[:, :, m].flatten(0, 1) @ its.flatten(1)
-        entries = mine @ half.view(n * t, -1, j).mT
-        into[:, :, m] += entries.view(n, t, k, -1).sum(1)
-
-
-def join(factors: Sequence[Factor]) -> Factor:
-    """One group's gradients from all uses of its parameters: their sum."""
-    if len(factors) == 1:
-        return factors[0]
-    lefts = [factor.left for factor in factors if isinstance(factor, Outer)]
-    rights = [factor.right for factor in factors if isinstance(factor, Outer)]
-    if len(lefts) == len(factors) and len({type(left) for left in lefts}) == 1:
-        return Outer(_join_left(lefts), torch.cat(rights, 1))
-    return Materialised(torch.stack([factor.materialise() for factor in factors]).sum(0))
-
-
-def stack(parts: Sequence[Factor]) -> Factor:
-    """The same group's gradients at more examples."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    if isinstance(first, Materialised):
-        return Materialised(torch.cat([part.tensors()[0] for part in parts]))
-    assert isinstance(first, Outer)
-    left, right = (torch.cat(tensors) for tensors in zip(*(part.tensors() for part in parts), strict=True))
-    return Outer(Ids(left, first.left.size) if isinstance(first.left, Ids) else Rows(left), right)
-
-
-def _join_left(lefts: Sequence[Left]) -> Left:
-    values = torch.cat([left.values for left in lefts if isinstance(left, Rows | Ids)], 1)
-    return Ids(values, lefts[0].size) if isinstance(lefts[0], Ids) else Rows(values)
+def add_halved(factor: Factor, into: Tensor) -> None:
+    """The lower left quarter, and both quarters on the diagonal likewise."""
+    n = len(factor.tensors()[-1])
+    k = len(into) // n
+    if n == 1 or len(into) <= _LEAF:
+        factor.add_gram(factor, into)
+        return
+    half = n // 2
+    high, low, cut = factor[:half], factor[half:], half * k
+    low.add_gram(high, into[cut:, :cut])
+    add_halved(high, into[:cut, :cut])
+    add_halved(low, into[cut:, cut:])

@@ -14,7 +14,6 @@ from neural_kernels.empirical.batches import Source
 from neural_kernels.empirical.factors import Factor
 from neural_kernels.empirical.plan import Plan
 
-_LEAF = 128  # rows of a symmetric matrix below which it is not halved any more
 _ROWS = 1 << 11  # of a block: its products with another take 16 MB in float32
 
 Block = tuple[slice, list[Factor]]
@@ -81,25 +80,11 @@ def _product(mine: Sequence[Factor], its: Sequence[Factor], k: int) -> Tensor:
 
 
 def _symmetric(factors: Sequence[Factor], k: int) -> Tensor:
-    """By halves: the lower left quarter, and both quarters on the diagonal likewise."""
+    """What is below the diagonal, twice."""
     entries = _like(factors).new_zeros(_count(factors) * k, _count(factors) * k)
     for factor in factors:
-        _add_symmetric(factor, entries, k)
-    upper = torch.triu_indices(*entries.shape, offset=1, device=entries.device)
-    entries[upper[0], upper[1]] = entries[upper[1], upper[0]]
-    return entries
-
-
-def _add_symmetric(factor: Factor, into: Tensor, k: int) -> None:
-    n = len(into) // k
-    if len(into) <= _LEAF or n == 1:
-        factor.add_gram(factor, into)
-        return
-    half = n // 2
-    low, high = slice(half, n), slice(0, half)
-    factor[low].add_gram(factor[high], into[half * k :, : half * k])
-    _add_symmetric(factor[high], into[: half * k, : half * k], k)
-    _add_symmetric(factor[low], into[half * k :, half * k :], k)
+        factor.add_own(entries)
+    return entries.tril_().add_(entries.tril(-1).T)
 
 
 def _write(out: Any, rows: slice, columns: slice, entries: Tensor) -> None:

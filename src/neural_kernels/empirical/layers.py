@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from neural_kernels.empirical.convolutions import ConvolutionRule
-from neural_kernels.empirical.factors import Factor, Ids, Materialised, Outer
-from neural_kernels.empirical.rules import Rule, Size, with_ones
+from neural_kernels.empirical.lefts import Ids, Left
+from neural_kernels.empirical.rules import Rule, Size, put, with_ones
 
 
 class LinearRule(Rule):
@@ -20,10 +20,9 @@ class LinearRule(Rule):
         """A row is read at each position."""
         return Size(read.numel() // (len(read) * read.shape[-1]), read.shape[-1], wrote.shape[-1])
 
-    def outer(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Outer:
-        """Each position's gradient by each position's row."""
-        rows = read.flatten(1, -2)
-        return Outer(with_ones(rows, roles), torch.stack([g.flatten(1, -2) for g in gradients], 2))
+    def left(self, module: Any, read: Tensor, roles: tuple[str, ...]) -> Left:
+        """The rows."""
+        return with_ones(read.flatten(1, -2), roles)
 
 
 class EmbeddingRule(Rule):
@@ -33,12 +32,12 @@ class EmbeddingRule(Rule):
         """Comparing numbers costs one operation."""
         return Size(read.numel() // len(read), 1, module.embedding_dim)
 
-    def outer(self, module: nn.Embedding, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Outer:
-        """Each position's gradient belongs to the row it read."""
+    def left(self, module: nn.Embedding, read: Tensor, roles: tuple[str, ...]) -> Left:
+        """The numbers."""
         ids = read.flatten(1)
         if module.padding_idx is not None:
             ids = ids.where(ids != module.padding_idx, -1)
-        return Outer(Ids(ids, module.num_embeddings), torch.stack([g.flatten(1, -2) for g in gradients], 2))
+        return Ids(ids, module.num_embeddings)
 
 
 class NormRule(Rule):
@@ -52,15 +51,15 @@ class NormRule(Rule):
         """As many parameters as the module has."""
         return Size(1, 1, sum(p.numel() for p in module.parameters(recurse=False)))
 
-    def materialise(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Factor:
+    def materialise(
+        self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+    ) -> None:
         """Sums over positions of the gradients, for the scale times what was scaled."""
         shape = module.weight.shape
-        parts = []
         scaled = _normalised(module, read.flatten(0, 1)).view_as(read) if "weight" in roles else read
-        for role in roles:
-            products = [g * scaled for g in gradients] if role == "weight" else gradients
-            parts.append(torch.stack([_sum_to(module, product, shape) for product in products], 1))
-        return Materialised(torch.cat(parts, 2))
+        for role, part in zip(roles, into.chunk(len(roles), 2), strict=True):
+            for column, g in enumerate(gradients):
+                put(_sum_to(module, g * scaled if role == "weight" else g, shape), part[:, column], add)
 
 
 class SpreadRule(Rule):
@@ -76,9 +75,12 @@ class SpreadRule(Rule):
         """As many numbers as the parameter has."""
         return Size(1, 1, wrote[0].numel())
 
-    def materialise(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Factor:
+    def materialise(
+        self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+    ) -> None:
         """As it is."""
-        return Materialised(torch.stack([g.flatten(1) for g in gradients], 1))
+        for column, g in enumerate(gradients):
+            put(g.flatten(1), into[:, column], add)
 
 
 def rule_of(module: nn.Module) -> Rule | None:

@@ -8,14 +8,12 @@ from typing import Any
 import torch
 
 from neural_kernels.empirical.batches import pieces
-from neural_kernels.empirical.factors import Factor, Materialised, stack
+from neural_kernels.empirical.factors import Factor, Materialised
 from neural_kernels.empirical.jacobian import jacobian
 from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.probe import Probe
-from neural_kernels.empirical.structure import Call, Group, Structure
+from neural_kernels.empirical.structure import Group, Piece, Structure
 
-_HALVES, _PAIRS = 2.0, 1.2  # time of a multiplication there, in those of one large matrix product (measured)
-_ENTRY = 16  # time of an entry that is multiplied and summed, likewise
 _CAPTURE = 1 << 24  # numbers that a forward and backward pass may keep at a time
 
 
@@ -29,18 +27,21 @@ class Plan:
     whole: frozenset[tuple[str, ...]]  # groups to be materialised
 
     @classmethod
-    def of(cls, model: Model, structure: Structure, probe: Probe, partners: float) -> Plan:
-        """Choose by counted operations; `partners` is the number of pairs over the number of gradients formed."""
-        whole = [group.names for group in structure.groups if _materialise(structure, group, probe, partners)]
+    def of(cls, model: Model, structure: Structure, probe: Probe) -> Plan:
+        """Whichever form takes less memory."""
+        k = probe.columns.shape[1]
+        whole = [group.names for group in structure.groups if _whole(structure, group, k)]
         return cls(model, structure, probe, frozenset(whole))
 
     @property
     def numbers(self) -> int:
         """Of all gradients of one example, as they are held."""
-        groups = self.structure.groups
-        held = sum(_held(self.structure, group, self.probe, group.names in self.whole) for group in groups)
-        rest = sum(self.model.parameters[name].numel() for name in self.structure.rest)
-        return held + self.probe.columns.shape[1] * rest
+        k = self.probe.columns.shape[1]
+        held = k * sum(self.model.parameters[name].numel() for name in self.structure.rest)
+        for group in self.structure.groups:
+            whole = group.names in self.whole
+            held += k * group.count if whole else _factored(self.structure, group, k)
+        return held
 
     @property
     def bytes(self) -> int:
@@ -48,59 +49,48 @@ class Plan:
         return self.numbers * self.probe.columns.element_size()
 
     def factors(self, batch: Any, rows: slice) -> list[Factor]:
-        """Gradients at a block of examples, captured as many at a time as stay in cache."""
+        """Gradients at a block of examples, captured as many at a time as keep a pass through the module small."""
         k = self.probe.columns.shape[1]
-        passing = sum(call.size.positions * (call.size.read + (k + 2) * call.size.wrote) for call in self._calls())
-        size = max(1, _CAPTURE // max(1, passing + self.numbers))
-        parts = [self._capture(part, piece) for piece, part in pieces(batch, rows, size)]
-        return [stack(factors) for factors in zip(*parts, strict=True)]
+        calls = [call for call in self.structure.calls if call]
+        passing = sum(call.size.positions * (call.size.read + (k + 2) * call.size.wrote) for call in calls)
+        blocks: list[Factor | None] = [None] * (len(self.structure.groups) + bool(self.structure.rest))
+        for places, part in pieces(batch, rows, max(1, _CAPTURE // max(1, passing))):
+            self._capture(part, places, rows, blocks)
+        return [self.probe.fold(factor) for factor in blocks if factor]
 
-    def _calls(self) -> list[Call]:
-        return [call for call in self.structure.calls if call]
-
-    def _capture(self, batch: Any, rows: slice) -> list[Factor]:
-        count = rows.stop - rows.start
+    def _capture(self, batch: Any, places: slice, rows: slice, blocks: list[Factor | None]) -> None:
         structure, columns = self.structure, self.probe.scaled()
-        factors: list[Factor] = []
+        total, place = rows.stop - rows.start, slice(places.start - rows.start, places.stop - rows.start)
         if structure.groups:
-            recording = structure.recorder.record(batch, count)
+            recording = structure.recorder.record(batch, places.stop - places.start)
             if len(recording.uses) != len(structure.calls):
                 raise ValueError(
-                    f"the module calls {len(recording.uses)} layers for examples {rows.start} to {rows.stop}, "
+                    f"the module calls {len(recording.uses)} layers for examples {places.start} to {places.stop}, "
                     f"{len(structure.calls)} for the first ones. Pass method='jacobian'."
                 )
-            check_finite(recording.outputs, rows)
-            gradients = recording.gradients(columns)
-            for group in structure.groups:
+            check_finite(recording.outputs, places)
+            piece = Piece(recording, recording.gradients(columns), place, total)
+            for number, group in enumerate(structure.groups):
                 whole = group.names in self.whole
-                factors.append(group.factor(structure.calls, recording, gradients, whole))
+                blocks[number] = group.add(structure.calls, piece, whole, blocks[number])
         if structure.rest:
-            own = jacobian(self.model, structure.rest, batch, columns)
-            factors.append(Materialised(torch.cat([value.flatten(2) for value in own.values()], 2)))
-        return [self.probe.fold(factor) for factor in factors]
+            gradients = jacobian(self.model, structure.rest, batch, columns)
+            values = torch.cat([gradient.flatten(2) for gradient in gradients.values()], 2)
+            block = blocks[-1] or Materialised(values.new_empty(total, *values.shape[1:]))
+            block.tensors()[0][place] = values
+            blocks[-1] = block
 
 
-def _materialise(structure: Structure, group: Group, probe: Probe, partners: float) -> bool:
-    """Whether inner products of whole gradients are cheaper than those of their factors."""
-    calls = [structure.calls[number] for number in group.calls]
-    sizes = [call.size for call in calls if call]
-    rules = {type(call.site.rule) for call in calls if call}
-    if len(rules) > 1 or not all(call.site.rule.separates(call.site.module) for call in calls if call):
+def _whole(structure: Structure, group: Group, k: int) -> bool:
+    """Whether gradients take less memory than their factors; if so, their products are cheaper as well."""
+    calls = [call for call in (structure.calls[number] for number in group.calls) if call]
+    rules = {type(call.site.rule) for call in calls}
+    if len(rules) > 1 or not all(call.site.rule.separates(call.site.module) for call in calls):
         return True
-    t, i, j = sum(size.positions for size in sizes), sizes[0].read, sizes[0].wrote
-    k = probe.columns.shape[1]
-    forming = k * t * i * j / partners
-    kept, wrote = (1, k * j) if probe.averaged else (k, j)
-    whole = forming + kept * k * group.count
-    if t * kept <= t + kept:
-        return whole < _PAIRS * t * t * (i + kept * kept * wrote) + _ENTRY * (t * kept) ** 2
-    return whole < _HALVES * (t * t * i + kept * t * t * wrote + kept * kept * t * wrote)
+    return k * group.count <= _factored(structure, group, k)
 
 
-def _held(structure: Structure, group: Group, probe: Probe, whole: bool) -> int:
-    """Numbers of an example's gradients."""
-    k = probe.columns.shape[1]
-    if whole:
-        return k * group.count
+def _factored(structure: Structure, group: Group, k: int) -> int:
+    """Numbers of an example's factors."""
     sizes = [call.size for call in (structure.calls[number] for number in group.calls) if call]
     return sum(size.positions * (size.read + k * size.wrote) for size in sizes)

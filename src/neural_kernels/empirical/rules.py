@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from neural_kernels.empirical.factors import Factor, Materialised, Outer, Rows
+from neural_kernels.empirical.lefts import Left, Rows
 
 
 class Size(NamedTuple):
@@ -36,13 +36,28 @@ class Rule(ABC):
     def size(self, module: Any, read: Tensor, wrote: Tensor) -> Size:
         """What the cost of contractions depends on."""
 
-    def outer(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Outer:
-        """The gradients as sums of outer products."""
+    def left(self, module: Any, read: Tensor, roles: tuple[str, ...]) -> Left:
+        """What was read at each position, as the gradients' left side."""
         raise NotImplementedError
 
-    def materialise(self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...]) -> Factor:
-        """The gradients themselves."""
-        return Materialised(self.outer(module, read, gradients, roles).materialise())
+    def right(self, gradient: Tensor) -> Tensor:
+        """The gradient by what was written at each position, (n, t, j)."""
+        return gradient.flatten(1, -2)
+
+    def materialise(
+        self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+    ) -> None:
+        """Write whole gradients, (n, k, P), or add them to what is there."""
+        right = torch.stack([self.right(gradient) for gradient in gradients], 2)
+        self.left(module, read, roles).products(right, into, add)
+
+
+def put(values: Tensor, into: Tensor, add: bool) -> None:
+    """Write or add."""
+    if add:
+        into += values
+    else:
+        into.copy_(values)
 
 
 def with_ones(rows: Tensor, roles: tuple[str, ...]) -> Rows:

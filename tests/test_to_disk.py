@@ -14,8 +14,8 @@ import torch
 from scipy import sparse
 
 import neural_kernels as nk
-from neural_kernels.kernels import disk
-from neural_kernels.kernels.journal import beside, read
+from neural_kernels.storage import matrix as disk
+from neural_kernels.storage.journal import beside, read
 
 NET = nk.mlp(3)
 KERNEL = nk.NTK(NET)

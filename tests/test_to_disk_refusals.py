@@ -12,8 +12,8 @@ import torch
 from scipy import sparse
 
 import neural_kernels as nk
-from neural_kernels.kernels.fingerprint import describe
-from neural_kernels.kernels.journal import Journal, beside
+from neural_kernels.storage.fingerprint import describe
+from neural_kernels.storage.journal import Journal, beside
 from test_to_disk import KERNEL, NET, X, Z, interrupt
 
 

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from neural_kernels.algebra import KernelPair, Nothing, Traits
 from neural_kernels.kernels.arrays import Batch, dress, graph, read, read_pair
-from neural_kernels.kernels.disk import fill_file
 from neural_kernels.kernels.evaluate import evaluate
 from neural_kernels.kernels.expressions import Expression
 from neural_kernels.kernels.gram import Gram, propagate
+from neural_kernels.kernels.on_disk import NetworkTask
 from neural_kernels.layer import Layer
+from neural_kernels.storage.matrix import fill_file
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class NetworkKernel(ABC):
         TypeError
             An activation holds something that cannot be compared between processes.
         """
-        return fill_file(self, path, x1, x2, resume, block)
+        return fill_file(NetworkTask(self, x1, x2), path, resume, block)
 
 
 @dataclass(frozen=True)

@@ -15,44 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.kernels.graphs import Graphs
 from neural_kernels.layer import Layer
 
 _CHUNK = 1 << 24  # bytes of data in hand at a time
 _LIBRARIES = {"torch", "numpy", "math", "builtins", "neural_kernels"}
 _PLAIN = int | float | complex | str | bytes | Enum | EllipsisType | torch.dtype | torch.device | None
-
-
-def identify(kernel: Any, first: Any, second: Any) -> dict[str, Any]:
-    """What a kernel matrix depends on, each by value or by hash, in terms that a user can act on.
-
-    Parameters
-    ----------
-    kernel : NetworkKernel
-    first, second : array, Tensor, CSR matrix or Graphs
-        None for a symmetric matrix.
-
-    Returns
-    -------
-    dict
-        For JSON.
-
-    Raises
-    ------
-    TypeError
-        The network holds something whose value no text tells.
-    """
-    from neural_kernels import __version__
-
-    network = _hash(describe(kernel.net))
-    identity: dict[str, Any] = {"library": __version__, "kernel": type(kernel).__name__, "network": network}
-    for name, x in (("x1", first), ("x2", second)):
-        main = x.x if isinstance(x, Graphs) else x
-        identity[f"{name}: kind"] = None if x is None else _kind(x)
-        identity[f"{name}: shape"] = None if x is None else list(main.shape)
-        identity[f"{name}: dtype"] = None if x is None else _dtype(main)
-        identity[f"{name}: data"] = None if x is None else _hash_data(x)
-    return identity
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -61,7 +28,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
     for name in old | new:
         was, now = old.get(name), new.get(name)
         if was != now:
-            hashed = name == "network" or name.endswith("data")
+            hashed = name in ("network", "module", "options") or name.endswith("data")
             parts.append(name if hashed else f"{name} (was {was}, is {now})")
     return ", ".join(parts)
 
@@ -89,7 +56,7 @@ def describe(value: Any, seen: tuple[int, ...] = ()) -> str:
         case set() | frozenset():
             return f"set[{', '.join(sorted(describe(item, seen) for item in value))}]"
         case np.ndarray() | np.generic() | Tensor():
-            return f"{tuple(value.shape)} {_dtype(value)} {_hash_data(value)}"
+            return f"{tuple(value.shape)} {dtype_name(value)} {hash_data(value)}"
         case partial():
             return f"partial{describe((value.func, value.args, value.keywords), seen)}"
         case MethodType():
@@ -141,30 +108,20 @@ def _name(value: Any) -> str:
     return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__name__)}"
 
 
-def _dtype(x: Any) -> str:
+def dtype_name(x: Any) -> str:
+    """The same for NumPy and torch."""
     return str(x.dtype).removeprefix("torch.")
 
 
-def _hash(text: str) -> str:
+def hash_text(text: str) -> str:
+    """Of any length."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _kind(x: Any) -> str:
-    """What results depend on besides the numbers: how they are laid out and where they are computed."""
-    if isinstance(x, Graphs):
-        return f"graphs of {_kind(x.x)}"
-    if isinstance(x, Tensor):
-        return "dense" if x.device.type == "cpu" else x.device.type
-    return "dense" if isinstance(x, np.ndarray) else "sparse"
-
-
-def _hash_data(x: Any) -> str:
-    """Of the bytes, in C order; of a CSR matrix or graphs those of all arrays, with their shapes."""
-    if isinstance(x, Graphs):
-        sizes = None if x.sizes is None else np.asarray(x.sizes).astype(np.int64)
-        return _hash(describe([x.x, x.adjacency, sizes]))
+def hash_data(x: Any) -> str:
+    """Of the bytes, in C order; of a CSR matrix those of all arrays, with their shapes."""
     if not isinstance(x, np.ndarray | np.generic | Tensor):
-        return _hash(describe([x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data]))
+        return hash_text(describe([x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data]))
     digest = hashlib.sha256()
     rows = x.reshape(1) if x.ndim == 0 else x
     step = max(1, _CHUNK * len(rows) // max(1, rows.nbytes))

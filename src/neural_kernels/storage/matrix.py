@@ -11,61 +11,51 @@ import errno
 import math
 import os
 import shutil
-from dataclasses import replace
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.format import open_memmap
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from neural_kernels.engine.tiles import Grid, Tile
-from neural_kernels.kernels.arrays import read_pair
-from neural_kernels.kernels.fingerprint import differences, identify
-from neural_kernels.kernels.graphs import Graphs
-from neural_kernels.kernels.journal import Journal, State, beside, read
+from neural_kernels.storage.fingerprint import differences
+from neural_kernels.storage.journal import Journal, State, beside, read
 
-if TYPE_CHECKING:
-    from neural_kernels.kernels.network import NetworkKernel
-
-_SIDE = 1 << 12  # of a block of numbers: 64 MB in float32
-_POSITIONS = 1 << 14  # of the data, along a side of a block: a pair of 32 x 32 images takes milliseconds
-_ALIGNMENT = 64  # bytes; that of torch's own allocations
 _BEGUN = "its journal tells of one: restore it, delete both, or pass resume=False"
 
 
-class Task(NamedTuple):
-    """A kernel and its data; `second` is None for a symmetric matrix."""
+class Task(ABC):
+    """A kernel and its data: a matrix of which any block can be computed, the same whoever asks."""
 
-    kernel: NetworkKernel
-    first: Any
-    second: Any
+    symmetric: bool
+    progress: bool
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Numbers of examples."""
-        return _main(self.first).shape[0], _main(self.first if self.second is None else self.second).shape[0]
 
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What the matrix depends on, each by value or by hash, in terms that a user can act on; for JSON."""
+
+    @abstractmethod
     def values(self, rows: slice, columns: slice) -> np.ndarray:
         """A block, by calls that nothing else has a part in."""
-        kernel, x = replace(self.kernel, progress=False), _take(self.first, rows)
-        if self.second is None and rows == columns:
-            result = kernel(x)
-        else:
-            result = kernel(x, _take(self.first if self.second is None else self.second, columns))
-        return result.detach().cpu().numpy() if isinstance(result, Tensor) else result
+
+    @abstractmethod
+    def side(self, entry: np.ndarray) -> int:
+        """Rows of a block that takes seconds, and a moderate share of the memory; `entry` is one of its entries."""
 
 
-def fill_file(kernel: NetworkKernel, path: Any, x1: Any, x2: Any, resume: bool, block: int | None) -> np.memmap:
+def fill_file(task: Task, path: Any, resume: bool, block: int | None) -> np.memmap:
     """As `NetworkKernel.to_disk` says."""
     path = Path(path)
     if block is not None and (isinstance(block, bool) or not isinstance(block, int) or block < 1):
         raise ValueError(f"block={block!r}: expected a positive number of examples, or None")
-    task = Task(kernel, _batch(x1), None if x2 is None or x2 is x1 else _batch(x2))
-    if any(batch.single or len(batch.rows) == 0 for batch in read_pair(task.first, task.second)):
-        raise ValueError("to_disk: expected batches of one example or more")  # and bad data are refused here and now
-    identity = identify(kernel, task.first, task.second)
+    identity = task.identity()
     state = read(beside(path))
     if path.exists() and state.header is None:
         raise ValueError(f"{path} exists and is not by to_disk (no journal beside it); use another path or delete it")
@@ -125,19 +115,9 @@ def _plan(task: Task, block: int | None) -> dict[str, Any]:
     return {
         "shape": [*task.shape, *entry.shape[2:]],
         "dtype": entry.dtype.name,
-        "block": block or _side(task, entry),
-        "symmetric": task.second is None,
+        "block": block or task.side(entry),
+        "symmetric": task.symmetric,
     }
-
-
-def _side(task: Task, entry: np.ndarray) -> int:
-    """Rows of a block that takes seconds, and a moderate share of the memory."""
-    shape = _main(task.first).shape
-    positions = shape[1] if isinstance(task.first, Graphs) else math.prod(shape[2:])
-    numbers = _SIDE**2
-    if task.kernel.memory_budget is not None:
-        numbers = min(numbers, task.kernel.memory_budget // entry.itemsize)
-    return max(1, min(_POSITIONS // positions, math.isqrt(numbers // entry.size)))
 
 
 def _create(path: Path, header: dict[str, Any]) -> None:
@@ -186,39 +166,9 @@ def _check_space(path: Path, header: dict[str, Any]) -> None:
 def _progress(task: Task, tiles: list[Tile], done: frozenset[int]) -> tqdm:
     """A bar whose rate is that of this run."""
     total, initial = (sum(_cost(task, tiles[i]) for i in chosen) for chosen in (range(len(tiles)), done))
-    return tqdm(total=total, initial=initial, unit="block", desc="to disk", disable=not task.kernel.progress)
+    return tqdm(total=total, initial=initial, unit="block", desc="to disk", disable=not task.progress)
 
 
 def _cost(task: Task, tile: Tile) -> float:
     """In blocks: those on the diagonal are symmetric."""
-    return 0.5 if task.second is None and tile[0] == tile[1] else 1
-
-
-def _batch(x: Any) -> Any:
-    """Of a kind that can be cut into rows: NumPy (pandas, too), torch, CSR or graphs."""
-    if isinstance(x, Graphs):
-        return Graphs(_batch(x.x), _batch(x.adjacency), x.sizes)
-    if isinstance(x, Tensor):
-        return x.detach()
-    return x.tocsr() if hasattr(x, "tocsr") else np.asarray(x)
-
-
-def _main(x: Any) -> Any:
-    return x.x if isinstance(x, Graphs) else x
-
-
-def _take(x: Any, rows: slice) -> Any:
-    """Some examples, at an address of fixed alignment, which the rounding of matrix products depends on."""
-    if isinstance(x, Graphs):
-        sizes = None if x.sizes is None else np.asarray(x.sizes)[rows]
-        return Graphs(_take(x.x, rows), _take(x.adjacency, rows), sizes)
-    part = x[rows]
-    if isinstance(part, Tensor):
-        return part.clone()
-    if not isinstance(part, np.ndarray):
-        return part
-    memory = np.empty(part.nbytes + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    copy = memory[start : start + part.nbytes].view(part.dtype).reshape(part.shape)
-    copy[...] = part
-    return copy
+    return 0.5 if task.symmetric and tile[0] == tile[1] else 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Source(ABC):
 
     length: int
     torch: bool  # whether results are tensors
+    requires_grad: bool
 
     @abstractmethod
     def blocks(self, size: int) -> Iterator[tuple[slice, Any]]:
@@ -42,7 +43,7 @@ class Source(ABC):
 
     def differentiable(self) -> bool:
         """Whether gradients with respect to the examples are wanted."""
-        return False
+        return torch.is_grad_enabled() and self.requires_grad
 
 
 class Held(Source):
@@ -52,47 +53,68 @@ class Held(Source):
         self.tree = _convert(tree, name, place)
         self.length = count_of(self.tree, name)
         self.torch = any(isinstance(leaf, Tensor) for leaf in _leaves(tree))
+        self.requires_grad = any(leaf.requires_grad for leaf in _leaves(self.tree))
 
     def blocks(self, size: int) -> Iterator[tuple[slice, Any]]:
         """Slices."""
         yield from pieces(self.tree, slice(0, self.length), size)
 
+    def take(self, rows: slice) -> Any:
+        """Some of the examples."""
+        return _map(partial(_take, rows=rows), self.tree)
+
+    def leaves(self) -> list[Tensor]:
+        """All arrays."""
+        return list(_leaves(self.tree))
+
     def some(self, indices: Sequence[int]) -> Any:
         """By index."""
         return _map(lambda leaf: leaf[[i % self.length for i in indices]], self.tree)
-
-    def differentiable(self) -> bool:
-        """If a tensor requires gradients."""
-        return torch.is_grad_enabled() and any(leaf.requires_grad for leaf in _leaves(self.tree))
 
 
 class Streamed(Source):
     """Batches one after the other: a list of them, or a `DataLoader`."""
 
     def __init__(self, batches: Iterable[Any], name: str, place: Place) -> None:
-        if isinstance(batches, DataLoader) and isinstance(batches.sampler, RandomSampler):
-            raise ValueError(
-                f"{name}: the DataLoader shuffles: its examples come in another order at every pass, and no entry of "
-                "a kernel could be told from another. Pass shuffle=False."
-            )
         self._batches, self._name, self._place = batches, name, place
-        self.length = sum(count_of(_convert(batch, name, place), name) for batch in batches)
-        self.torch = isinstance(batches, DataLoader) or any(
-            isinstance(leaf, Tensor) for batch in batches for leaf in _leaves(batch)
-        )
+        self._first: Held | None = None
+        self.length, self.torch, self.requires_grad = 0, isinstance(batches, DataLoader), False
+        for batch in batches:
+            held = Held(batch, name, place)
+            self.length += held.length
+            self.torch |= held.torch
+            self.requires_grad |= held.requires_grad
+            self._first = self._first or (held if held.length else None)
 
     def blocks(self, size: int) -> Iterator[tuple[slice, Any]]:
-        """Batches, cut where they are larger."""
+        """Batches, cut where they are larger.
+
+        Raises
+        ------
+        ValueError
+            They are not those of the first pass.
+        """
         start = 0
         for batch in self._batches:
             held = Held(batch, self._name, self._place)
+            if start == 0 and held.length and not _equal(held.tree, self._first and self._first.tree):
+                raise ValueError(
+                    f"{self._name} gives other examples at every pass: no entry of a kernel could be told from "
+                    "another. Pass shuffle=False to the DataLoader, and no random augmentation to its dataset."
+                )
             for rows, tree in held.blocks(size):
                 yield slice(start + rows.start, start + rows.stop), tree
             start += held.length
+        if start != self.length:
+            raise ValueError(
+                f"{self._name} gave {self.length} examples in the first pass and {start} in a later one; expected "
+                "batches that can be gone through again, such as a list of them."
+            )
 
     def some(self, indices: Sequence[int]) -> Any:
-        """Of the first batch."""
-        return Held(next(iter(self._batches)), self._name, self._place).some(indices)
+        """Of the first batch that has examples."""
+        assert self._first is not None
+        return self._first.some(indices)
 
 
 def read(x: Any, name: str, place: Place) -> Source:
@@ -106,12 +128,24 @@ def read(x: Any, name: str, place: Place) -> Source:
     TypeError, ValueError
         What was got, what was expected, what to do.
     """
+    source = _source(x, name, place)
+    if source.length == 0:
+        raise ValueError(f"{name}: expected one example or more; got none")
+    return source
+
+
+def _source(x: Any, name: str, place: Place) -> Source:
     if isinstance(x, list | DataLoader):
         if isinstance(x, list) and not x:
             raise ValueError(f"{name}: expected a list of batches; got an empty one")
         if isinstance(x, list) and all(isinstance(item, int | float) for item in x):
             raise TypeError(f"{name}: expected an array of examples or a list of batches; got a list of numbers")
         return Streamed(x, name, place)
+    if isinstance(x, Iterator):
+        raise TypeError(
+            f"{name}: expected examples that can be gone through more than once; got a {type(x).__name__}. Pass a list "
+            "of the batches, or a DataLoader."
+        )
     return Held(x, name, place)
 
 
@@ -129,22 +163,29 @@ def _take(leaf: Tensor, rows: slice) -> Tensor:
 def _convert(tree: Any, name: str, place: Place) -> Any:
     """Arrays become tensors where the module is and, if not of integers, of its precision; tensors must be there."""
     if isinstance(tree, tuple | list):
-        return tuple(_convert(item, name, place) for item in tree)
+        return _like(tree, [_convert(item, name, place) for item in tree])
     if isinstance(tree, Mapping):
         return {key: _convert(item, name, place) for key, item in tree.items()}
     if isinstance(tree, Tensor):
         if tree.device != place.device:
             raise ValueError(f"{name} is on {tree.device}, the module on {place.device}; move one of them")
+        if tree.layout != torch.strided:
+            raise TypeError(f"{name}: expected a dense tensor; got layout {tree.layout}. Pass {name}.to_dense()")
         return tree
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
-    array = np.asarray(tree)
+    tensor = tensor_of(tree, name)
+    return tensor.to(place.device, place.dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+def tensor_of(x: Any, name: str) -> Tensor:
+    """A tensor as it is; a copy of an array of any layout and byte order."""
+    if isinstance(x, Tensor):
+        return x.detach()
+    array = np.asarray(x)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected numbers; got {type(tree).__name__} of dtype {array.dtype}")
-    if not array.dtype.isnative or any(stride < 0 for stride in array.strides):
-        array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("=")))
-    tensor = torch.tensor(array, device=place.device)
-    return tensor.to(place.dtype) if array.dtype.kind == "f" else tensor
+        raise TypeError(f"{name}: expected numbers; got {type(x).__name__} of dtype {array.dtype}")
+    return torch.from_numpy(np.array(array, array.dtype.newbyteorder("="), order="C"))
 
 
 def _leaves(tree: Any) -> Iterator[Any]:
@@ -159,17 +200,41 @@ def _leaves(tree: Any) -> Iterator[Any]:
 def _map(function: Any, tree: Any) -> Any:
     """A structure with every tensor replaced."""
     if isinstance(tree, tuple):
-        return tuple(_map(function, item) for item in tree)
+        return _like(tree, [_map(function, item) for item in tree])
     if isinstance(tree, dict):
         return {key: _map(function, item) for key, item in tree.items()}
     return function(tree) if isinstance(tree, Tensor) else tree
+
+
+def _like(sequence: Any, items: list[Any]) -> tuple[Any, ...]:
+    """A tuple, with names if it had some."""
+    return type(sequence)(*items) if hasattr(sequence, "_fields") else tuple(items)
+
+
+def copy_of(tree: Any) -> Any:
+    """A structure that a module may write over."""
+    return _map(Tensor.clone, tree)
+
+
+def dtypes_of(tree: Any) -> set[torch.dtype]:
+    """Of all tensors in a structure."""
+    return {leaf.dtype for leaf in _leaves(tree) if isinstance(leaf, Tensor)}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two structures hold the same arrays."""
+    pairs = zip(_leaves(one), _leaves(other), strict=True)
+    return all(a.shape == b.shape and bool(torch.isclose(a, b, 0, 0, equal_nan=True).all()) for a, b in pairs)
 
 
 def count_of(tree: Any, name: str = "x") -> int:
     """Examples of a structure, one or more."""
     shapes = [tuple(leaf.shape) for leaf in _leaves(tree)]
     if not shapes or any(len(shape) == 0 for shape in shapes):
-        raise ValueError(f"{name}: expected arrays with examples along the first axis; got shapes {shapes}")
+        raise ValueError(
+            f"{name}: expected arrays with examples along the first axis, or a list of batches of such; got shapes "
+            f"{shapes}"
+        )
     if len({shape[0] for shape in shapes}) > 1:
         raise ValueError(f"{name}: all arrays must hold the same number of examples; got shapes {shapes}")
     return shapes[0][0]

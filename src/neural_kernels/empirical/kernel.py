@@ -5,22 +5,27 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointError
 from tqdm.auto import tqdm
 
-from neural_kernels.empirical.batches import Source, read
+from neural_kernels.empirical.batches import Source, read, tensor_of
+from neural_kernels.empirical.explore import explore
 from neural_kernels.empirical.gram import diagonal, fill
-from neural_kernels.empirical.jacobian import differentiable_gram
-from neural_kernels.empirical.model import Forward, Model
+from neural_kernels.empirical.jacobian import differentiable_diagonal, differentiable_gram
+from neural_kernels.empirical.model import Forward, Model, apart, steady
+from neural_kernels.empirical.on_disk import ModuleTask
 from neural_kernels.empirical.parameters import Selection
 from neural_kernels.empirical.plan import Plan
 from neural_kernels.empirical.probe import Probe
 from neural_kernels.empirical.products import multiply
-from neural_kernels.empirical.structure import Structure, explore
+from neural_kernels.empirical.structure import Structure
+from neural_kernels.storage.matrix import fill_file
 
 _WORKING = 1 << 30  # bytes for gradients where the user sets no budget
 
@@ -38,8 +43,9 @@ class EmpiricalKernel(ABC):
     _structures: dict[Any, Structure] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.memory_budget is not None and (isinstance(self.memory_budget, bool) or self.memory_budget <= 0):
-            raise ValueError(f"memory_budget={self.memory_budget!r}: expected a positive number of bytes, or None")
+        budget = self.memory_budget
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or budget <= 0):
+            raise ValueError(f"memory_budget={budget!r}: expected a positive number of bytes, or None")
         if self.method not in ("factored", "jacobian"):
             raise ValueError(f"method={self.method!r}: expected 'factored' or 'jacobian'")
         Model.of(self.module, self.parameters, self.forward)
@@ -53,6 +59,7 @@ class EmpiricalKernel(ABC):
     def _squeezed(self) -> bool:
         """Whether an entry is a number, not a matrix over outputs."""
 
+    @apart()
     def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
         """The Gram matrix.
 
@@ -84,22 +91,56 @@ class EmpiricalKernel(ABC):
         if out is None and (first.differentiable() or (second is not None and second.differentiable())):
             return self._shape(differentiable_gram(model, first, second, probe))
         n1, n2 = first.length, first.length if second is None else second.length
-        partners = n1 / 2 if second is None else n1 * n2 / (n1 + n2)
-        plan = Plan.of(model, structure, probe, partners)
+        plan = Plan.of(model, structure, probe)
         target, memory = self._target(out, (n1, n2, probe.kept, probe.kept), model)
         with torch.no_grad(), tqdm(total=n1 * n2, unit="pair", disable=not self.progress) as bar:
             fill(plan, first, second, target, memory, bar)
         return out if out is not None else self._dress(self._shape(target), first, second)
 
+    def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
+        """The Gram matrix in a ``.npy`` file, block by block; a call that was killed is resumed by the same call.
+
+        Parameters
+        ----------
+        path : path-like
+            Of the file. What is done stands in a small journal beside it, ``path + ".journal"``, which stays.
+        x1, x2 : as for a call, but not in batches
+        resume : bool
+            False: start anew, over a file of `to_disk` itself.
+        block : int, optional
+            Rows of a block, at most 2048 by default. A resumed computation keeps its own.
+
+        Returns
+        -------
+        numpy.memmap
+            Read-only, of the shape that the class says. At once, if the file is complete.
+
+        Raises
+        ------
+        ValueError
+            The file is of another module, other parameters or data, or not by `to_disk`; or it was cut off.
+        BlockingIOError
+            Another process computes it.
+        OSError
+            The disk is too small.
+        TypeError
+            `forward` holds something that cannot be compared between processes.
+        """
+        return fill_file(ModuleTask(self, x1, x2), path, resume, block)
+
+    @apart()
     def diag(self, x: Any) -> Any:
         """k(x, x) for every example: the Gram matrix's diagonal, without the rest."""
         model, source = self._open(x, "x")
         structure, probe = self._explore(model, source)
-        plan = Plan.of(model, structure, probe, 1.0)
+        if source.differentiable():
+            return self._shape(differentiable_diagonal(model, source, probe))
+        plan = Plan.of(model, structure, probe)
         with torch.no_grad():
             entries = diagonal(plan, source, self.memory_budget or _WORKING)
         return self._dress(self._shape(entries), source, None)
 
+    @apart()
     def matvec(self, vector: Any, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix times a vector, without the matrix: two passes through the module for every column.
 
@@ -117,29 +158,36 @@ class EmpiricalKernel(ABC):
         model, first = self._open(x1, "x1")
         second = first if x2 is None else read(x2, "x2", model.place)
         _, probe = self._explore(model, first)
-        values = torch.as_tensor(vector).to(model.place.device, model.place.dtype)
+        values = tensor_of(vector, "vector").to(model.place.device, model.place.dtype)
         expected = (second.length,) if self._squeezed else (second.length, probe.kept)
         if tuple(values.shape[: len(expected)]) != expected or values.ndim > len(expected) + 1:
             raise ValueError(f"vector: expected shape {expected} or {(*expected, 'm')}; got {tuple(values.shape)}")
-        columns = values.reshape(second.length, probe.kept, -1)
+        if not values.isfinite().all():
+            raise ValueError("vector holds NaN or infinite numbers; expected finite ones")
+        columns = values.reshape(second.length, probe.kept, math.prod(values.shape[len(expected) :]))
         result = multiply(model, probe, columns, first, second)
         return self._dress(result.reshape(first.length, *values.shape[1:]), first, second)
 
     def _open(self, x: Any, name: str) -> tuple[Model, Source]:
         model = Model.of(self.module, self.parameters, self.forward)
-        source = read(x, name, model.place)
-        if source.length == 0:
-            raise ValueError(f"{name}: expected one example or more; got none")
-        return model, source
+        return model, read(x, name, model.place)
 
     def _explore(self, model: Model, source: Source) -> tuple[Structure, Probe]:
         """How the module works, found out once for every shape of examples."""
         key = tuple((name, id(p)) for name, p in model.parameters.items()), source.signature()
         if key not in self._structures:
-            self._structures[key] = explore(model, source, self.method == "factored")
+            self._structures[key] = self._explored(model, source)
         structure = self._structures[key]
         like = next(iter(model.parameters.values())).detach()
         return structure, self._probe(structure.outputs, like)
+
+    def _explored(self, model: Model, source: Source) -> Structure:
+        with steady(model.place):
+            model.check_dependence(source.some([0, 1]), 2)
+            try:
+                return explore(model, source, self.method == "factored")
+            except CheckpointError:  # layers are called again in the backward pass, out of sight
+                return explore(model, source, layered=False)
 
     def _target(self, out: Any, shape: tuple[int, ...], model: Model) -> tuple[Any, int]:
         """Where entries go, as (n1, n2, k, k), and the bytes left for gradients."""
@@ -159,6 +207,8 @@ class EmpiricalKernel(ABC):
             raise ValueError(f"out: expected shape {expected}, got {tuple(out.shape)}")
         if str(out.dtype).removeprefix("torch.") != str(like.dtype).removeprefix("torch."):
             raise TypeError(f"out: expected dtype {like.dtype}, that of the module; got {out.dtype}")
+        if isinstance(out, np.ndarray) and not out.flags.writeable:
+            raise ValueError("out is read-only; expected an array to be filled, such as a memmap opened with mode 'r+'")
         return (out[:, :, None, None] if self._squeezed else out), budget or _WORKING
 
     def _shape(self, entries: Tensor) -> Tensor:

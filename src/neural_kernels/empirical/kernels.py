@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.empirical.batches import tensor_of
 from neural_kernels.empirical.kernel import EmpiricalKernel
 from neural_kernels.empirical.probe import Probe
 
@@ -65,21 +67,25 @@ class EmpiricalNTK(EmpiricalKernel):
     def _probe(self, outputs: int, like: Tensor) -> Probe:
         if self.outputs is None:
             return Probe(torch.eye(outputs).to(like))
-        if isinstance(self.outputs, int) and not isinstance(self.outputs, bool):
+        if isinstance(self.outputs, int | np.integer) and not isinstance(self.outputs, bool):
             if not -outputs <= self.outputs < outputs:
-                raise ValueError(f"outputs={self.outputs}: the module has {outputs} outputs")
-            return Probe(torch.eye(outputs).to(like)[:, [self.outputs]])
-        columns = torch.as_tensor(self.outputs)
+                raise ValueError(
+                    f"outputs={self.outputs}: expected 0 to {outputs - 1}, for the module has {outputs} outputs"
+                )
+            return Probe(torch.eye(outputs).to(like)[:, int(self.outputs), None])
+        columns = tensor_of(self.outputs, "outputs")
         if columns.ndim not in (1, 2) or len(columns) != outputs or columns.numel() == 0:
             raise ValueError(
                 f"outputs: expected a number, or combinations of the module's {outputs} outputs of shape ({outputs},) "
                 f"or ({outputs}, k); got shape {tuple(columns.shape)}"
             )
+        if not columns.isfinite().all():
+            raise ValueError("outputs: the combinations hold NaN or infinite numbers; expected finite ones")
         return Probe(columns.to(like).reshape(outputs, -1))
 
     @property
     def _squeezed(self) -> bool:
-        return self.outputs is not None and torch.as_tensor(self.outputs).ndim < 2
+        return self.outputs is not None and np.ndim(self.outputs) < 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
 
-Selection = str | Sequence[str] | Callable[[nn.Module], Sequence[str]] | None
+Selection = str | Collection[str] | Callable[[nn.Module], Sequence[str]] | None
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,18 @@ def select(module: nn.Module, selection: Selection) -> dict[str, nn.Parameter]:
 
 
 def _names(module: nn.Module, selection: Selection, trainable: dict[str, nn.Parameter]) -> list[str]:
+    given = selection(module) if callable(selection) else selection
+    patterns = [given] if isinstance(given, str) else given
+    if not isinstance(patterns, Collection) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(
+            f"parameters: expected None, name patterns such as 'head.*' in a list, or a function such as "
+            f"nk.LastLayers(k) that gives names; got {type(given).__name__}"
+        )
     if callable(selection):
-        names = list(selection(module))
-        unknown = [name for name in names if name not in trainable]
+        unknown = [name for name in patterns if name not in trainable]
         if unknown:
             raise ValueError(f"parameters: {_list(unknown)} are no trainable parameters. There are: {_list(trainable)}")
-        return names
-    patterns = [selection] if isinstance(selection, str) else list(selection or ())
-    if not all(isinstance(pattern, str) for pattern in patterns):
-        raise TypeError(f"parameters={selection!r}: expected None, name patterns such as 'head.*', or nk.LastLayers(k)")
+        return list(patterns)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in trainable):
             raise ValueError(f"parameters: {pattern!r} matches no trainable parameter. There are: {_list(trainable)}")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import jvp
 
 from neural_kernels.empirical.batches import Source
-from neural_kernels.empirical.model import Model, plain_kernels, unfused
+from neural_kernels.empirical.model import Model, check_finite, plain_kernels, unfused
 from neural_kernels.empirical.probe import Probe
 
 _BLOCK = 256  # examples that pass through the module at a time
@@ -19,13 +19,10 @@ _BLOCK = 256  # examples that pass through the module at a time
 def multiply(model: Model, probe: Probe, vectors: Tensor, first: Source, second: Source) -> Tensor:
     """K vectors, (n2, k, m) to (n1, k, m); for every m two passes, with an average over outputs for every output."""
     columns = probe.scaled()
-    if not probe.averaged:
-        parts = [_multiply(model, columns, vectors[:, :, m], first, second) for m in range(vectors.shape[2])]
-        return torch.stack(parts, 2)
-    total = vectors.new_zeros(first.length, 1, vectors.shape[2])
-    for column in columns.T:
+    total = vectors.new_zeros(first.length, probe.kept, vectors.shape[2])
+    for part in columns.T[:, :, None] if probe.averaged else columns[None]:
         for m in range(vectors.shape[2]):
-            total[:, :, m] += _multiply(model, column[:, None], vectors[:, :, m], first, second)
+            total[:, :, m] += _multiply(model, part, vectors[:, :, m], first, second)
     return total
 
 
@@ -36,6 +33,7 @@ def _multiply(model: Model, columns: Tensor, vector: Tensor, first: Source, seco
     for rows, batch in first.blocks(_BLOCK):
         function = partial(model.at, batch=batch, count=rows.stop - rows.start)
         parts.append(_push(function, values, direction).detach() @ columns)
+        check_finite(parts[-1], rows, "derivatives")
     return torch.cat(parts)
 
 
@@ -63,6 +61,7 @@ def _pull(model: Model, weights: Tensor, source: Source) -> dict[str, Tensor]:
     for rows, batch in source.blocks(_BLOCK):
         with torch.enable_grad():
             outputs = model.at(values, batch, rows.stop - rows.start)
+        check_finite(outputs, rows)
         own = list(values.values())
         gradients = torch.autograd.grad(outputs, own, weights[rows], allow_unused=True, materialize_grads=True)
         for into, gradient in zip(total, gradients, strict=True):

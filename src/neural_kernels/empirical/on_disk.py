@@ -1,0 +1,88 @@
+"""Kernels of modules as matrices on disk."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neural_kernels.empirical.batches import Held, read
+from neural_kernels.empirical.model import Model
+from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
+from neural_kernels.storage.matrix import Task
+
+if TYPE_CHECKING:
+    from neural_kernels.empirical.kernel import EmpiricalKernel
+
+_SIDE = 1 << 11  # examples of a block: each block captures its gradients anew
+_NUMBERS = 1 << 24  # of a block, at most
+
+
+class ModuleTask(Task):
+    """The kernel of a module at its present parameters; without `x2` a symmetric matrix.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Examples that no kernel takes, or that are streamed: blocks need any of them at any time.
+    """
+
+    def __init__(self, kernel: EmpiricalKernel, x1: Any, x2: Any) -> None:
+        self._kernel, self.progress = replace(kernel, progress=False), kernel.progress
+        self._model = Model.of(kernel.module, kernel.parameters, kernel.forward)
+        self.symmetric = x2 is None or x2 is x1
+        self._first = self._held(x1, "x1")
+        self._second = self._first if self.symmetric else self._held(x2, "x2")
+
+    def _held(self, x: Any, name: str) -> Held:
+        source = read(x, name, self._model.place)
+        if not isinstance(source, Held):
+            raise TypeError(f"{name}: to_disk needs all examples in memory; got batches. Concatenate them.")
+        return source
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of examples."""
+        return self._first.length, self._second.length
+
+    def identity(self) -> dict[str, Any]:
+        """The module by its structure and the numbers in it, the data by their bytes.
+
+        Raises
+        ------
+        TypeError
+            A function that calls the module holds something whose value no text tells.
+        """
+        from neural_kernels import __version__
+
+        kernel = self._kernel
+        module = [str(kernel.module), dict(kernel.module.state_dict()), list(self._model.parameters)]
+        options = [kernel.forward, kernel.method, getattr(kernel, "outputs", None)]
+        identity = {"library": __version__, "kernel": type(kernel).__name__, "module": hash_text(describe(module))}
+        identity["options"] = hash_text(describe(options))
+        second = None if self.symmetric else self._second
+        return identity | _identify("x1", self._first) | _identify("x2", second)
+
+    def values(self, rows: slice, columns: slice) -> np.ndarray:
+        """A call for these examples alone."""
+        mine = self._first.take(rows)
+        if self.symmetric and rows == columns:
+            result = self._kernel(mine)
+        else:
+            result = self._kernel(mine, self._second.take(columns))
+        return result.detach().cpu().numpy()
+
+    def side(self, entry: np.ndarray) -> int:
+        """As many as a moderate share of the memory allows."""
+        return max(1, min(_SIDE, math.isqrt(_NUMBERS // entry.size)))
+
+
+def _identify(name: str, source: Held | None) -> dict[str, Any]:
+    leaves = [] if source is None else source.leaves()
+    return {
+        f"{name}: shape": [list(leaf.shape) for leaf in leaves],
+        f"{name}: dtype": [dtype_name(leaf) for leaf in leaves],
+        f"{name}: data": [hash_data(leaf) for leaf in leaves],
+    }

@@ -21,6 +21,7 @@ from neural_kernels.layers import *  # noqa: F403
 if TYPE_CHECKING:
     from neural_kernels import analysis, sketches
     from neural_kernels.empirical import EmpiricalNTK, LastLayers, PseudoNTK, TraceNTK
+    from neural_kernels.empirical.linearize import linearize
     from neural_kernels.estimators import (
         NeuralFeatureClassifier,
         NeuralFeatureRegressor,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         NeuralKernelClassifier,
         NeuralKernelRegressor,
     )
+    from neural_kernels.estimators.linearized import LinearizedPredictor
     from neural_kernels.features import (
         FeatureMap,
         Nystrom,
@@ -46,6 +48,7 @@ _LAZY = {
     "EmpiricalNTK": "neural_kernels.empirical",
     "FeatureMap": "neural_kernels.features",
     "LastLayers": "neural_kernels.empirical",
+    "LinearizedPredictor": "neural_kernels.estimators.linearized",
     "NeuralFeatureClassifier": "neural_kernels.estimators",
     "NeuralFeatureRegressor": "neural_kernels.estimators",
     "NeuralFeatures": "neural_kernels.estimators",
@@ -60,6 +63,7 @@ _LAZY = {
     "ZonalFeatures": "neural_kernels.features",
     "feature_map": "neural_kernels.features",
     "from_torch": "neural_kernels.importing",
+    "linearize": "neural_kernels.empirical.linearize",
 }
 
 __all__ = [
@@ -73,6 +77,7 @@ __all__ = [
     "Laplace",
     "LastLayers",
     "Layer",
+    "LinearizedPredictor",
     "NeuralFeatureClassifier",
     "NeuralFeatureRegressor",
     "NeuralFeatures",
@@ -89,6 +94,7 @@ __all__ = [
     "feature_map",
     "from_torch",
     "kernels",
+    "linearize",
     "sketches",
     *_activations.__all__,
     *_layers.__all__,

@@ -11,7 +11,8 @@ holds load.py. Models and how they are tuned: benchmarks/_features_models.py.
   Columns and targets are standardised by training rows; 5 random splits 80/20, 2 above 10,000 rows; R^2 of test rows.
   "exact" runs up to 5000 training rows. Ranks are means over the sets that all models did that did any.
 
-Networks are ``nk.mlp(depth, bias_var=...)``, without biases except on tables. `--quick` takes sizes for a smoke test.
+Networks, except "tuned", are ``nk.mlp(depth, bias_var=...)``, without biases except on tables.
+`--quick` takes sizes for a smoke test.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def regression(options: argparse.Namespace, names: list[str]) -> dict:
     shown = {each: {name: result.get("r2", "-") for name, result in row.items()} for each, row in table.items()}
     show("R^2", shown | {f"mean rank of {common} sets": ranks})
     for name in names:
-        if words := [word for row in by_model[name].values() for word in row.values() if isinstance(word, str)]:
+        if words := [word for row in table.values() for word in row[name].values() if isinstance(word, str)]:
             print(f"{name}, {len(words)} of {len(sets)} sets: {words[0]}", file=sys.stderr)
     return {"sets": table, "mean_rank": ranks, "sets_of_mean_rank": common}
 

@@ -21,6 +21,7 @@ from neural_kernels.layers import *  # noqa: F403
 if TYPE_CHECKING:
     from neural_kernels import analysis, sketches
     from neural_kernels.empirical import EmpiricalNTK, LastLayers, PseudoNTK, TraceNTK
+    from neural_kernels.empirical.gradients import GradientFeatures
     from neural_kernels.empirical.linearize import linearize
     from neural_kernels.estimators import (
         NeuralFeatureClassifier,
@@ -47,6 +48,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "EmpiricalNTK": "neural_kernels.empirical",
     "FeatureMap": "neural_kernels.features",
+    "GradientFeatures": "neural_kernels.empirical.gradients",
     "LastLayers": "neural_kernels.empirical",
     "LinearizedPredictor": "neural_kernels.estimators.linearized",
     "NeuralFeatureClassifier": "neural_kernels.estimators",
@@ -73,6 +75,7 @@ __all__ = [
     "EmpiricalNTK",
     "FeatureMap",
     "GammaExponential",
+    "GradientFeatures",
     "Graphs",
     "Laplace",
     "LastLayers",

@@ -40,21 +40,20 @@ class Recording:
 
         An example's outputs depend on its own rows alone, so the gradient of their sum holds each example's.
         """
-        wrote = [use.wrote for use in self.uses]
         last = probe.shape[1] - 1
-        return [
-            list(
-                torch.autograd.grad(
-                    self.outputs,
-                    wrote,
-                    probe[:, column].expand_as(self.outputs),
-                    retain_graph=column < last,
-                    allow_unused=True,
-                    materialize_grads=True,
-                )
+        columns = enumerate(probe.T)
+        return [self.gradients_of(column.expand_as(self.outputs), keep=number < last) for number, column in columns]
+
+    def gradients_of(self, weights: Tensor, keep: bool = True) -> list[Tensor]:
+        """The gradients of the sum of all outputs times `weights`."""
+        wrote = [use.wrote for use in self.uses]
+        if not self.outputs.requires_grad:
+            return [torch.zeros_like(x) for x in wrote]
+        return list(
+            torch.autograd.grad(
+                self.outputs, wrote, weights, retain_graph=keep, allow_unused=True, materialize_grads=True
             )
-            for column in range(last + 1)
-        ]
+        )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ from neural_kernels.empirical.sites import spreads, watches
 from neural_kernels.empirical.structure import Call, Group, Layout, Piece, Structure
 
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+_COUPLED = (
+    "the module gives an example other outputs in another batch: they depend on the other examples or on chance, so "
+    "there is no kernel between examples. Call module.eval(); look for statistics over the batch."
+)
 _PROBES = [0, 1], [0, 1, 0]  # examples: what doubles or trebles with their number belongs to them
 
 
@@ -73,13 +77,14 @@ def _if_right(old: Recorder, new: Recorder, batches: Sequence[Any]) -> Recorder:
 
 def _own(model: Model, name: str) -> bool:
     """Whether a parameter belongs to a module that is none of torch's, in which anything may happen to it."""
-    owner = model.module.get_submodule(name.rpartition(".")[0])
+    owner = dict(model.module.named_modules())[name.rpartition(".")[0]]
     return not type(owner).__module__.startswith("torch.")
 
 
 def _explain(recorder: Recorder, batches: Sequence[Any]) -> Structure:
     two, three = _recordings(recorder, batches)
     calls = _calls(two, three)
+    _check_separate(two, calls)
     groups = _verified(recorder.model, batches[0], two, calls, _groups(recorder.model, calls))
     explained = {name for group in groups for name in group.names}
     rest = [name for name in recorder.model.parameters if name not in explained]
@@ -96,8 +101,9 @@ def _calls(two: Recording, three: Recording) -> list[Call | None]:
         if wrote is None or (read is None and a.site.rule.reads):
             calls.append(None)
         else:
-            own = a.read if read is None else read.first(a.read)
-            calls.append(Call(a.site, read, wrote, a.site.rule.size(a.site.module, own, wrote.first(a.wrote.detach()))))
+            own = a.read if read is None else read.first(a.read, 2)
+            size = a.site.rule.size(a.site.module, own, wrote.first(a.wrote.detach(), 2))
+            calls.append(Call(a.site, read, wrote, size))
     return calls
 
 
@@ -134,6 +140,8 @@ def _verified(
     values = {name: model.parameters[name].detach().requires_grad_() for group in groups for name in group.names}
     with torch.enable_grad():
         total = (weights * (model.at(values, batch, 2) @ probe)).sum()
+    if not total.requires_grad:
+        return []
     true = dict(zip(values, torch.autograd.grad(total, list(values.values()), materialize_grads=True), strict=True))
     whole = sum(float(gradient.square().sum()) for gradient in true.values())
     piece = Piece(recording, recording.gradients(probe), slice(0, 2), 2)
@@ -149,11 +157,19 @@ def _verified(
     return good
 
 
+def _check_separate(two: Recording, calls: Sequence[Call | None]) -> None:
+    """The first example's outputs may not follow what was written for it and for the second, even if both are equal."""
+    seed = torch.zeros_like(two.outputs)
+    seed[0] = torch.randn(seed.shape[1], generator=torch.Generator().manual_seed(0))
+    for call, gradient in zip(calls, two.gradients_of(seed), strict=False):
+        if call and gradient.shape[call.wrote.axis] == 2 and gradient.isfinite().all():
+            mine, other = (rows.abs().amax() for rows in call.wrote.first(gradient, 2))
+            if min(mine, other) > 1e-6 * max(mine, other):
+                raise ValueError(_COUPLED)
+
+
 def _check_independent(two: Tensor, three: Tensor) -> None:
     """Outputs of the first examples, in two batches, must agree."""
     error = (two - three[:2]).abs().max()
     if error > 1e-3 * three.abs().max():
-        raise ValueError(
-            "the module gives an example other outputs in another batch: they depend on the other examples or on "
-            "chance, so there is no kernel between examples. Call module.eval(); look for statistics over the batch."
-        )
+        raise ValueError(_COUPLED)

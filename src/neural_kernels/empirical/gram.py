@@ -60,6 +60,7 @@ def diagonal(plan: Plan, source: Source, memory: int) -> Tensor:
         entries = _like(factors).new_zeros(rows.stop - rows.start, plan.probe.kept, plan.probe.kept)
         for factor in factors:
             factor.add_diag(entries)
+        _check_finite(entries.flatten(0, 1), rows)
         parts.append(entries)
     return torch.cat(parts)
 
@@ -88,9 +89,21 @@ def _symmetric(factors: Sequence[Factor], k: int) -> Tensor:
 
 
 def _write(out: Any, rows: slice, columns: slice, entries: Tensor) -> None:
+    _check_finite(entries, rows)
     k, ell = out.shape[2:]
     block = entries.view(-1, k, entries.shape[1] // ell, ell).transpose(1, 2)
     out[rows, columns] = block.cpu().numpy() if isinstance(out, np.ndarray) else block
+
+
+def _check_finite(entries: Tensor, rows: slice) -> None:
+    bad = ~entries.isfinite().all(1)
+    if bad.any():
+        example = rows.start + int(bad.nonzero()[0]) * (rows.stop - rows.start) // len(bad)
+        raise ValueError(
+            f"the kernel's entries are NaN or infinite, first for example {example}: its derivatives are, or their "
+            f"products overflow {entries.dtype}. Check that example; scale examples or weights down, or call "
+            "module.double()."
+        )
 
 
 def _like(factors: Sequence[Factor]) -> Tensor:

@@ -61,9 +61,9 @@ def linearize(
     Examples
     --------
     >>> import torch
-    >>> from neural_kernels.empirical.linearize import linearize
+    >>> import neural_kernels as nk
     >>> module = torch.nn.Linear(2, 1, bias=False)
-    >>> model, x = linearize(module), torch.ones(1, 2)
+    >>> model, x = nk.linearize(module), torch.ones(1, 2)
     >>> bool(model(x) == module(x))
     True
     >>> model.displacement.weight.data.fill_(0.5)

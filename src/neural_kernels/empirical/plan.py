@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.probe import Probe
 from neural_kernels.empirical.structure import Group, Piece, Structure
 
-_CAPTURE = 1 << 24  # numbers that a forward and backward pass may keep at a time
+_CAPTURE = 1 << 25  # numbers that a forward and backward pass may keep at a time
 
 
 @dataclass(frozen=True)
@@ -50,31 +51,38 @@ class Plan:
 
     def factors(self, batch: Any, rows: slice) -> list[Factor]:
         """Gradients at a block of examples, captured as many at a time as keep a pass through the module small."""
-        k = self.probe.columns.shape[1]
-        calls = [call for call in self.structure.calls if call]
-        passing = sum(call.size.positions * (call.size.read + (k + 2) * call.size.wrote) for call in calls)
+        count = rows.stop - rows.start
+        passes = math.ceil(count * self._passing() / _CAPTURE)
         blocks: list[Factor | None] = [None] * (len(self.structure.groups) + bool(self.structure.rest))
-        for places, part in pieces(batch, rows, max(1, _CAPTURE // max(1, passing))):
+        for places, part in pieces(batch, rows, math.ceil(count / max(1, passes))):
             self._capture(part, places, rows, blocks)
         return [self.probe.fold(factor) for factor in blocks if factor]
+
+    def _passing(self) -> int:
+        """Numbers of an example that a pass through the module keeps, and gradients by what was written."""
+        k = self.probe.columns.shape[1]
+        sizes = [call.size for call in self.structure.calls if call]
+        return sum(size.positions * size.wrote * (k + 3) for size in sizes)
 
     def _capture(self, batch: Any, places: slice, rows: slice, blocks: list[Factor | None]) -> None:
         structure, columns = self.structure, self.probe.scaled()
         total, place = rows.stop - rows.start, slice(places.start - rows.start, places.stop - rows.start)
         if structure.groups:
             recording = structure.recorder.record(batch, places.stop - places.start)
-            if len(recording.uses) != len(structure.calls):
+            if not structure.explains(recording):
                 raise ValueError(
-                    f"the module calls {len(recording.uses)} layers for examples {places.start} to {places.stop}, "
-                    f"{len(structure.calls)} for the first ones. Pass method='jacobian'."
+                    f"the module calls other layers for examples {places.start} to {places.stop} than for the first "
+                    "ones. Pass method='jacobian'."
                 )
             check_finite(recording.outputs, places)
             piece = Piece(recording, recording.gradients(columns), place, total)
             for number, group in enumerate(structure.groups):
                 whole = group.names in self.whole
-                blocks[number] = group.add(structure.calls, piece, whole, blocks[number])
+                block = blocks[number] = group.add(structure.calls, piece, whole, blocks[number])
+                for tensor in block.tensors():
+                    check_finite(tensor[place].flatten(1).sum(1, keepdim=True), places, "derivatives")
         if structure.rest:
-            gradients = jacobian(self.model, structure.rest, batch, columns)
+            gradients = jacobian(self.model, structure.rest, batch, columns, places)
             values = torch.cat([gradient.flatten(2) for gradient in gradients.values()], 2)
             block = blocks[-1] or Materialised(values.new_empty(total, *values.shape[1:]))
             block.tensors()[0][place] = values

@@ -54,8 +54,10 @@ class LayerWatch(Watch):
     def __init__(self, module: nn.Module, site: Site) -> None:
         self.module, self._site = module, site
 
-    def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrote: Any, note: Note) -> Tensor:
+    def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrote: Any, note: Note) -> Any:
         """The first argument was read."""
+        if not isinstance(wrote, Tensor):  # by a hook of the user
+            return wrote
         return note(self._site, args[0] if args else next(iter(kwargs.values())), wrote)
 
 

@@ -17,14 +17,19 @@ from neural_kernels.empirical.sites import Site
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a tensor has its examples: along one axis, each `instances` times in a row."""
+    """Where a tensor has its examples: along one axis, each as often in a row."""
 
     axis: int
-    instances: int
 
-    def first(self, tensor: Tensor) -> Tensor:
+    def first(self, tensor: Tensor, count: int) -> Tensor:
         """(n, instances, ...)."""
-        return tensor.movedim(self.axis, 0).unflatten(0, (-1, self.instances))
+        rows = tensor.shape[self.axis]
+        if rows == 0 or rows % count:
+            raise ValueError(
+                f"a layer of the module was given {rows} rows for {count} examples; expected as many for each, as for "
+                "the first examples. Pass method='jacobian'."
+            )
+        return tensor.movedim(self.axis, 0).unflatten(0, (count, -1))
 
     @classmethod
     def between(cls, two: torch.Size, three: torch.Size) -> Layout | None:
@@ -33,7 +38,7 @@ class Layout:
         if len(two) != len(three) or len(changed) != 1:
             return None
         (axis,) = changed
-        return cls(axis, two[axis] // 2) if two[axis] * 3 == three[axis] * 2 else None
+        return cls(axis) if two[axis] * 3 == three[axis] * 2 else None
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,9 @@ class Group:
         """What was read, and the gradients by what was written, examples first."""
         call = calls[number]
         assert call is not None
-        read = piece.recording.uses[number].read
-        wrote = [call.wrote.first(column[number]) for column in piece.gradients]
-        return call, read if call.read is None else call.read.first(read), wrote
+        read, count = piece.recording.uses[number].read, piece.place.stop - piece.place.start
+        wrote = [call.wrote.first(column[number], count) for column in piece.gradients]
+        return call, read if call.read is None else call.read.first(read, count), wrote
 
 
 def _empty(lefts: list[Left], rights: list[list[Tensor]], total: int) -> Outer:
@@ -125,3 +130,8 @@ class Structure:
     groups: list[Group]
     rest: list[str]
     outputs: int
+
+    def explains(self, recording: Recording) -> bool:
+        """Whether the same sites were used in the same order."""
+        pairs = zip(self.calls, recording.uses, strict=False)
+        return len(self.calls) == len(recording.uses) and all(not call or call.site is use.site for call, use in pairs)

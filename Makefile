@@ -39,6 +39,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/sketches.py
 	$(BIN)/python benchmarks/features_accuracy.py
 	$(BIN)/python benchmarks/features_speed.py
+	$(BIN)/python benchmarks/empirical.py
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

@@ -267,3 +267,15 @@ def test_buffers(method: Any) -> None:
         with untouched(module):
             assert torch.equal(kernel(x), kernel(x))
             kernel.diag(x), kernel.matvec(torch.ones(5, 3), x)
+
+
+def test_attention_keeps_its_own_forward() -> None:
+    """It is replaced while a pass is watched, also if that fails."""
+    module, x = build("transformer")
+    nk.PseudoNTK(module)(x)
+    parts = [part for part in module.modules() if isinstance(part, nn.MultiheadAttention)]
+    assert parts
+    module.head.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        nk.PseudoNTK(module)(x)
+    assert all("forward" not in vars(part) for part in parts)

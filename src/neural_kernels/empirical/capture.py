@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.empirical.model import Model
 from neural_kernels.empirical.sites import Site, Spread, Watch
@@ -106,16 +106,9 @@ class Recorder:
                 value = values[spread.name]
                 values[spread.name] = note(spread.site, value, spread.copies(value, count))
             for watch in self.watches:
-                stack.callback(_hook(watch, note).remove)
+                stack.callback(watch.attach(note))
             outputs = self.model.at(values, batch, count)
         return Recording(outputs, uses)
-
-
-def _hook(watch: Watch, note: Any) -> Any:
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], wrote: Any) -> Any:
-        return watch.observe(args, kwargs, wrote, note)
-
-    return watch.module.register_forward_hook(hook, with_kwargs=True)
 
 
 def _for_each(common: Tensor, count: int) -> Tensor:

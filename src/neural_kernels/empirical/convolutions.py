@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from neural_kernels.empirical.lefts import Left
-from neural_kernels.empirical.rules import Rule, Size, put, with_ones
+from neural_kernels.empirical.rules import Rule, Size, put, stacked, with_ones
 
 
 class ConvolutionRule(Rule):
@@ -40,13 +40,13 @@ class ConvolutionRule(Rule):
         """The weight gradient of a convolution in which every example is a group of channels."""
         n, r = read.shape[:2]
         k, j = len(gradients), module.out_channels
-        stacked = torch.stack(gradients, 2).flatten(0, 1)  # (n r, k, j, *positions)
+        wrote = stacked(gradients).flatten(0, 1)  # (n r, k, j, *positions)
         table = into.view(n, k, j, -1)
         if "weight" in roles:
-            values = _weight_gradients(module, read.flatten(0, 1), stacked)
+            values = _weight_gradients(module, read.flatten(0, 1), wrote)
             put(_over_instances(values, r), table[..., : values.shape[-1]], add)
         if "bias" in roles:
-            put(_over_instances(stacked.flatten(3).sum(3), r), table[..., -1], add)
+            put(_over_instances(wrote.flatten(3).sum(3), r), table[..., -1], add)
 
 
 def _over_instances(values: Tensor, count: int) -> Tensor:

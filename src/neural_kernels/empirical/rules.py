@@ -48,8 +48,13 @@ class Rule(ABC):
         self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
     ) -> None:
         """Write whole gradients, (n, k, P), or add them to what is there."""
-        right = torch.stack([self.right(gradient) for gradient in gradients], 2)
+        right = stacked([self.right(gradient) for gradient in gradients])
         self.left(module, read, roles).products(right, into, add)
+
+
+def stacked(columns: list[Tensor]) -> Tensor:
+    """Along a new axis 2; one alone as it is."""
+    return columns[0].unsqueeze(2) if len(columns) == 1 else torch.stack(columns, 2)
 
 
 def put(values: Tensor, into: Tensor, add: bool) -> None:

@@ -41,48 +41,64 @@ Note = Callable[[Site, Tensor, Tensor], Tensor]
 class Watch(ABC):
     """A module whose calls are watched."""
 
-    module: nn.Module
-
     @abstractmethod
-    def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrote: Any, note: Note) -> Any:
-        """Note what a call read and wrote; the result takes the place of the module's."""
+    def attach(self, note: Note) -> Callable[[], None]:
+        """Begin; the result ends it."""
 
 
 class LayerWatch(Watch):
     """A layer with one input and one output."""
 
     def __init__(self, module: nn.Module, site: Site) -> None:
-        self.module, self._site = module, site
+        self._module, self._site = module, site
 
-    def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrote: Any, note: Note) -> Any:
-        """The first argument was read."""
-        if not isinstance(wrote, Tensor):  # by a hook of the user
-            return wrote
-        return note(self._site, args[0] if args else next(iter(kwargs.values())), wrote)
+    def attach(self, note: Note) -> Callable[[], None]:
+        """By a hook."""
+
+        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], wrote: Any) -> Any:
+            if not isinstance(wrote, Tensor):  # by a hook of the user
+                return wrote
+            return note(self._site, args[0] if args else next(iter(kwargs.values())), wrote)
+
+        return self._module.register_forward_hook(hook, with_kwargs=True).remove
 
 
 class AttentionWatch(Watch):
-    """`nn.MultiheadAttention`, which applies its projections by itself: both are done again here, to be watched."""
+    """`nn.MultiheadAttention`, which applies its projections by itself: its place is taken by what can be watched."""
 
     def __init__(self, module: nn.MultiheadAttention, inside: Site, outside: Site) -> None:
-        self.module: Any = module
+        self._module: Any = module
         self._inside, self._outside = inside, outside
+
+    def attach(self, note: Note) -> Callable[[], None]:
+        """In the place of the module's own `forward`."""
+        module, original, own = self._module, self._module.forward, "forward" in vars(self._module)
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
+            if given["query"].ndim != 3:
+                return original(*args, **kwargs)
+            weights = original(*args, **kwargs)[1] if given.get("need_weights", True) else None
+            return self._attend(given, note), weights
+
+        def end() -> None:
+            if own:
+                module.forward = original
+            else:
+                del module.forward
+
+        module.forward = forward
+        return end
 
     @staticmethod
     def knows(module: nn.MultiheadAttention) -> bool:
         """Whether it has none of its rarer parts."""
         return module.in_proj_weight is not None and module.bias_k is None and not module.add_zero_attn
 
-    def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrote: Any, note: Note) -> Any:
+    def _attend(self, given: dict[str, Any], note: Note) -> Tensor:
         """One projection for all rows read (queries, and keys and values unless they are the same), one at the end."""
-        given = dict(
-            zip(("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask"), args, strict=False)
-        )
-        given |= kwargs
         query, key, value = given["query"], given["key"], given["value"]
-        if query.ndim != 3:
-            return wrote
-        m, sequence = self.module, 1 if self.module.batch_first else 0
+        m, sequence = self._module, 1 if self._module.batch_first else 0
         parts = [query] if query is key is value else [query, key] if key is value else [query, key, value]
         read = torch.cat(parts, sequence) if len(parts) > 1 else query
         projected = note(self._inside, read, F.linear(read, m.in_proj_weight, m.in_proj_bias))
@@ -94,12 +110,12 @@ class AttentionWatch(Watch):
         context = context.movedim(2, 1).flatten(2)
         context = context if sequence else context.transpose(0, 1)
         out = m.out_proj
-        return note(self._outside, context, F.linear(context, out.weight, out.bias)), wrote[1]
+        return note(self._outside, context, F.linear(context, out.weight, out.bias))
 
     def _heads(self, rows: Tensor, sequence: int) -> Tensor:
         """(n, heads, tokens, channels)."""
         rows = rows if sequence else rows.transpose(0, 1)
-        return rows.unflatten(2, (self.module.num_heads, -1)).movedim(1, 2)
+        return rows.unflatten(2, (self._module.num_heads, -1)).movedim(1, 2)
 
 
 def _mask(attention: Tensor | None, padding: Tensor | None, queries: Tensor) -> Tensor | None:

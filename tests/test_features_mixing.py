@@ -10,7 +10,7 @@ import torch
 
 from neural_kernels.algebra.maps import Matrix, Separable, Taps
 from neural_kernels.features.directions import Directions, IndependentDirections
-from neural_kernels.features.mixing import PositionSigns, SignedSum, TensorProduct
+from neural_kernels.features.mixing import CoupledProduct, PositionSigns, SignedSum, TensorProduct
 from neural_kernels.sketches import TensorSRHT
 from neural_kernels.sketches._seeds import draw_normal, draw_rotation
 
@@ -105,6 +105,20 @@ def test_tensor_products_are_exact_where_there_is_room():
     torch.testing.assert_close(product.flatten(0, 1) @ product.flatten(0, 1).T, expected)
     grams = products(lambda seed: TensorProduct(3, 4, 11, seed)(a, b).flatten(0, 1), 300)
     assert standardised(grams, expected) < 4.5
+
+
+@pytest.mark.parametrize("columns", [7, 16])
+def test_coupled_products(columns):
+    """Unbiased, at most of the variance that is stated, with b cut off, positions and gradients."""
+    a, normal = pair(0.8), torch.from_numpy(np.random.default_rng(1).normal(size=(300, 16, D)))
+    b = (normal @ pair(0.6).T).sign().mT / 4
+    grams = products(lambda seed: CoupledProduct(D, columns, seed)(a, b[seed]), 300)
+    one, other = 0.8**2, (2 / math.pi * math.asin(0.6)) ** 2
+    assert standardised(grams, (a @ a.T) * torch.tensor([[1.0, other**0.5], [other**0.5, 1.0]])) < 4.5
+    assert float(grams[:, 0, 1].var()) < 1.3 * (1 + 2 * one - one * other) / columns
+    product, stacked = CoupledProduct(D, columns, 0), (a.view(2, 1, D), b[0].view(2, 1, 16))
+    torch.testing.assert_close(product(*stacked), product(a, b[0])[:, None])
+    assert torch.autograd.gradcheck(product, (a.clone().requires_grad_(), b[0].clone().requires_grad_()))
 
 
 # Sums over windows, and signs of positions

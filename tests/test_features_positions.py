@@ -100,7 +100,7 @@ def test_error_falls_as_the_root_of_the_width(name, kernel):
     net, shape = DEEP[name]
     few, many = (errors(net, kernel, images(shape), width, 6) for width in (256, 2048))
     sizes = [float(error.square().mean().sqrt()) for error in (few, many)]
-    assert 2 < sizes[0] / sizes[1] < 9  # 2.8 with 6 draws; more, where parts become exact in between
+    assert 1.7 < sizes[0] / sizes[1] < 9  # 2.8, give or take 0.5 with 6 draws; more, where parts become exact
     bias = float(many.mean(0).square().mean().sqrt())
     assert bias < 2 * sizes[1] / 6**0.5  # once if all is chance; a bias alone would make it 2.4 times
 

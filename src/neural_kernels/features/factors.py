@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,10 @@ from neural_kernels.algebra import PerExample, PositionMap, Representation, Sepa
 from neural_kernels.features.draws import Pass
 from neural_kernels.features.hermite import LowDegrees, low_degrees
 from neural_kernels.features.method import UnsuitableError
-from neural_kernels.features.mixing import PositionSigns, SignedSum, TensorProduct
+from neural_kernels.features.mixing import CoupledProduct, PositionSigns, SignedSum, TensorProduct
 
 _WIDE = 512  # columns of exact blocks that a map of positions may make
 _ONE = "one"
-_VALUE, _PRODUCT = 1 / 8, 1 / 4  # of all columns: the least that activations and products have inside a network
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,15 @@ class Block:
         Of the block's kernel.
     step : int or None
         The random step that the columns come from; None where they are exact.
+    alike : bool
+        Whether every column alone has the kernel as its mean, but for a factor, so that some can stand for all.
     """
 
     key: Hashable
     columns: Tensor
     weight: float = 1.0
     step: int | None = None
+    alike: bool = False
 
     def by_rows(self, factor: Tensor, name: Hashable) -> Block:
         """Every row times a number of its own, shape (n, *positions)."""
@@ -60,9 +62,12 @@ class Step(nn.Module, ABC):
     ----------
     mean : float
         By which the mean of the activation is to be multiplied, as the columns of the step see it.
+    alike : bool
+        Whether its columns are, as in a `Block`.
     """
 
     mean = 1.0
+    alike = False
 
     @abstractmethod
     def forward(self, unit: Tensor, std: Tensor, low: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -75,7 +80,16 @@ class Step(nn.Module, ABC):
 
 
 class Strategy(Protocol):
-    """How factors pass the nonlinear part of an activation."""
+    """How factors pass the nonlinear part of an activation.
+
+    Attributes
+    ----------
+    least_value, least_product : float
+        Of all columns, the least that activations and products have inside a network.
+    """
+
+    least_value: ClassVar[float]
+    least_product: ClassVar[float]
 
     def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> Step:
         """A module for factors with so many columns."""
@@ -137,9 +151,20 @@ class Factor(Representation):
         wide = other._with((block for block in other.blocks if all(block is not b for b in single)), other.diagonal)
         blocks = [scaled for block in single for scaled in self._scaled(block)]
         if self.blocks and wide.blocks:
-            step, sketch = self.draws.take(lambda seed, m: TensorProduct(self._width, wide._width, m, seed), _PRODUCT)
-            blocks.append(Block(("product", step), sketch(self.phi, wide.phi), step=step))
+            blocks.append(self._product(wide))
         return self._with(blocks, self.diagonal * other.diagonal)
+
+    def _product(self, other: Factor) -> Block:
+        """Columns that are alike need no mixing, if there are enough of them."""
+        alike = len(other.blocks) == 1 and other.blocks[0].alike
+
+        def make(seed: int, m: int) -> nn.Module:
+            if alike and other._width >= m:
+                return CoupledProduct(self._width, m, seed)
+            return TensorProduct(self._width, other._width, m, seed)
+
+        step, product = self.draws.take(make, self.strategy.least_product)
+        return Block(("product", step), product(self.phi, other.phi), step=step, alike=product.alike)
 
     def _scaled(self, column: Block) -> list[Block]:
         """All blocks times a column."""
@@ -168,12 +193,13 @@ class Factor(Representation):
         phi = self.phi
         norm = torch.linalg.vector_norm(phi, dim=-1)
         unit = phi * safe_divide(torch.ones_like(norm), norm)[..., None]
-        step, module = self.draws.take(lambda seed, m: self.strategy.step(dual, phi.shape[-1], m, seed), _VALUE)
+        strategy, width = self.strategy, phi.shape[-1]
+        step, module = self.draws.take(lambda seed, m: strategy.step(dual, width, m, seed), strategy.least_value)
         mean, *slopes = low_degrees(dual, std)
         exact = mean * module.mean, slopes[0], slopes[1]
         rest = module(unit.flatten(0, -2), std.reshape(-1), torch.stack(exact, -1).flatten(0, -2).to(phi.dtype))
         value, slope = (
-            [] if part is None else [Block((name, step), part.reshape(*phi.shape[:-1], part.shape[-1]), step=step)]
+            [] if part is None else [Block((name, step), part.unflatten(0, phi.shape[:-1]), 1.0, step, module.alike)]
             for name, part in zip(("value", "slope"), rest, strict=True)
         )
         constant, linear, inclination = self._columns(LowDegrees.of(dual), exact, step)

@@ -19,7 +19,7 @@ from neural_kernels.sketches import SRHT, derive_seed
 
 _TRIAL = 256  # columns of a step in the pass that finds out where columns count
 _PROBES = 32  # examples in that pass
-_LARGE = 4  # times the usual blocks of rows, since the steps are many
+_LARGE = 2  # times the usual blocks of rows, since the steps are many
 _TINY = 1e-6  # of the largest example: one that tells nothing
 
 
@@ -81,15 +81,26 @@ class LayeredMap(ReducedColumns):
         return result
 
 
-class _Compressed(nn.Module):
-    """A sketch of checked columns, or nothing at all of them."""
+class _Mixed(nn.Module):
+    """A sketch of checked columns."""
 
-    def __init__(self, sketch: SRHT | None) -> None:
+    def __init__(self, columns: int, width: int, seed: int) -> None:
         super().__init__()
-        self.sketch = sketch
+        self.sketch = SRHT(columns, width, seed)
 
     def forward(self, columns: Tensor) -> Tensor:
-        return columns[:, :0] if self.sketch is None else self.sketch.sketch(columns)
+        return self.sketch.sketch(columns)
+
+
+class _First(nn.Module):
+    """The first of columns that are alike, for all."""
+
+    def __init__(self, columns: int, width: int) -> None:
+        super().__init__()
+        self.width, self.scale = width, math.sqrt(columns / max(1, width))
+
+    def forward(self, columns: Tensor) -> Tensor:
+        return columns[:, : self.width] * self.scale
 
 
 def _probes(task: Task, sample: Any) -> Any:
@@ -115,7 +126,7 @@ def _compressor(block: Block, width: int, seed: int) -> nn.Module:
     columns = block.columns.shape[-1]
     if width >= columns:
         return nn.Identity()
-    return _Compressed(SRHT(columns, width, seed) if width else None)
+    return _First(columns, width) if block.alike or not width else _Mixed(columns, width, seed)
 
 
 def _widths(blocks: tuple[Block, ...], columns: int) -> tuple[list[int], dict[int, int]]:

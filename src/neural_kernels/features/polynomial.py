@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,15 +19,15 @@ from neural_kernels.features.factors import Step
 from neural_kernels.features.hermite import hermite_coefficients
 from neural_kernels.features.layered import LayeredMap
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
-from neural_kernels.features.powers import Powers, inner_width, variance
+from neural_kernels.features.plan import Plan, planned
+from neural_kernels.features.powers import Powers, variance
 from neural_kernels.features.reduction import Reduction
 from neural_kernels.features.series import Series
 from neural_kernels.sketches import derive_seed
 
 _DEGREES = range(2, 17)  # among which "auto" chooses
 _COSINES = 0.0, 0.25, 0.5, 0.75  # of rows where there are no data
-_NEARLY = 1.02  # of the least error: what a lower degree may have
-_NOTHING = 1e-12  # of the diagonal: rounding
+_NEARLY = 1.05  # of the least error: what a lower degree may have
 _PAIRS = 256  # rows of the data whose cosines are looked at
 _LEFT = {0.5: 0.02, 1.0: 0.02, 3.0: 0.1}  # by standard deviation: of a variance, what "auto" leaves to the last two
 _LARGE = 2  # times the usual blocks of rows, since the products are many
@@ -52,16 +52,17 @@ class PolynomialSketch(Method):
     Parameters
     ----------
     degree : int or "auto"
-        q. "auto": the least with an error within 2 % of the best, as predicted for the columns there are on the cosines
+        q. "auto": the least with an error within 5 % of the best, as predicted for the columns there are on the cosines
         of data given to `fit`, or without data on cosines between 0 and 0.75; layer by layer, the least that leaves out
         2 % of the variance of an activation and of its slope at standard deviation 1, and 10 % at 3. At most 16.
 
     Notes
     -----
-    Degrees 0 and 1 are exact. Columns go to degrees by their share of the error. Degrees above q are not left out but
-    added to q and q - 1, the even ones to the even one: the diagonal is right and the error of an entry is at most
-    :math:`\sum_{p > q} a_p (|c|^q - |c|^p)`, 0 at c = 0, 1 and -1. Costs about 2 q Hadamard transforms of the rows'
-    width, whatever the depth in the first case.
+    Degrees 0 and 1 are exact. Columns go to degrees by their share of the error. Degrees above q are added to q and
+    q - 1, the even ones to the even one, which errs by :math:`\sum_{p > q} a_p (|c|^q - |c|^p)` at most, 0 at c = 0, 1
+    and -1. In the first case the highest degrees of all are left out instead, as far as they have no more than 3 % of
+    the diagonal together (`rest.truncation` of the map): only rows that are nearly the same feel them, and to add them
+    to q would harm all others. Costs about 2 q Hadamard transforms of the rows' width, there at any depth.
 
     References
     ----------
@@ -98,7 +99,7 @@ def _angle_map(task: Task, series: Series, norm: float | None, degree: int | str
     reduction = Reduction(task)
     cosines = np.array(_COSINES) if sample is None else _cosines(reduction, sample)
     degrees = _DEGREES if degree == "auto" else (int(degree),)
-    plans = [_plan(series, q, cosines, reduction.width, task.n_components) for q in degrees]
+    plans = [planned(series, q, cosines, reduction.width, task.n_components) for q in degrees]
     least = min(plan.error for plan in plans)
     plan = next(plan for plan in plans if plan.error <= _NEARLY * least)
     rest = PowersRest(task, plan, reduction.width)
@@ -115,52 +116,6 @@ def _cosines(reduction: Reduction, sample: Any) -> np.ndarray:
     return (unit @ unit.T)[tuple(torch.triu_indices(len(unit), len(unit), 1))].clamp(-1, 1).numpy()
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Coefficients with the tail in the last two, columns of all degrees, and the error that is to be expected.
-
-    Parameters
-    ----------
-    coefficients : ndarray, shape (q + 1,)
-    linear : int
-    widths : dict from int to int
-        Columns of the powers from 2 on.
-    error : float
-        Root mean square over the cosines.
-    """
-
-    coefficients: np.ndarray
-    linear: int
-    widths: dict[int, int]
-    error: float
-
-
-def _plan(series: Series, degree: int, cosines: np.ndarray, in_features: int, columns: int) -> Plan:
-    every = series.coefficients.numpy()
-    a = every[: degree + 1].copy()
-    for last in (degree, degree - 1):
-        a[last] += every[last + 2 :: 2].sum()
-    # Beyond the last known coefficient: of those that fall as j^-3/2 at most, since Dropout adds to the total as well.
-    a[degree] += min(max(0.0, series.total - every.sum()), 2.5 * every[len(every) // 2 :].sum())
-    a[a < _NOTHING * series.total] = 0
-    inner = inner_width(in_features, columns)
-    sizes = [variance(p, cosines, inner) for p in range(2, degree + 1)]
-    shares = [a[p] * math.sqrt(v.mean()) for p, (v, _) in enumerate(sizes, start=2)]
-    parts = [Part(a[0], 1), Part(a[1] * math.sqrt(1 + np.square(cosines).mean()), in_features), *map(Part, shares)]
-    _, linear, *widths = allot(parts, columns)
-    bias = _values(a, cosines) - _values(every, cosines)
-    square = np.square(bias)
-    for p, (own, below) in enumerate(sizes, start=2):
-        square = square + a[p] ** 2 * (own / max(1, widths[p - 2]) + below)
-    if linear < in_features:
-        square = square + a[1] ** 2 * (1 + cosines**2) / max(1, linear)
-    return Plan(a, linear, dict(enumerate(widths, start=2)), math.sqrt(square.mean()))
-
-
-def _values(coefficients: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    return np.polynomial.polynomial.polyval(cosines, coefficients)
-
-
 class PowersRest(Rest):
     """Sketched powers of rows of norm 1, with their coefficients.
 
@@ -169,13 +124,18 @@ class PowersRest(Rest):
     task : Task
     plan : Plan
     in_features : int
+
+    Attributes
+    ----------
+    truncation : float
+        The share of the diagonal that is left out.
     """
 
     def __init__(self, task: Task, plan: Plan, in_features: int) -> None:
         super().__init__()
         self.powers = Powers(in_features, plan.widths, derive_seed(task.seed, "polynomial"))
         self.roots = {p: math.sqrt(plan.coefficients[p]) for p in self.powers.widths}
-        self.columns = sum(self.powers.widths.values())
+        self.columns, self.truncation = sum(self.powers.widths.values()), plan.truncation
         self.working_width = max(1, self.powers.working_width // _LARGE)
 
     def forward(self, unit: Tensor, factor: Tensor, out: Tensor | None) -> Tensor:
@@ -198,6 +158,9 @@ class PolynomialStrategy:
     ----------
     degree : int or "auto"
     """
+
+    least_value: ClassVar[float] = 1 / 8  # less than random features take: powers cost more
+    least_product: ClassVar[float] = 1 / 4
 
     degree: int | Literal["auto"]
 

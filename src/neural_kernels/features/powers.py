@@ -2,7 +2,6 @@ r"""Sketches of some tensor powers of a row, each with a width of its own: featu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -55,7 +54,7 @@ class Powers(nn.Module):
                 h = half(p)
                 powers[p] = cast(TensorSRHT, self.roots[str(p)]).sketch(tree.interval(0, h), tree.interval(h, p - h))
             else:
-                powers[p] = tree.interval(0, p)[:, :width] * math.sqrt(self.inner / width)
+                powers[p] = tree.narrow(p, width)
         return powers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -28,9 +28,11 @@ class RandomFeatures(Method):
 
     With directions w_i and the factor phi of the kernel below, an activation gives
     :math:`\rho(w_i \cdot \phi) / \sqrt m` for the NNGP kernel and :math:`\dot\rho(w_i \cdot \phi) / \sqrt m` for the
-    slope, whose product with the NTK below is sketched (`TensorSRHT`). Here rho is the activation without its mean and
-    its linear part, which are exact columns, and of the slope the mean is exact. What the NTK and the NNGP kernel have
-    in common is held once, and columns go to layers by what they contribute.
+    slope, whose product with the NTK below is sketched by features that are products as well,
+    :math:`\dot\rho(w_i \cdot \phi)\, (r_i \cdot \psi) / \sqrt m`, with the factor psi of the NTK and rows r_i of a
+    Hadamard matrix with random signs. Here rho is the activation without its mean and its linear part, which are exact
+    columns, and of the slope the mean is exact. What the NTK and the NNGP kernel have in common is held once, and
+    columns go to layers by what they contribute.
 
     Parameters
     ----------
@@ -78,6 +80,9 @@ class RandomStrategy:
     sampler : {"orthogonal", "gaussian", "leverage"}
     """
 
+    least_value: ClassVar[float] = 1 / 4
+    least_product: ClassVar[float] = 1 / 2
+
     sampler: Sampler = "orthogonal"
 
     def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> Step:
@@ -100,6 +105,8 @@ class RandomStep(Step):
     seed : int
     """
 
+    alike = True
+
     def __init__(self, activation: Activation, sampler: Sampler, in_features: int, columns: int, seed: int) -> None:
         super().__init__()
         self.activation, self.columns, self._checked = activation, columns, 0.0
@@ -117,7 +124,7 @@ class RandomStep(Step):
         few = u[:, : self.columns]
         if isinstance(self.activation, ArcCosine):  # (a + b) / 2 x + (b - a) / 2 |x|, and its derivative
             even = (self.activation.b - self.activation.a) / 2
-            value, slope = even * few.abs() - low[:, :1], even * u.sign()
+            value, slope = few.abs().mul_(even).sub_(low[:, :1]), u.sign().mul_(even)
         else:
             self._check_tails(self.activation, std)
             value, slope = value_and_slope(self.activation.fn, u)

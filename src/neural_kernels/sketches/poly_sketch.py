@@ -18,7 +18,7 @@ from neural_kernels.sketches._hadamard import padded
 from neural_kernels.sketches._rows import Rows, SparseRows, dress, read
 from neural_kernels.sketches._seeds import derive_seed
 from neural_kernels.sketches.osnap import OSNAP
-from neural_kernels.sketches.tensor_srht import TensorSRHT
+from neural_kernels.sketches.tensor_srht import TensorSRHT, entry_products
 
 
 class PolySketch(Sketch):
@@ -197,16 +197,27 @@ class Tree:
         self._done: dict[tuple[str, int, int], Tensor] = {}
 
     def interval(self, i: int, p: int) -> Float[Tensor, "n m"]:
-        """V(i, p)."""
-        key = "interval", i, p
+        """V(i, p), kept if p is a power of two: only those are part of several."""
+        if p & (p - 1):
+            return self._product(i, p, self._sketch.n_components)
+        sketch = self._sketch
+        key = "interval", i if p > 1 or sketch.leaves else 0, p  # without sketches all leaves are the same
         if key not in self._done:
-            if p == 1:
-                self._done[key] = self._sketch.leaf(self._rows, i)
-            else:
-                h = half(p)
-                node = self._sketch.node(i, h)
-                self._done[key] = node.combine(self._left(i, h), node.second.transformed(self.interval(i + h, p - h)))
+            self._done[key] = sketch.leaf(self._rows, i) if p == 1 else self._product(i, p, sketch.n_components)
         return self._done[key]
+
+    def narrow(self, p: int, count: int) -> Float[Tensor, "n count"]:
+        """A sketch of the power p from the first columns of V(0, p)."""
+        if p & (p - 1):
+            return self._product(0, p, count)
+        return self.interval(0, p)[:, :count] * sqrt(self._sketch.n_components / count)
+
+    def _product(self, i: int, p: int, count: int) -> Float[Tensor, "n count"]:
+        """A sketch of p leaves from i on by so many products of two sketches."""
+        h = half(p)
+        node = self._sketch.node(i, h)
+        left, right = self._left(i, h), node.second.transformed(self.interval(i + h, p - h))
+        return entry_products(left, node.first.rows[:count], right, node.second.rows[:count], count**-0.5)
 
     def _left(self, i: int, h: int) -> Tensor:
         key = "left", i, h

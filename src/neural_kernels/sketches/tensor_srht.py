@@ -115,30 +115,45 @@ class TensorSRHT(nn.Module):
 
     def sketch(self, x: Rows, y: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
         """Sketch checked rows."""
-        return self.combine(self.first.transformed(x), self.second.transformed(y), out)
+        sides = self.first.transformed(x), self.first.rows, self.second.transformed(y), self.second.rows
+        if self.complex_signs:
+            return self._complex_products(*sides, out)
+        return entry_products(*sides, self.n_components**-0.5, out)
 
-    def combine(self, first: Tensor, second: Tensor, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
-        """The products, from H D_1 x and H D_2 y."""
-        sides = first, self.first.rows, second, self.second.rows
-        scale = math.sqrt((2 if self.complex_signs else 1) / self.n_components)
-        if first.device.type == "cpu" and not (first.requires_grad or second.requires_grad):
-            from neural_kernels.sketches._loops import multiply_complex, multiply_entries
+    def _complex_products(
+        self, first: Tensor, rows1: Tensor, second: Tensor, rows2: Tensor, out: Tensor | None
+    ) -> Float[Tensor, "n m"]:
+        """The real parts, then the imaginary ones."""
+        scale = math.sqrt(2 / self.n_components)
+        if _plain(first, second):
+            from neural_kernels.sketches._loops import multiply_complex
 
             out = first.new_empty(len(first), self.n_components) if out is None else out
-            multiply = multiply_complex if self.complex_signs else multiply_entries
-            multiply(*(side.numpy() for side in sides), scale, out.numpy())
+            multiply_complex(first.numpy(), rows1.numpy(), second.numpy(), rows2.numpy(), scale, out.numpy())
             return out
-        result = self._products(*sides) * scale
+        (a, b), (c, d) = first.index_select(-1, rows1).unbind(1), second.index_select(-1, rows2).unbind(1)
+        result = torch.cat([a * c - b * d, a * d + b * c], 1)[:, : self.n_components] * scale
         return result if out is None else out.copy_(result)
-
-    def _products(self, first: Tensor, rows1: Tensor, second: Tensor, rows2: Tensor) -> Float[Tensor, "n m"]:
-        """Entry by entry; of complex numbers the real parts first."""
-        left, right = first.index_select(-1, rows1), second.index_select(-1, rows2)
-        if not self.complex_signs:
-            return left * right
-        (a, b), (c, d) = left.unbind(1), right.unbind(1)
-        return torch.cat([a * c - b * d, a * d + b * c], 1)[:, : self.n_components]
 
     def extra_repr(self) -> str:
         """Size and seed."""
         return f"n_components={self.n_components}, seed={self.seed}"
+
+
+def entry_products(
+    first: Tensor, rows1: Tensor, second: Tensor, rows2: Tensor, scale: float, out: Tensor | None = None
+) -> Float[Tensor, "n m"]:
+    """``scale * first[:, rows1] * second[:, rows2]``."""
+    if _plain(first, second):
+        from neural_kernels.sketches._loops import multiply_entries
+
+        out = first.new_empty(len(first), len(rows1)) if out is None else out
+        multiply_entries(first.numpy(), rows1.numpy(), second.numpy(), rows2.numpy(), scale, out.numpy())
+        return out
+    result = first.index_select(-1, rows1) * second.index_select(-1, rows2) * scale
+    return result if out is None else out.copy_(result)
+
+
+def _plain(first: Tensor, second: Tensor) -> bool:
+    """Whether compiled loops will do."""
+    return first.device.type == "cpu" and not (first.requires_grad or second.requires_grad)

@@ -16,7 +16,7 @@ from neural_kernels.empirical.lefts import Left, Rows
 
 _SCRATCH = 1 << 21  # numbers in a temporary that should stay in cache
 _LEAF = 128  # rows of a symmetric matrix below which it is not halved any more
-_HALVES, _PAIRS, _ENTRY = 2.0, 1.2, 16  # times, of a multiplication in a large matrix product: see `cheapest`
+_HALVES, _PAIRS, _ENTRY = 1.6, 1.2, 16  # times, of a multiplication in a large matrix product: see `cheapest`
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,23 @@ def contract(mine: Sides, its: Sides, into: Tensor) -> None:
     cheapest(mine, its)(mine, its, into)
 
 
+def contract_own(sides: Sides, into: Tensor) -> None:
+    """Add those on and below the diagonal to a matrix (n k, n k); what is above may be anything."""
+    _OWN[cheapest(sides, sides)](sides, into)
+
+
 def cheapest(mine: Sides, its: Sides) -> Contraction:
     """By counted multiplications, weighted with the time that each takes in its place (measured)."""
     n, t, k, j = mine.right.shape
     m, s, ell, _ = its.right.shape
     i = mine.left.width
-    formed = k * t * n + ell * s * m if mine is not its else k * t * n
+    pairs, formed = (n * n / 2, k * t * n) if mine is its else (n * m, k * t * n + ell * s * m)
     costs: dict[Contraction, float] = {
-        contract_pairs: _PAIRS * n * m * t * s * (i + k * ell * j) + _ENTRY * n * m * t * s * k * ell,
-        contract_halves: _HALVES * n * m * (t * s * (i + ell * j) + k * ell * t * j),
+        contract_pairs: pairs * t * s * (_PAIRS * (i + k * ell * j) + _ENTRY * k * ell),
+        contract_halves: pairs * (t * s * i + _HALVES * (ell * t * s * j + k * ell * t * j)),
     }
     if isinstance(mine.left, Rows):
-        costs[contract_whole] = i * j * (n * m * k * ell + formed)
+        costs[contract_whole] = i * j * (pairs * k * ell + formed)
     return min(costs, key=lambda contraction: costs[contraction])
 
 
@@ -69,18 +74,49 @@ def contract_pairs(mine: Sides, its: Sides, into: Tensor) -> None:
             matrix[rows] += inner.mul_(products).sum((1, 4))
 
 
+def contract_pairs_own(sides: Sides, into: Tensor) -> None:
+    """The same on and below the diagonal: the lower left quarter, then both on the diagonal likewise."""
+    n, k = sides.right.shape[0], sides.right.shape[2]
+    if n == 1 or n * k <= _LEAF:
+        contract_pairs(sides, sides, into)
+        return
+    half = n // 2
+    high, low, cut = sides[:half], sides[half:], half * k
+    contract_pairs(low, high, into[cut:, :cut])
+    contract_pairs_own(high, into[:cut, :cut])
+    contract_pairs_own(low, into[cut:, cut:])
+
+
 def contract_halves(mine: Sides, its: Sides, into: Tensor) -> None:
     """The products of what was read, applied to one side's gradients, then to the other's."""
-    n, t, k, j = mine.right.shape
-    m, s, ell, _ = its.right.shape
+    n, t, k, _ = mine.right.shape
+    m, s, ell, j = its.right.shape
     matrix = into.unflatten(1, (m, ell)).unflatten(0, (n, k))
     for rows in _steps(n, t * max(m * s, ell * j)):
-        right = mine.right[rows]
-        products = mine.left[rows].gram(its.left).to(right.dtype)
-        for column, gradients in enumerate(its.right):
-            half = products[:, :, column].flatten(0, 1) @ gradients.flatten(1)
-            entries = right.flatten(0, 1) @ half.view(-1, ell, j).mT
-            matrix[rows, :, column] += entries.view(len(right), t, k, ell).sum(1)
+        products = mine.left[rows].gram(its.left)
+        for column in range(m):
+            matrix[rows, :, column] += _halved(mine.right[rows], products[:, :, column], its.right[column])
+
+
+def contract_halves_own(sides: Sides, into: Tensor) -> None:
+    """The same on and below the diagonal."""
+    n, t, k, j = sides.right.shape
+    matrix = into.unflatten(1, (n, k)).unflatten(0, (n, k))
+    for rows in _steps(n, t * max(n * t, k * j)):
+        stop = min(n, rows.stop)
+        products = sides.left[rows].gram(sides.left[:stop])
+        for column in range(stop):
+            start = max(rows.start, column)
+            part = products[start - rows.start :, :, column]
+            matrix[start:stop, :, column] += _halved(sides.right[start:stop], part, sides.right[column])
+
+
+def _halved(right: Tensor, products: Tensor, gradients: Tensor) -> Tensor:
+    """(n, k, l) from (n, t, k, j), (n, t, s) and (s, l, j)."""
+    n, t, k, j = right.shape
+    half = products.to(right.dtype).flatten(0, 1) @ gradients.flatten(1)
+    entries = right.flatten(0, 1) @ half.view(n * t, -1, j).mT
+    return entries.view(n, t, k, -1).sum(1)
 
 
 def contract_whole(mine: Sides, its: Sides, into: Tensor) -> None:
@@ -105,6 +141,13 @@ def add_lower(rows: Tensor, into: Tensor) -> None:
     into[half:, :half].addmm_(rows[half:], rows[:half].T)
     add_lower(rows[:half], into[:half, :half])
     add_lower(rows[half:], into[half:, half:])
+
+
+_OWN: dict[Contraction, Callable[[Sides, Tensor], None]] = {
+    contract_pairs: contract_pairs_own,
+    contract_halves: contract_halves_own,
+    contract_whole: contract_whole_own,
+}
 
 
 def _formed(sides: Sides, other: Sides) -> Iterator[Tensor]:

@@ -7,18 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neural_kernels.empirical.contractions import (
-    Sides,
-    add_lower,
-    cheapest,
-    contract,
-    contract_whole,
-    contract_whole_own,
-)
+from neural_kernels.empirical.contractions import Sides, add_lower, contract, contract_own
 from neural_kernels.empirical.lefts import Ids, Left
 
 _SCRATCH = 1 << 21  # numbers in a temporary that should stay in cache
-_LEAF = 128  # rows of a symmetric matrix below which it is not halved any more
 
 
 class Factor(ABC):
@@ -96,12 +88,8 @@ class Outer(Factor):
         contract(Sides(self.left, self.right), Sides(other.left, other.right), into)
 
     def add_own(self, into: Tensor) -> None:
-        """Likewise; what whole gradients take is formed once."""
-        sides = Sides(self.left, self.right)
-        if cheapest(sides, sides) is contract_whole:
-            contract_whole_own(sides, into)
-        else:
-            add_halved(self, into)
+        """Likewise."""
+        contract_own(Sides(self.left, self.right), into)
 
     def add_diag(self, into: Tensor) -> None:
         """Likewise, example by example."""
@@ -125,17 +113,3 @@ class Outer(Factor):
         values = self.right.new_empty(n, k, j * width)
         self.left.products(self.right, values, add=False)
         return values
-
-
-def add_halved(factor: Factor, into: Tensor) -> None:
-    """The lower left quarter, and both quarters on the diagonal likewise."""
-    n = len(factor.tensors()[-1])
-    k = len(into) // n
-    if n == 1 or len(into) <= _LEAF:
-        factor.add_gram(factor, into)
-        return
-    half = n // 2
-    high, low, cut = factor[:half], factor[half:], half * k
-    low.add_gram(high, into[cut:, :cut])
-    add_halved(high, into[:cut, :cut])
-    add_halved(low, into[cut:, cut:])

@@ -29,7 +29,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": "plot_",
-    "ignore_pattern": r"(demo|small_images|graphs_mutag)\.py",
+    "ignore_pattern": r"(demo|small_images|graphs_mutag|fashion_pntk)\.py",
     "show_memory": False,
     "write_computation_times": False,
 }

@@ -292,3 +292,11 @@ def mlp_smooth() -> nn.Module:
 
 def cnn_smooth() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.GELU(), nn.Flatten(), nn.Linear(12, 2)).double()
+
+
+def test_labels_in_a_loader_are_explained() -> None:
+    module, x = build("mlp")
+    loader = DataLoader(TensorDataset(x, torch.zeros(5)), batch_size=2)
+    with pytest.raises(TypeError) as raised:
+        nk.PseudoNTK(module)(loader)
+    assert "batch[0]" in str(raised.value.__notes__)

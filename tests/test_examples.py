@@ -121,6 +121,16 @@ def test_small_images_whitening_and_draws(monkeypatch, rng):
     assert np.bincount(images.y[script.balanced(images.y, 30, seed=1)]).tolist() == [10, 10, 10]
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_fashion_pntk_quick(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    script = load_script("fashion_pntk", monkeypatch)
+    monkeypatch.setattr("sys.argv", ["fashion_pntk.py", "--quick", "--figure", str(tmp_path / "pntk.png")])
+    script.main()
+    assert "0." in capsys.readouterr().out
+    assert (tmp_path / "pntk.png").stat().st_size > 10_000
+
+
 def test_graphs_quick(tmp_path, capsys, monkeypatch):
     script = load_script("graphs_mutag", monkeypatch)
     monkeypatch.setattr("sys.argv", ["graphs_mutag.py", "--quick", "--figure", str(tmp_path / "graphs.png")])

@@ -24,7 +24,14 @@ _PRECISIONS = torch.float32, torch.float64
 def call(module: nn.Module, batch: Any) -> Any:
     """A tuple holds positional arguments, a mapping keyword arguments; all else is the one argument."""
     if isinstance(batch, tuple):
-        return module(*batch)
+        try:
+            return module(*batch)
+        except TypeError as error:
+            error.add_note(
+                f"the batch holds {len(batch)} arrays, the module's positional arguments. If some are labels, "
+                "pass forward=lambda module, batch: module(batch[0])."
+            )
+            raise
     return module(**batch) if isinstance(batch, dict) else module(batch)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +49,7 @@ def as_ridge(ridge: float) -> float:
 
 def as_time(time: float | int) -> float:
     """Require a non-negative number; infinity is the end of training."""
-    if not time >= 0:
+    if not isinstance(time, Real) or not time >= 0:
         raise ValueError(f"time={time!r}: expected a number, at least 0 (infinity: trained to the end)")
     return float(time)
 

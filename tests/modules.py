@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations
 
+import neural_kernels as nk
+
 
 def mlp() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 12, bias=False), nn.Tanh(), nn.Linear(12, 3))
@@ -257,6 +259,24 @@ def numbers(*shape: int) -> Callable[[int], Tensor]:
     return lambda n: torch.randn(n, *shape, dtype=torch.float64)
 
 
+def infinite() -> nn.Module:
+    net = nk.Sequential(nk.Dense(2.0, 0.3), nk.ReLU(), nk.Dense(1.5, 0.2, "standard", 16), nk.Erf(), nk.Dense(1.0, 0.1))
+    return net.to_torch(6, 16, out_features=3, seed=0)
+
+
+def infinite_positions() -> nn.Module:
+    net = nk.Sequential(
+        nk.Conv(3, bias_var=0.2),
+        nk.ReLU(),
+        nk.Dense(1.5, 0.4),
+        nk.LayerNorm(),
+        nk.Erf(),
+        nk.GlobalAvgPool(),
+        nk.Dense(),
+    )
+    return net.to_torch((2, 6), 8, out_features=2, seed=0)
+
+
 # A module, and examples for it.
 CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Any]]] = {
     "mlp": (mlp, numbers(6)),
@@ -274,6 +294,8 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Any]]] = {
     "sequence first": (SequenceFirst, numbers(7, 4)),
     "one-dimensional": (one_dimensional, numbers(2, 8)),
     "structured": (Structured, structured),
+    "to_torch": (infinite, numbers(6)),
+    "to_torch, positions": (infinite_positions, numbers(2, 6)),
 }
 FORWARD = {"structured": lambda module, batch: module(**batch)[0]}
 

@@ -11,6 +11,8 @@ from torch.nn import functional as F  # noqa: N812
 from neural_kernels.empirical.lefts import Left
 from neural_kernels.empirical.rules import Rule, Size, put, stacked, with_ones
 
+_SCRATCH = 1 << 21  # numbers in a temporary that should stay in cache
+
 
 class ConvolutionRule(Rule):
     """Positions are those of the output; patches are read."""
@@ -37,16 +39,20 @@ class ConvolutionRule(Rule):
     def materialise(
         self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
     ) -> None:
-        """The weight gradient of a convolution in which every example is a group of channels."""
+        """The weight gradient of a convolution in which every example is a group of channels, some at a time."""
         n, r = read.shape[:2]
-        k, j = len(gradients), module.out_channels
-        wrote = stacked(gradients).flatten(0, 1)  # (n r, k, j, *positions)
-        table = into.view(n, k, j, -1)
-        if "weight" in roles:
-            values = _weight_gradients(module, read.flatten(0, 1), wrote)
-            put(_over_instances(values, r), table[..., : values.shape[-1]], add)
+        table = into.view(n, len(gradients), module.out_channels, -1)
         if "bias" in roles:
-            put(_over_instances(wrote.flatten(3).sum(3), r), table[..., -1], add)
+            self.sum_up(gradients, table[..., -1], add)
+        if "weight" not in roles:
+            return
+        weights = table[..., : module.weight[0].numel()]
+        step = max(1, _SCRATCH // (len(gradients) * gradients[0][0].numel()))
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            wrote = stacked([g[rows] for g in gradients]).flatten(0, 1)  # (n r, k, j, *positions)
+            values = _weight_gradients(module, read[rows].flatten(0, 1), wrote)
+            put(_over_instances(values, r), weights[rows], add)
 
 
 def _over_instances(values: Tensor, count: int) -> Tensor:

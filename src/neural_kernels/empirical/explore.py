@@ -108,16 +108,21 @@ def _calls(two: Recording, three: Recording) -> list[Call | None]:
 
 
 def _groups(model: Model, calls: Sequence[Call | None]) -> list[Group]:
-    """Parameters by the calls that use them; those of one layer come together, unless one of them is shared."""
+    """Parameters by the calls that use them.
+
+    Weight and bias of a layer come together where it reads one position: the product over what it wrote serves both.
+    """
     uses: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, call in enumerate(calls):
         for role, name in call.site.names.items() if call else ():
             uses[name].append((number, role))
-    together: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    together: dict[tuple[tuple[int, ...], str], list[str]] = defaultdict(list)
     for name, places in uses.items():
-        together[tuple(number for number, _ in places)].append(name)
+        numbers = tuple(number for number, _ in places)
+        single = all(call.size.positions == 1 for call in (calls[number] for number in numbers) if call)
+        together[numbers, "" if single else name].append(name)
     groups = []
-    for numbers, members in together.items():
+    for (numbers, _), members in together.items():
         roles = tuple(zip(*([role for _, role in uses[name]] for name in members), strict=True))
         count = sum(model.parameters[name].numel() for name in members)
         groups.append(Group(tuple(members), numbers, roles, count))

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from neural_kernels.empirical.convolutions import ConvolutionRule
-from neural_kernels.empirical.lefts import Ids, Left
+from neural_kernels.empirical.lefts import Ids, Left, Rows
 from neural_kernels.empirical.rules import Rule, Size, put, with_ones
+from neural_kernels.layers.finite import NTKLinear
 
 
 class LinearRule(Rule):
@@ -23,6 +24,34 @@ class LinearRule(Rule):
     def left(self, module: Any, read: Tensor, roles: tuple[str, ...]) -> Left:
         """The rows."""
         return with_ones(read.flatten(1, -2), roles)
+
+
+class ScaledLinearRule(LinearRule):
+    """The linear maps of `Layer.to_torch`: channels on the second axis, and a factor on either parameter."""
+
+    def size(self, module: NTKLinear, read: Tensor, wrote: Tensor) -> Size:
+        """A row is read at each position."""
+        outputs, inputs = module.weight.shape
+        return Size(read.numel() // (len(read) * inputs), inputs, outputs)
+
+    def left(self, module: NTKLinear, read: Tensor, roles: tuple[str, ...]) -> Left:
+        """The rows, times the weight's factor; a bias is the weight of its own."""
+        rows = read.movedim(2, -1).flatten(1, -2) * module.factors[0]
+        ones = rows.new_full((*rows.shape[:-1], 1), module.factors[1])
+        parts = {"weight": rows, "bias": ones}
+        return Rows(torch.cat([parts[role] for role in roles], -1))
+
+    def right(self, gradient: Tensor) -> Tensor:
+        """Channels last."""
+        return gradient.movedim(2, -1).flatten(1, -2)
+
+    def materialise(
+        self, module: NTKLinear, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+    ) -> None:
+        """A bias alone takes its factor with the gradients."""
+        alone = roles == ("bias",)
+        scaled = [gradient * module.factors[1] for gradient in gradients] if alone else gradients
+        super().materialise(module, read, scaled, roles, into, add)
 
 
 class EmbeddingRule(Rule):
@@ -88,6 +117,8 @@ def rule_of(module: nn.Module) -> Rule | None:
     kind = type(module)
     if kind is nn.Linear:
         return LinearRule()
+    if kind is NTKLinear:
+        return ScaledLinearRule()
     if kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d):
         return ConvolutionRule()
     if kind is nn.Embedding:

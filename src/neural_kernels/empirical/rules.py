@@ -48,8 +48,16 @@ class Rule(ABC):
         self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
     ) -> None:
         """Write whole gradients, (n, k, P), or add them to what is there."""
+        if roles == ("bias",):
+            self.sum_up(gradients, into, add)
+            return
         right = stacked([self.right(gradient) for gradient in gradients])
         self.left(module, read, roles).products(right, into, add)
+
+    def sum_up(self, gradients: list[Tensor], into: Tensor, add: bool) -> None:
+        """Write, or add, sums over positions of the gradients by what was written, (n, k, j): those of a bias."""
+        for column, gradient in enumerate(gradients):
+            put(self.right(gradient).sum(1), into[:, column], add)
 
 
 def stacked(columns: list[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from neural_kernels.empirical.batches import Source
 from neural_kernels.empirical.factors import Factor
+from neural_kernels.empirical.model import check_finite
 from neural_kernels.empirical.plan import Plan
 
 _ROWS = 1 << 11  # of a block: its products with another take 16 MB in float32
@@ -39,11 +40,14 @@ def fill(plan: Plan, first: Source, second: Source | None, out: Any, memory: int
     kept: list[Block] = list(_blocks(plan, second, size)) if keep and second is not None else []
     for rows, mine in _blocks(plan, first, size):
         if second is None:
-            _write(out, rows, rows, _symmetric(mine, plan.probe.kept))
+            entries = _symmetric(mine, plan.probe.kept)
+            _check_finite(entries, (rows, mine))
+            _write(out, rows, rows, entries)
             bar.update(_pairs(rows, rows))
         stop = rows.start if second is None else columns.length
         for places, its in kept if keep else _blocks(plan, columns, size, stop):
             entries = _product(mine, its, plan.probe.kept)
+            _check_finite(entries, (rows, mine), (places, its))
             _write(out, rows, places, entries)
             if second is None:
                 _write(out, places, rows, entries.T)
@@ -60,7 +64,7 @@ def diagonal(plan: Plan, source: Source, memory: int) -> Tensor:
         entries = _like(factors).new_zeros(rows.stop - rows.start, plan.probe.kept, plan.probe.kept)
         for factor in factors:
             factor.add_diag(entries)
-        _check_finite(entries.flatten(0, 1), rows)
+        _check_finite(entries, (rows, factors))
         parts.append(entries)
     return torch.cat(parts)
 
@@ -89,21 +93,23 @@ def _symmetric(factors: Sequence[Factor], k: int) -> Tensor:
 
 
 def _write(out: Any, rows: slice, columns: slice, entries: Tensor) -> None:
-    _check_finite(entries, rows)
     k, ell = out.shape[2:]
     block = entries.view(-1, k, entries.shape[1] // ell, ell).transpose(1, 2)
     out[rows, columns] = block.cpu().numpy() if isinstance(out, np.ndarray) else block
 
 
-def _check_finite(entries: Tensor, rows: slice) -> None:
-    bad = ~entries.isfinite().all(1)
-    if bad.any():
-        example = rows.start + int(bad.nonzero()[0]) * (rows.stop - rows.start) // len(bad)
-        raise ValueError(
-            f"the kernel's entries are NaN or infinite, first for example {example}: its derivatives are, or their "
-            f"products overflow {entries.dtype}. Check that example; scale examples or weights down, or call "
-            "module.double()."
-        )
+def _check_finite(entries: Tensor, *blocks: Block) -> None:
+    """Refuse entries that are not finite, by the gradients that are not, if it is these."""
+    if entries.isfinite().all():
+        return
+    for rows, factors in blocks:
+        for factor in factors:
+            for tensor in factor.tensors():
+                check_finite(tensor, rows, "derivatives")
+    raise ValueError(
+        f"entries of the kernel overflow {entries.dtype}; expected finite ones. Scale the examples or the weights "
+        "down, or call module.double()."
+    )
 
 
 def _like(factors: Sequence[Factor]) -> Tensor:

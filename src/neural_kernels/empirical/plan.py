@@ -78,9 +78,7 @@ class Plan:
             piece = Piece(recording, recording.gradients(columns), place, total)
             for number, group in enumerate(structure.groups):
                 whole = group.names in self.whole
-                block = blocks[number] = group.add(structure.calls, piece, whole, blocks[number])
-                for tensor in block.tensors():
-                    check_finite(tensor[place].flatten(1).sum(1, keepdim=True), places, "derivatives")
+                blocks[number] = group.add(structure.calls, piece, whole, blocks[number])
         if structure.rest:
             gradients = jacobian(self.model, structure.rest, batch, columns, places)
             values = torch.cat([gradient.flatten(2) for gradient in gradients.values()], 2)

@@ -219,6 +219,17 @@ def lora() -> nn.Module:
     return nn.Sequential(LoRA(nn.Linear(6, 8)), nn.ReLU(), LoRA(nn.Linear(8, 3)))
 
 
+class Temperature(nn.Module):
+    """A parameter that is one number, without an axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.scale = nn.Linear(6, 3), nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(self.scale * self.linear(x))
+
+
 class SequenceFirst(nn.Module):
     """Tokens first inside, as torch's recurrent layers and attention have them; rows of both merged."""
 
@@ -291,6 +302,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Any]]] = {
     "convolutions": (convolutions, numbers(4, 9, 8)),
     "weight norm": (weight_norm, numbers(6)),
     "lora": (lora, numbers(6)),
+    "temperature": (Temperature, numbers(6)),
     "sequence first": (SequenceFirst, numbers(7, 4)),
     "one-dimensional": (one_dimensional, numbers(2, 8)),
     "structured": (Structured, structured),

@@ -46,7 +46,7 @@ def by_definition(module: nn.Module, batch: Any, kernel: Any, width: int, forwar
             for g in probed * len(outputs) ** -0.5
         ]
         for name, part in zip(own, zip(*parts, strict=True), strict=True):
-            matrix = torch.cat([gradient.reshape(len(own[name]), -1) for gradient in part])
+            matrix = torch.cat([gradient.reshape(own[name].shape[0] if own[name].ndim else 1, -1) for gradient in part])
             p = Projection.draw(*matrix.shape, width, 0, name)
             signs = p.rows.signs[:, None].double() * p.columns.signs
             places = (p.rows.places[:, None] + p.columns.places) % width

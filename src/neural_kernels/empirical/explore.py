@@ -66,13 +66,14 @@ def _if_right(old: Recorder, new: Recorder, batches: Sequence[Any]) -> Recorder:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of shapes that torch finds odd
         try:
-            changed = new.record(batches[1], 3).outputs.detach()
+            recordings = _recordings(new, batches)
         except (RuntimeError, ValueError, IndexError):  # of shapes that do not fit
             return old
-    expected = old.record(batches[1], 3).outputs.detach()
-    scale = float(expected.abs().max())
-    same = changed.shape == expected.shape and torch.allclose(changed, expected, 1e-4, 1e-4 * scale)
-    return new if same else old
+    for changed, expected in zip(recordings, _recordings(old, batches), strict=True):
+        a, b = changed.outputs.detach(), expected.outputs.detach()
+        if a.shape != b.shape or not torch.allclose(a, b, 1e-4, 1e-4 * float(b.abs().max())):
+            return old
+    return new
 
 
 def _own(model: Model, name: str) -> bool:

@@ -89,7 +89,7 @@ def _right(model: Model, values: dict[str, Tensor], batch: Any, probe: Tensor, f
     for expected, gradient in zip(true, (found[name].detach() for name in own), strict=True):
         if gradient.shape != (n, k, *expected.shape):
             return False
-        terms = weights[..., None] * gradient.flatten(2)
+        terms = weights[..., None] * gradient.reshape(n, k, -1)
         if not (terms.sum((0, 1)) - expected.flatten()).norm() <= _TOLERANCE[probe.dtype] * terms.norm():
             return False
     return True
@@ -133,4 +133,6 @@ def differentiable_diagonal(model: Model, source: Source, probe: Probe) -> Tenso
 def _all(model: Model, source: Source, columns: Tensor) -> Tensor:
     names = list(model.parameters)
     blocks = [jacobian(model, names, batch, columns, rows) for rows, batch in source.blocks(source.length)]
-    return torch.cat([torch.cat([value.flatten(2) for value in block.values()], 2) for block in blocks])
+    return torch.cat(
+        [torch.cat([value.reshape(*value.shape[:2], -1) for value in block.values()], 2) for block in blocks]
+    )

@@ -81,7 +81,7 @@ class Plan:
                 blocks[number] = group.add(structure.calls, piece, whole, blocks[number])
         if structure.rest:
             gradients = jacobian(self.model, structure.rest, batch, columns, places)
-            values = torch.cat([gradient.flatten(2) for gradient in gradients.values()], 2)
+            values = torch.cat([gradient.reshape(*gradient.shape[:2], -1) for gradient in gradients.values()], 2)
             block = blocks[-1] or Materialised(values.new_empty(total, *values.shape[1:]))
             block.tensors()[0][place] = values
             blocks[-1] = block

@@ -224,7 +224,7 @@ class Temperature(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.linear, self.scale = nn.Linear(6, 3), nn.Parameter(torch.tensor(1.5))
+        self.linear, self.scale = nn.Linear(6, 8), nn.Parameter(torch.tensor(1.5))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sin(self.scale * self.linear(x))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from neural_kernels.engine.heap import keep_freed
 from neural_kernels.engine.inputs import NEAR, DenseRows, SparseRows
 from neural_kernels.engine.operations import Program
 
@@ -39,6 +40,7 @@ def run_tiles(grid: Grid, work: Callable[[Tile, dict[str, Any]], None], progress
 
     An exception, or an interruption, stops the loop after the blocks in hand.
     """
+    keep_freed()
     blocks = list(grid)
     threads = torch.get_num_threads()
     workers = min(threads, len(blocks))

@@ -19,7 +19,7 @@ from neural_kernels.sketches import SRHT, derive_seed
 
 _TRIAL = 256  # columns of a step in the pass that finds out where columns count
 _PROBES = 32  # examples in that pass
-_LARGE = 2  # times the usual blocks of rows, since the steps are many
+_LARGE = 6  # times the usual blocks of rows, since the steps are many and short
 _TINY = 1e-6  # of the largest example: one that tells nothing
 
 

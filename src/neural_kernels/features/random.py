@@ -80,8 +80,8 @@ class RandomStrategy:
     sampler : {"orthogonal", "gaussian", "leverage"}
     """
 
-    least_value: ClassVar[float] = 1 / 8
-    least_product: ClassVar[float] = 3 / 8
+    least_value: ClassVar[float] = 1 / 4
+    least_product: ClassVar[float] = 1 / 2
 
     sampler: Sampler = "orthogonal"
 

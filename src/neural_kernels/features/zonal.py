@@ -144,7 +144,7 @@ class TabulatedRest(Rest):
         super().__init__()
         self.columns = columns
         self.directions = Directions(in_features, columns, derive_seed(task.seed, "zonal"))
-        self.working_width = 2 * self.directions.dimension
+        self.working_width = self.directions.dimension
         self.coefficients = b = gegenbauer_coefficients(series.coefficients, self.directions.dimension)
         table, self.reach = activation_table(b, self.directions.dimension)
         self.truncation = max(0.0, 1 - float(b[:61].sum()) / series.total) if series.total else 0.0

@@ -37,7 +37,8 @@ def tutorial(module: nn.Module, kind: str) -> Callable[[Tensor], Tensor]:
     def gram(x: Tensor) -> Tensor:
         jacobians = [part.flatten(2) for part in vmap(jacrev(outputs), (None, 0))(parameters, x).values()]
         rule = {"full": "naf,mbf->nmab", "pseudo": "naf,mbf->nm", "trace": "naf,maf->nm"}[kind]
-        return torch.stack([torch.einsum(rule, part, part) for part in jacobians]).sum(0)
+        total = torch.stack([torch.einsum(rule, part, part) for part in jacobians]).sum(0)
+        return total / jacobians[0].shape[1] if kind == "trace" else total
 
     return gram
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from modules import CASES, FORWARD, build, mlp
-from neural_kernels.empirical import linearize as room
+from neural_kernels.empirical import derivative as room
 from neural_kernels.empirical.linearize import linearize
 
 DATA = Path(__file__).parent / "data"

@@ -66,7 +66,7 @@ def contract_pairs(mine: Sides, its: Sides, into: Tensor) -> None:
     m, s, ell, _ = its.right.shape
     matrix = into.unflatten(1, (m, ell)).unflatten(0, (n, k))
     other = its.right.flatten(0, 2).T
-    for rows in _steps(n, t * m * s * k * ell):
+    for rows in steps(n, t * m * s * k * ell):
         right = mine.right[rows]
         inner = (right.flatten(0, 2) @ other).view(*right.shape[:3], m, s, ell)
         products = mine.left[rows].gram(its.left).to(inner.dtype)[:, :, None, :, :, None]
@@ -94,7 +94,7 @@ def contract_halves(mine: Sides, its: Sides, into: Tensor) -> None:
     n, t, k, _ = mine.right.shape
     m, s, ell, j = its.right.shape
     matrix = into.unflatten(1, (m, ell)).unflatten(0, (n, k))
-    for rows in _steps(n, t * max(m * s, ell * j)):
+    for rows in steps(n, t * max(m * s, ell * j)):
         products = mine.left[rows].gram(its.left)
         for column in range(m):
             matrix[rows, :, column] += _halved(mine.right[rows], products[:, :, column], its.right[column])
@@ -104,7 +104,7 @@ def contract_halves_own(sides: Sides, into: Tensor) -> None:
     """The same on and below the diagonal."""
     n, t, k, j = sides.right.shape
     matrix = into.unflatten(1, (n, k)).unflatten(0, (n, k))
-    for rows in _steps(n, t * max(n * t, k * j)):
+    for rows in steps(n, t * max(n * t, k * j)):
         stop = min(n, rows.stop)
         products = sides.left[rows].gram(sides.left[:stop])
         for column in range(stop):
@@ -166,7 +166,7 @@ def _formed(sides: Sides, other: Sides) -> Iterator[Tensor]:
         yield table.view(n * k, -1)
 
 
-def _steps(n: int, numbers: int) -> Iterator[slice]:
+def steps(n: int, numbers: int) -> Iterator[slice]:
     """Examples, so many at a time that temporaries of `numbers` each stay in cache."""
     step = max(1, _SCRATCH // max(1, numbers))
     for start in range(0, n, step):

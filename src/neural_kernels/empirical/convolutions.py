@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from neural_kernels.empirical.contractions import steps
 from neural_kernels.empirical.lefts import Left
 from neural_kernels.empirical.rules import Rule, Size, put, stacked, with_ones
-
-_SCRATCH = 1 << 21  # numbers in a temporary that should stay in cache
 
 
 class ConvolutionRule(Rule):
@@ -47,9 +46,7 @@ class ConvolutionRule(Rule):
         if "weight" not in roles:
             return
         weights = table[..., : module.weight[0].numel()]
-        step = max(1, _SCRATCH // (len(gradients) * gradients[0][0].numel()))
-        for start in range(0, n, step):
-            rows = slice(start, start + step)
+        for rows in steps(n, len(gradients) * gradients[0][0].numel()):
             wrote = stacked([g[rows] for g in gradients]).flatten(0, 1)  # (n r, k, j, *positions)
             values = _weight_gradients(module, read[rows].flatten(0, 1), wrote)
             put(_over_instances(values, r), weights[rows], add)

@@ -7,18 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neural_kernels.empirical.contractions import Sides, add_lower, contract, contract_own
-from neural_kernels.empirical.lefts import Ids, Left
-
-_SCRATCH = 1 << 21  # numbers in a temporary that should stay in cache
+from neural_kernels.empirical.contractions import Sides, add_lower, contract, contract_own, steps
 
 
 class Factor(ABC):
     """Gradients g[n, k] of probed outputs k at examples n."""
-
-    @abstractmethod
-    def __getitem__(self, rows: slice) -> Factor:
-        """Some of the examples, without a copy."""
 
     @abstractmethod
     def add_gram(self, other: Factor, into: Tensor) -> None:
@@ -47,9 +40,6 @@ class Materialised(Factor):
 
     values: Tensor
 
-    def __getitem__(self, rows: slice) -> Materialised:
-        return Materialised(self.values[rows])
-
     def add_gram(self, other: Factor, into: Tensor) -> None:
         """One matrix product."""
         assert isinstance(other, Materialised)
@@ -73,30 +63,22 @@ class Materialised(Factor):
 
 
 @dataclass(frozen=True)
-class Outer(Factor):
+class Outer(Sides, Factor):
     """Sums over positions of outer products: g[n, k] = sum_t right[n, t, k] (x) left[n, t]."""
-
-    left: Left
-    right: Tensor  # (n, t, k, j)
-
-    def __getitem__(self, rows: slice) -> Outer:
-        return Outer(self.left[rows], self.right[rows])
 
     def add_gram(self, other: Factor, into: Tensor) -> None:
         """By the cheapest of three orders."""
         assert isinstance(other, Outer)
-        contract(Sides(self.left, self.right), Sides(other.left, other.right), into)
+        contract(self, other, into)
 
     def add_own(self, into: Tensor) -> None:
         """Likewise."""
-        contract_own(Sides(self.left, self.right), into)
+        contract_own(self, into)
 
     def add_diag(self, into: Tensor) -> None:
         """Likewise, example by example."""
         n, t, k, j = self.right.shape
-        step = max(1, _SCRATCH // (t * t + t * k * j))
-        for start in range(0, n, step):
-            rows = slice(start, start + step)
+        for rows in steps(n, t * t + t * k * j):
             right = self.right[rows]
             half = self.left[rows].own().to(right.dtype) @ right.flatten(2)
             mine, its = (x.transpose(1, 2).flatten(2) for x in (right, half.unflatten(2, (k, j))))
@@ -109,7 +91,6 @@ class Outer(Factor):
     def materialise(self) -> Tensor:
         """The sums over positions."""
         n, _, k, j = self.right.shape
-        width = self.left.size if isinstance(self.left, Ids) else self.left.values.shape[2]
-        values = self.right.new_empty(n, k, j * width)
+        values = self.right.new_empty(n, k, j * self.left.columns)
         self.left.products(self.right, values, add=False)
         return values

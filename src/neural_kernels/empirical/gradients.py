@@ -255,11 +255,10 @@ def _gradients(
 
 def _materialise(structure: Structure, group: Group, probe: Probe, width: int) -> bool:
     """Whether to form a group's gradients, by counted operations: the cheaper way, or the only one."""
-    calls = [call for call in (structure.calls[number] for number in group.calls) if call]
-    kinds = {type(call.site.rule) for call in calls}
-    if len(kinds) > 1 or not all(call.site.rule.separates(call.site.module) for call in calls):
+    if not structure.separates(group):
         return True
-    if EmbeddingRule in kinds:
+    calls = structure.calls_of(group)
+    if isinstance(calls[0].site.rule, EmbeddingRule):
         return False
     t, entries = sum(call.size.positions for call in calls), probe.columns.shape[1] * group.count
     return entries * (t + _SCATTER) < _TRANSFORM * t * width * width.bit_length()

@@ -11,7 +11,8 @@ from torch.func import vjp, vmap
 from torch.utils import _pytree as pytree
 
 from neural_kernels.empirical.batches import Source, count_of, pieces
-from neural_kernels.empirical.model import Model, check_finite, unfused
+from neural_kernels.empirical.derivative import unfused
+from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.probe import Probe
 
 

@@ -19,6 +19,11 @@ class Left(ABC):
     def width(self) -> int:
         """Multiplications in a product of what was read at two positions."""
 
+    @property
+    @abstractmethod
+    def columns(self) -> int:
+        """Of a gradient, as a matrix with a row for every channel that was written."""
+
     @abstractmethod
     def __getitem__(self, rows: slice) -> Left:
         """Some of the examples."""
@@ -51,6 +56,11 @@ class Rows(Left):
 
     @property
     def width(self) -> int:
+        """The length of a vector."""
+        return self.values.shape[2]
+
+    @property
+    def columns(self) -> int:
         """The length of a vector."""
         return self.values.shape[2]
 
@@ -88,6 +98,11 @@ class Ids(Left):
     def width(self) -> int:
         """One comparison."""
         return 1
+
+    @property
+    def columns(self) -> int:
+        """Rows of the table."""
+        return self.size
 
     def like(self, values: Tensor) -> Ids:
         """Other numbers, of the same table."""

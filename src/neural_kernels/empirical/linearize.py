@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jvp
 
-from neural_kernels.empirical.batches import copy_of
+from neural_kernels.empirical.derivative import derivative
 from neural_kernels.empirical.expansion import snapshot
-from neural_kernels.empirical.model import Model, plain_kernels, unfused
+from neural_kernels.empirical.model import Called, Model
 from neural_kernels.empirical.parameters import Selection
 
 
@@ -96,7 +95,7 @@ class Linearized(nn.Module):
         super().__init__()
         own = dict(module.named_parameters(remove_duplicate=False))
         self.displacement = _tree({name: nn.Parameter(torch.zeros_like(own[name])) for name in names})
-        self.expanded = _Called(module.requires_grad_(False), forward)
+        self.expanded = Called(module.requires_grad_(False), forward or _call)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Outputs, in the shape of the module's."""
@@ -138,9 +137,7 @@ class Linearized(nn.Module):
         return {name: own[name] for name in self._direction()}
 
     def _at(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: dict[str, Tensor]) -> Tensor:
-        tensors = values | {name: buffer.clone() for name, buffer in self.expanded.module.named_buffers()}
-        renamed = {f"module.{name}": tensor for name, tensor in tensors.items()}
-        outputs = functional_call(self.expanded, renamed, copy_of(args), copy_of(kwargs))
+        outputs = self.expanded.at(values, *args, **kwargs)
         if not isinstance(outputs, Tensor):
             raise TypeError(
                 f"the module returns {type(outputs).__name__}; expected one tensor. Say which with, for example, "
@@ -149,42 +146,8 @@ class Linearized(nn.Module):
         return outputs
 
 
-def derivative(
-    function: Callable[[dict[str, Tensor]], Tensor], values: dict[str, Tensor], direction: dict[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Return a function's value and its derivative along a direction, which can be differentiated further."""
-    try:
-        with unfused():
-            value, change, *_ = jvp(function, (values,), (direction,))
-            return value, change
-    except (NotImplementedError, RuntimeError):  # torch knows no forward derivative of some operation
-        return _derivative_backward(function, values, direction)
-
-
-def _derivative_backward(
-    function: Callable[[dict[str, Tensor]], Tensor], values: dict[str, Tensor], direction: dict[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """The same by two backward passes: J^T w is linear in w, and the gradient by w of its product with d is J d."""
-    graph = torch.is_grad_enabled()
-    own = {name: value.detach().requires_grad_() for name, value in values.items()}
-    with unfused(), plain_kernels(), torch.enable_grad():
-        value = function(own)
-        weights = torch.zeros_like(value, requires_grad=True)
-        pulled = torch.autograd.grad(value, list(own.values()), weights, create_graph=True, materialize_grads=True)
-        product = sum(((p * d).sum() for p, d in zip(pulled, direction.values(), strict=True)), weights.new_zeros(()))
-        (change,) = torch.autograd.grad(product, weights, create_graph=graph)
-    return (value, change) if graph else (value.detach(), change)
-
-
-class _Called(nn.Module):
-    """A module and how it is called, as one module: so that `functional_call` reaches both."""
-
-    def __init__(self, module: nn.Module, forward: Callable[..., Tensor] | None) -> None:
-        super().__init__()
-        self.module, self._forward = module, forward
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._forward(self.module, *args, **kwargs) if self._forward else self.module(*args, **kwargs)
+def _call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    return module(*args, **kwargs)
 
 
 def _tree(parameters: Mapping[str, nn.Parameter]) -> nn.Module:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,16 +34,22 @@ def call(module: nn.Module, batch: Any) -> Any:
     return module(**batch) if isinstance(batch, dict) else module(batch)
 
 
-class _Whole(nn.Module):
-    """The user's module and the function that calls it, as one module: so that `functional_call` reaches both."""
+class Called(nn.Module):
+    """A module and the function that calls it, as one module: so that `functional_call` reaches both."""
 
-    def __init__(self, module: nn.Module, forward: Forward) -> None:
+    def __init__(self, module: nn.Module, forward: Callable[..., Any]) -> None:
         super().__init__()
-        self.module = module
-        self._forward = forward
+        self.module, self._forward = module, forward
 
-    def forward(self, batch: Any) -> Any:
-        return self._forward(self.module, batch)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the function gives."""
+        return self._forward(self.module, *args, **kwargs)
+
+    def at(self, values: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:
+        """The same with other values of some parameters; what the module writes over are copies."""
+        tensors = {**values, **{name: buffer.clone() for name, buffer in self.module.named_buffers()}}
+        renamed = {f"module.{name}": tensor for name, tensor in tensors.items()}
+        return functional_call(self, renamed, copy_of(args), copy_of(kwargs))
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Model:
     module: nn.Module
     forward: Forward
     parameters: dict[str, nn.Parameter]
-    _whole: _Whole = field(repr=False)
+    _called: Called = field(repr=False)
 
     @classmethod
     def of(cls, module: nn.Module, selection: Selection, forward: Forward | None) -> Model:
@@ -75,11 +80,9 @@ class Model:
             _refuse_training(name, part)
         _check_place(module)
         forward = forward or call
-        parameters = select(module, selection)
-        training = module.training
-        whole = _Whole(module, forward)
-        whole.training = training
-        return cls(module, forward, parameters, whole)
+        called = Called(module, forward)
+        called.training = module.training
+        return cls(module, forward, select(module, selection), called)
 
     @property
     def place(self) -> Place:
@@ -92,11 +95,9 @@ class Model:
         return check_outputs(self.forward(self.module, copy_of(batch)), count).to(self.place.dtype)
 
     def at(self, values: dict[str, Tensor], batch: Any, count: int) -> Tensor:
-        """The same with other values of the parameters, shape (n, o); what the module writes over are copies."""
-        tensors = values | {name: buffer.clone() for name, buffer in self.module.named_buffers()}
-        renamed = {f"module.{name}": tensor for name, tensor in tensors.items()}
+        """The same with other values of the parameters, shape (n, o)."""
         try:
-            outputs = functional_call(self._whole, renamed, (copy_of(batch),))
+            outputs = self._called.at(values, batch)
         except RuntimeError as error:
             _explain(error, dtypes_of(batch), self.place.dtype)
             raise
@@ -214,24 +215,3 @@ def apart() -> Iterator[None]:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         yield
-
-
-@contextmanager
-def unfused() -> Iterator[None]:
-    """Without kernels for inference alone, which have no derivatives of the kinds needed here."""
-    attention = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.nn.attention.sdpa_kernel([torch.nn.attention.SDPBackend.MATH]):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(attention)
-
-
-@contextmanager
-def plain_kernels() -> Iterator[None]:
-    """Torch's own operations in the place of oneDNN's, which cannot be differentiated twice (LSTM)."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "TF32 acceleration")  # torch speaks of Intel's GPUs whenever this is set
-        with torch.backends.mkldnn.flags(enabled=False):
-            yield

@@ -89,14 +89,10 @@ class Plan:
 
 def _whole(structure: Structure, group: Group, k: int) -> bool:
     """Whether gradients take less memory than their factors; if so, their products are cheaper as well."""
-    calls = [call for call in (structure.calls[number] for number in group.calls) if call]
-    rules = {type(call.site.rule) for call in calls}
-    if len(rules) > 1 or not all(call.site.rule.separates(call.site.module) for call in calls):
-        return True
-    return k * group.count <= _factored(structure, group, k)
+    return not structure.separates(group) or k * group.count <= _factored(structure, group, k)
 
 
 def _factored(structure: Structure, group: Group, k: int) -> int:
     """Numbers of an example's factors."""
-    sizes = [call.size for call in (structure.calls[number] for number in group.calls) if call]
+    sizes = [call.size for call in structure.calls_of(group)]
     return sum(size.positions * (size.read + k * size.wrote) for size in sizes)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import jvp
 
 from neural_kernels.empirical.batches import Source
-from neural_kernels.empirical.model import Model, check_finite, plain_kernels, unfused
+from neural_kernels.empirical.derivative import derivative
+from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.probe import Probe
 
 _BLOCK = 256  # examples that pass through the module at a time
@@ -32,25 +31,10 @@ def _multiply(model: Model, columns: Tensor, vector: Tensor, first: Source, seco
     parts = []
     for rows, batch in first.blocks(_BLOCK):
         function = partial(model.at, batch=batch, count=rows.stop - rows.start)
-        parts.append(_push(function, values, direction).detach() @ columns)
+        _, change = derivative(function, values, direction)
+        parts.append(change.detach() @ columns)
         check_finite(parts[-1], rows, "derivatives")
     return torch.cat(parts)
-
-
-def _push(function: Any, values: dict[str, Tensor], direction: dict[str, Tensor]) -> Tensor:
-    """The change of outputs along a direction: forward differentiation, or backward differentiation twice."""
-    try:
-        with unfused():
-            return jvp(function, (values,), (direction,))[1]
-    except (NotImplementedError, RuntimeError):  # torch knows no forward derivative of some operation
-        pass
-    own = {name: value.detach().requires_grad_() for name, value in values.items()}
-    with unfused(), plain_kernels(), torch.enable_grad():
-        outputs = function(own)
-        weights = torch.zeros_like(outputs, requires_grad=True)
-        pulled = torch.autograd.grad(outputs, list(own.values()), weights, create_graph=True, materialize_grads=True)
-        (change,) = torch.autograd.grad(pulled, weights, list(direction.values()), materialize_grads=True)
-    return change
 
 
 def _pull(model: Model, weights: Tensor, source: Source) -> dict[str, Tensor]:

@@ -131,6 +131,15 @@ class Structure:
     rest: list[str]
     outputs: int
 
+    def calls_of(self, group: Group) -> list[Call]:
+        """The uses of a group's parameters, those that can be told apart by examples."""
+        return [call for call in (self.calls[number] for number in group.calls) if call]
+
+    def separates(self, group: Group) -> bool:
+        """Whether a group's gradients have factors, of one kind for all uses."""
+        sites = [call.site for call in self.calls_of(group)]
+        return len({type(site.rule) for site in sites}) == 1 and all(site.rule.separates(site.module) for site in sites)
+
     def explains(self, recording: Recording) -> bool:
         """Whether the same sites were used in the same order."""
         pairs = zip(self.calls, recording.uses, strict=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -35,14 +35,14 @@ class Recording:
     outputs: Tensor
     uses: list[Use]
 
-    def gradients(self, probe: Tensor) -> list[list[Tensor]]:
+    def gradients(self, probe: Tensor) -> Iterator[list[Tensor]]:
         """For every column of `probe`, (o, k), the gradients by what each use wrote, all examples at once.
 
         An example's outputs depend on its own rows alone, so the gradient of their sum holds each example's.
         """
         last = probe.shape[1] - 1
-        columns = enumerate(probe.T)
-        return [self.gradients_of(column.expand_as(self.outputs), keep=number < last) for number, column in columns]
+        for number, column in enumerate(probe.T):
+            yield self.gradients_of(column.expand_as(self.outputs), keep=number < last)
 
     def gradients_of(self, weights: Tensor, keep: bool = True) -> list[Tensor]:
         """The gradients of the sum of all outputs times `weights`."""

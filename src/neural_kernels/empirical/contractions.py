@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neural_kernels.empirical.lefts import Left, Rows
 
-_SCRATCH = 1 << 21  # numbers in a temporary that should stay in cache
+_SCRATCH = 1 << 19  # numbers in a temporary that should stay in cache
 _LEAF = 128  # rows of a symmetric matrix below which it is not halved any more
 # Times, of a multiplication in a large matrix product (measured): of one in the other two orders, of an entry of the
 # Gram matrices over positions, and of a call.

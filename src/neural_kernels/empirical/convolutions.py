@@ -16,6 +16,8 @@ from neural_kernels.empirical.rules import Rule, Size, put, stacked, with_ones
 class ConvolutionRule(Rule):
     """Positions are those of the output; patches are read."""
 
+    together = 4
+
     def separates(self, module: Any) -> bool:
         """Groups of channels have few parameters, and read different things."""
         return module.groups == 1
@@ -35,20 +37,24 @@ class ConvolutionRule(Rule):
         """Channels last."""
         return gradient.movedim(2, -1).flatten(1, -2)
 
+    def prepare(self, module: Any, read: Tensor, roles: tuple[str, ...]) -> Tensor | None:
+        """Images, if they matter."""
+        return read if "weight" in roles else None
+
     def materialise(
-        self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+        self, module: Any, prepared: Any, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
     ) -> None:
         """The weight gradient of a convolution in which every example is a group of channels, some at a time."""
-        n, r = read.shape[:2]
+        n, r = gradients[0].shape[:2]
         table = into.view(n, len(gradients), module.out_channels, -1)
         if "bias" in roles:
             self.sum_up(gradients, table[..., -1], add)
-        if "weight" not in roles:
+        if prepared is None:
             return
         weights = table[..., : module.weight[0].numel()]
         for rows in steps(n, len(gradients) * gradients[0][0].numel()):
-            wrote = stacked([g[rows] for g in gradients]).flatten(0, 1)  # (n r, k, j, *positions)
-            values = _weight_gradients(module, read[rows].flatten(0, 1), wrote)
+            wrote = stacked([gradient[rows] for gradient in gradients]).flatten(0, 1)  # (n r, k, j, *positions)
+            values = _weight_gradients(module, prepared[rows].flatten(0, 1), wrote)
             put(_over_instances(values, r), weights[rows], add)
 
 

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from neural_kernels.empirical.batches import Source
 from neural_kernels.empirical.capture import Recorder, Recording
+from neural_kernels.empirical.fillings import Piece, WholeFilling
 from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.sites import spreads, watches
-from neural_kernels.empirical.structure import Call, Group, Layout, Piece, Structure
+from neural_kernels.empirical.structure import Call, Group, Layout, Structure
 
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 _COUPLED = (
@@ -150,13 +151,14 @@ def _verified(
         return []
     true = dict(zip(values, torch.autograd.grad(total, list(values.values()), materialize_grads=True), strict=True))
     whole = sum(float(gradient.square().sum()) for gradient in true.values())
-    piece = Piece(recording, recording.gradients(probe), slice(0, 2), 2)
+    piece, (gradients,) = Piece(recording, slice(0, 2), 2, 1), recording.gradients(probe)
     good = []
     for group in groups:
         norm = sum(float(true[name].square().sum()) for name in group.names)
         gram = probe.new_zeros(2, 2)
-        factor = group.add(calls, piece, whole=True, block=None)
-        factor.add_gram(factor, gram)
+        filling = WholeFilling([call for call in (calls[number] for number in group.calls) if call], group, piece, None)
+        filling.add(0, gradients)
+        filling.block.add_gram(filling.block, gram)
         error = abs(float((weights.T @ gram @ weights).squeeze()) - norm)
         if error <= _TOLERANCE[probe.dtype] * (norm + 1e-6 * whole):
             good.append(group)

@@ -27,7 +27,7 @@ from neural_kernels.empirical.products import multiply
 from neural_kernels.empirical.structure import Structure
 from neural_kernels.storage.matrix import fill_file
 
-_WORKING = 1 << 30  # bytes for gradients where the user sets no budget
+_WORKING = 1 << 30  # bytes for gradients and passes where the user sets no budget
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +91,10 @@ class EmpiricalKernel(ABC):
         if out is None and (first.differentiable() or (second is not None and second.differentiable())):
             return self._shape(differentiable_gram(model, first, second, probe))
         n1, n2 = first.length, first.length if second is None else second.length
-        plan = Plan.of(model, structure, probe)
         target, memory = self._target(out, (n1, n2, probe.kept, probe.kept), model)
+        plan = Plan.of(model, structure, probe, memory // 4)
         with torch.no_grad(), tqdm(total=n1 * n2, unit="pair", disable=not self.progress) as bar:
-            fill(plan, first, second, target, memory, bar)
+            fill(plan, first, second, target, memory - plan.room, bar)
         return out if out is not None else self._dress(self._shape(target), first, second)
 
     def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
@@ -135,9 +135,10 @@ class EmpiricalKernel(ABC):
         structure, probe = self._explore(model, source)
         if source.differentiable():
             return self._shape(differentiable_diagonal(model, source, probe))
-        plan = Plan.of(model, structure, probe)
+        memory = self.memory_budget or _WORKING
+        plan = Plan.of(model, structure, probe, memory // 4)
         with torch.no_grad():
-            entries = diagonal(plan, source, self.memory_budget or _WORKING)
+            entries = diagonal(plan, source, memory - plan.room)
         return self._dress(self._shape(entries), source, None)
 
     @apart()
@@ -190,7 +191,7 @@ class EmpiricalKernel(ABC):
                 return explore(model, source, layered=False)
 
     def _target(self, out: Any, shape: tuple[int, ...], model: Model) -> tuple[Any, int]:
-        """Where entries go, as (n1, n2, k, k), and the bytes left for gradients."""
+        """Where entries go, as (n1, n2, k, k), and the bytes left for all else."""
         like = torch.empty(0, dtype=model.place.dtype, device=model.place.device)
         budget = self.memory_budget
         if out is None:

@@ -46,12 +46,11 @@ class ScaledLinearRule(LinearRule):
         return gradient.movedim(2, -1).flatten(1, -2)
 
     def materialise(
-        self, module: NTKLinear, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+        self, module: NTKLinear, prepared: Any, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
     ) -> None:
         """A bias alone takes its factor with the gradients."""
-        alone = roles == ("bias",)
-        scaled = [gradient * module.factors[1] for gradient in gradients] if alone else gradients
-        super().materialise(module, read, scaled, roles, into, add)
+        scaled = [gradient * module.factors[1] for gradient in gradients] if prepared is None else gradients
+        super().materialise(module, prepared, scaled, roles, into, add)
 
 
 class EmbeddingRule(Rule):
@@ -80,15 +79,18 @@ class NormRule(Rule):
         """As many parameters as the module has."""
         return Size(1, 1, sum(p.numel() for p in module.parameters(recurse=False)))
 
+    def prepare(self, module: Any, read: Tensor, roles: tuple[str, ...]) -> Tensor | None:
+        """What the scale multiplies."""
+        return _normalised(module, read.flatten(0, 1)).view_as(read) if "weight" in roles else None
+
     def materialise(
-        self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+        self, module: Any, prepared: Any, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
     ) -> None:
         """Sums over positions of the gradients, for the scale times what was scaled."""
-        shape = module.weight.shape
-        scaled = _normalised(module, read.flatten(0, 1)).view_as(read) if "weight" in roles else read
         for role, part in zip(roles, into.chunk(len(roles), 2), strict=True):
             for column, g in enumerate(gradients):
-                put(_sum_to(module, g * scaled if role == "weight" else g, shape), part[:, column], add)
+                product = g * prepared if role == "weight" else g
+                put(_sum_to(module, product, module.weight.shape), part[:, column], add)
 
 
 class SpreadRule(Rule):
@@ -104,12 +106,15 @@ class SpreadRule(Rule):
         """As many numbers as the parameter has."""
         return Size(1, 1, wrote[0].numel())
 
+    def prepare(self, module: Any, read: Tensor, roles: tuple[str, ...]) -> None:
+        """Nothing."""
+
     def materialise(
-        self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+        self, module: Any, prepared: Any, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
     ) -> None:
         """As it is."""
-        for column, g in enumerate(gradients):
-            put(g.flatten(1), into[:, column], add)
+        for column, gradient in enumerate(gradients):
+            put(gradient.flatten(1), into[:, column], add)
 
 
 def rule_of(module: nn.Module) -> Rule | None:
@@ -138,7 +143,7 @@ _NORMS = (
 
 
 def _normalised(module: Any, read: Tensor) -> Tensor:
-    """What the scale multiplies."""
+    """Without scale and shift."""
     match module:
         case nn.LayerNorm():
             return F.layer_norm(read, module.normalized_shape, eps=module.eps)

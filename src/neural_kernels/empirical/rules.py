@@ -27,6 +27,7 @@ class Rule(ABC):
     """
 
     reads = True  # whether what was read matters
+    together = 1  # outputs whose gradients are best formed at once
 
     def separates(self, module: Any) -> bool:
         """Whether `outer` exists."""
@@ -44,15 +45,18 @@ class Rule(ABC):
         """The gradient by what was written at each position, (n, t, j)."""
         return gradient.flatten(1, -2)
 
+    def prepare(self, module: Any, read: Tensor, roles: tuple[str, ...]) -> Any:
+        """What of it `materialise` takes, once for the gradients of all outputs."""
+        return None if roles == ("bias",) else self.left(module, read, roles)
+
     def materialise(
-        self, module: Any, read: Tensor, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
+        self, module: Any, prepared: Any, gradients: list[Tensor], roles: tuple[str, ...], into: Tensor, add: bool
     ) -> None:
-        """Write whole gradients, (n, k, P), or add them to what is there."""
-        if roles == ("bias",):
+        """Write whole gradients of some outputs, (n, k, P), or add them to what is there."""
+        if prepared is None:
             self.sum_up(gradients, into, add)
-            return
-        right = stacked([self.right(gradient) for gradient in gradients])
-        self.left(module, read, roles).products(right, into, add)
+        else:
+            prepared.products(stacked([self.right(gradient) for gradient in gradients]), into, add)
 
     def sum_up(self, gradients: list[Tensor], into: Tensor, add: bool) -> None:
         """Write, or add, sums over positions of the gradients by what was written, (n, k, j): those of a bias."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from neural_kernels.empirical.capture import Recorder, Recording
-from neural_kernels.empirical.factors import Factor, Materialised, Outer
-from neural_kernels.empirical.lefts import Left
 from neural_kernels.empirical.rules import Size
 from neural_kernels.empirical.sites import Site
 
@@ -52,16 +49,6 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What a pass through the module gave for some examples of a block of `total`: those at `place`."""
-
-    recording: Recording
-    gradients: list[list[Tensor]]
-    place: slice
-    total: int
-
-
-@dataclass(frozen=True)
 class Group:
     """Parameters that are always used together: calls by number, with the parameters' roles in each."""
 
@@ -69,45 +56,6 @@ class Group:
     calls: tuple[int, ...]
     roles: tuple[tuple[str, ...], ...]
     count: int
-
-    def add(self, calls: Sequence[Call | None], piece: Piece, whole: bool, block: Factor | None) -> Factor:
-        """The gradients by these parameters, materialised if `whole`, at the piece's place in a block's."""
-        uses = [self._use(calls, piece, number) for number in self.calls]
-        if whole:
-            k = len(piece.gradients)
-            values = block.tensors()[0] if block else uses[0][2][0].new_empty(piece.total, k, self.count)
-            for index, (call, read, wrote) in enumerate(uses):
-                form = call.site.rule.materialise
-                form(call.site.module, read, wrote, self.roles[index], values[piece.place], index > 0)
-            return block or Materialised(values)
-        lefts = [use[0].site.rule.left(use[0].site.module, use[1], r) for use, r in zip(uses, self.roles, strict=True)]
-        rights = [[call.site.rule.right(gradient) for gradient in wrote] for call, _, wrote in uses]
-        block = block or _empty(lefts, rights, piece.total)
-        assert isinstance(block, Outer)
-        start = 0
-        for left, columns in zip(lefts, rights, strict=True):
-            span = slice(start, start + left.values.shape[1])
-            block.left.values[piece.place, span] = left.values
-            for column, right in enumerate(columns):
-                block.right[piece.place, span, column] = right
-            start = span.stop
-        return block
-
-    def _use(self, calls: Sequence[Call | None], piece: Piece, number: int) -> tuple[Call, Tensor, list[Tensor]]:
-        """What was read, and the gradients by what was written, examples first."""
-        call = calls[number]
-        assert call is not None
-        read, count = piece.recording.uses[number].read, piece.place.stop - piece.place.start
-        wrote = [call.wrote.first(column[number], count) for column in piece.gradients]
-        return call, read if call.read is None else call.read.first(read, count), wrote
-
-
-def _empty(lefts: list[Left], rights: list[list[Tensor]], total: int) -> Outer:
-    """For a block of examples, the positions of all uses one after the other."""
-    positions = sum(left.values.shape[1] for left in lefts)
-    values = lefts[0].values.new_empty(total, positions, *lefts[0].values.shape[2:])
-    right = rights[0][0].new_empty(total, positions, len(rights[0]), rights[0][0].shape[2])
-    return Outer(lefts[0].like(values), right)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neural_kernels.empirical.lefts import Left, Rows
 
-_SCRATCH = 1 << 19  # numbers in a temporary that should stay in cache
+_SCRATCH = 1 << 20  # numbers in a temporary that should stay in a thread's cache
 _LEAF = 128  # rows of a symmetric matrix below which it is not halved any more
 # Times, of a multiplication in a large matrix product (measured): of one in the other two orders, of an entry of the
 # Gram matrices over positions, and of a call.
@@ -167,7 +167,7 @@ def _formed(sides: Sides, other: Sides) -> Iterator[Tensor]:
 
 
 def steps(n: int, numbers: int) -> Iterator[slice]:
-    """Examples, so many at a time that temporaries of `numbers` each stay in cache."""
-    step = max(1, _SCRATCH // max(1, numbers))
+    """Examples, so many at a time that temporaries of `numbers` each stay in cache, and as many for every thread."""
+    step = torch.get_num_threads() * max(1, _SCRATCH // max(1, numbers))
     for start in range(0, n, step):
         yield slice(start, start + step)

@@ -71,11 +71,11 @@ def operations(work: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def prepared(case: str, quick: bool) -> tuple[nn.Module, Tensor]:
+def prepared(case: str, count: int) -> tuple[nn.Module, Tensor]:
     """The same module and examples in every process."""
-    make, examples, full, few = CASES[case]
+    make, examples, *_ = CASES[case]
     torch.manual_seed(0)
-    return make().eval(), examples(few if quick else full)
+    return make().eval(), examples(count)
 
 
 def rate() -> float:
@@ -85,10 +85,10 @@ def rate() -> float:
     return 2 * 2048**3 / min(seconds(lambda: a @ a) for _ in range(3))
 
 
-def timed(case: str, kind: str, threads: int, rounds: int, quick: bool) -> dict[str, Any]:
+def timed(case: str, kind: str, threads: int, rounds: int, count: int) -> dict[str, Any]:
     """One row of the table."""
     torch.set_num_threads(threads)
-    module, x = prepared(case, quick)
+    module, x = prepared(case, count)
     kernel, other, floor = KINDS[kind](module), tutorial(module, kind), passes(module)
     mine, theirs = kernel(x), other(x)
     error = float((mine - theirs).norm() / theirs.norm())
@@ -105,10 +105,10 @@ def timed(case: str, kind: str, threads: int, rounds: int, quick: bool) -> dict[
     }
 
 
-def peak(case: str, kind: str, ours: bool, quick: bool) -> int:
+def peak(case: str, kind: str, ours: bool, count: int) -> int:
     """Bytes at most above what stood before the call."""
     torch.set_num_threads(1)
-    module, x = prepared(case, quick)
+    module, x = prepared(case, count)
     work = KINDS[kind](module) if ours else tutorial(module, kind)
     work(x[:1])
     before, _ = memory(reset=True)
@@ -120,6 +120,7 @@ def main() -> None:
     """Print the table as it grows, and all of it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few examples: a smoke test")
+    parser.add_argument("--examples", type=int, help="another number of them than each case has")
     parser.add_argument("--only", help="cases, with commas")
     parser.add_argument("--kinds", help="of " + ", ".join(KINDS))
     parser.add_argument("--threads", default="1,2")
@@ -127,14 +128,16 @@ def main() -> None:
     parser.add_argument("--no-memory", action="store_true")
     arguments = parser.parse_args()
     results: dict[str, dict[str, Any]] = {}
+    rounds = 1 if arguments.quick else arguments.rounds
     for case in chosen(arguments.only, CASES):
+        _, _, full, few = CASES[case]
+        count = arguments.examples or (few if arguments.quick else full)
         for kind in chosen(arguments.kinds, KINDS):
             for threads in map(int, arguments.threads.split(",")):
-                rounds = 1 if arguments.quick else arguments.rounds
                 name = f"{case}, {kind}, {threads} threads"
-                results[name] = in_new_process(timed, case, kind, threads, rounds, arguments.quick)
+                results[name] = in_new_process(timed, case, kind, threads, rounds, count)
                 if threads == 1 and not arguments.no_memory:
-                    ours, theirs = (in_new_process(peak, case, kind, o, arguments.quick) for o in (True, False))
+                    ours, theirs = (in_new_process(peak, case, kind, o, count) for o in (True, False))
                     results[name] |= {"MiB": ours / 2**20, "tutorial MiB": theirs / 2**20}
                 show("", {name: results[name]})
     print(json.dumps(results, indent=2))

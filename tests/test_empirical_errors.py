@@ -91,7 +91,8 @@ def test_parameters_that_are_none(choice: Any, error: Any, words: tuple[str, ...
     module = mlp()
     module[2].requires_grad_(False)
     refused(lambda: nk.EmpiricalNTK(module, parameters=choice), error, *words)
-    refused(lambda: nk.EmpiricalNTK(mlp(), parameters=mlp().parameters()), TypeError, "got generator")  # type: ignore
+    wrong: Any = mlp().parameters()
+    refused(lambda: nk.EmpiricalNTK(mlp(), parameters=wrong), TypeError, "got generator")
 
 
 @every_kind

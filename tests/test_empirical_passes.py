@@ -19,7 +19,7 @@ class Twice(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.images, self.rows = nn.Conv2d(2, 2, 3, padding=1, groups=1), nn.Linear(2, 2)
+        self.images, self.rows = nn.Conv2d(2, 2, 3, padding=1), nn.Linear(2, 2)
         self.head = nn.Linear(2 * 16, 6)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -156,7 +156,7 @@ def _verified(
     for group in groups:
         norm = sum(float(true[name].square().sum()) for name in group.names)
         gram = probe.new_zeros(2, 2)
-        filling = WholeFilling([call for call in (calls[number] for number in group.calls) if call], group, piece, None)
+        filling = WholeFilling(group.used(calls), group, piece, None)
         filling.add(0, gradients)
         filling.block.add_gram(filling.block, gram)
         error = abs(float((weights.T @ gram @ weights).squeeze()) - norm)

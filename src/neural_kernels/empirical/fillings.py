@@ -6,15 +6,15 @@ What a backward pass has written is used while it is still in cache, and given u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
 
 from torch import Tensor
 
 from neural_kernels.empirical.capture import Recording
 from neural_kernels.empirical.factors import Factor, Materialised, Outer
+from neural_kernels.empirical.sites import Site
 from neural_kernels.empirical.structure import Call, Group
 
 
@@ -32,10 +32,11 @@ class Piece:
         """Examples in it."""
         return self.place.stop - self.place.start
 
-    def read(self, call: Call, number: int) -> Tensor:
-        """What a use had to read, examples first if they matter."""
-        read = self.recording.uses[number].read
-        return read if call.read is None else call.read.first(read, self.count)
+    def reads(self, calls: Sequence[Call], group: Group) -> Iterator[tuple[Site, Tensor, tuple[str, ...]]]:
+        """The site of every use of a group, what it read, examples first if they matter, and the parameters' roles."""
+        for call, number, roles in zip(calls, group.calls, group.roles, strict=True):
+            read = self.recording.uses[number].read
+            yield call.site, read if call.read is None else call.read.first(read, self.count), roles
 
     def empty(self, *shape: int) -> Tensor:
         """Memory for numbers of all examples of the block."""
@@ -51,20 +52,17 @@ class Filling(ABC):
         Those of the group.
     group : Group
     piece : Piece
+    block : Factor
+        The gradients of the whole block.
     """
 
-    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece) -> None:
-        self.calls, self.group, self.piece = calls, group, piece
+    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, block: Factor) -> None:
+        self.calls, self.group, self.piece, self.block = calls, group, piece, block
 
     def add(self, column: int, gradients: Sequence[Tensor]) -> None:
         """Take the gradients of one probed output by what all uses of the module's sites wrote."""
         for index, (call, number) in enumerate(zip(self.calls, self.group.calls, strict=True)):
             self._add(index, column, call.wrote.first(gradients[number], self.piece.count))
-
-    @property
-    @abstractmethod
-    def block(self) -> Factor:
-        """The gradients of the whole block."""
 
     @abstractmethod
     def _add(self, index: int, column: int, gradient: Tensor) -> None:
@@ -72,37 +70,23 @@ class Filling(ABC):
 
 
 class WholeFilling(Filling):
-    """Gradients themselves, summed over the uses.
-
-    Parameters
-    ----------
-    calls, group, piece
-        See `Filling`.
-    block : Materialised, optional
-        Of earlier pieces.
-    """
+    """Gradients themselves, summed over the uses; in a new block, if `block` is None."""
 
     def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, block: Materialised | None) -> None:
-        super().__init__(calls, group, piece)
-        self._block = block or Materialised(piece.empty(piece.outputs, group.count))
-        self._prepared: list[Any] = [
-            call.site.rule.prepare(call.site.module, piece.read(call, number), roles)
-            for call, number, roles in zip(calls, group.calls, group.roles, strict=True)
+        block = block or Materialised(piece.empty(piece.outputs, group.count))
+        super().__init__(calls, group, piece, block)
+        self._values = block.values[piece.place]
+        self._prepared = [
+            site.rule.prepare(site.module, read, roles) for site, read, roles in piece.reads(calls, group)
         ]
         self._waiting: list[list[Tensor]] = [[] for _ in calls]
-
-    @property
-    def block(self) -> Materialised:
-        """See `Filling`."""
-        return self._block
 
     def _add(self, index: int, column: int, gradient: Tensor) -> None:
         site, waiting = self.calls[index].site, self._waiting[index]
         waiting.append(gradient)
         if len(waiting) < site.rule.together and column < self.piece.outputs - 1:
             return
-        into = self._block.values[self.piece.place, column + 1 - len(waiting) : column + 1]
-        roles = self.group.roles[index]
+        into, roles = self._values[:, column + 1 - len(waiting) : column + 1], self.group.roles[index]
         site.rule.materialise(site.module, self._prepared[index], waiting, roles, into, index > 0)
         waiting.clear()
 
@@ -110,35 +94,21 @@ class WholeFilling(Filling):
 class OuterFilling(Filling):
     """What was read and the gradients by what was written, the positions of all uses one after the other.
 
-    Parameters
-    ----------
-    calls, group, piece
-        See `Filling`.
-    block : Outer, optional
-        Of earlier pieces.
+    In a new block, if `block` is None.
     """
 
     def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, block: Outer | None) -> None:
-        super().__init__(calls, group, piece)
-        lefts = [
-            call.site.rule.left(call.site.module, piece.read(call, number), roles)
-            for call, number, roles in zip(calls, group.calls, group.roles, strict=True)
-        ]
+        lefts = [site.rule.left(site.module, read, roles) for site, read, roles in piece.reads(calls, group)]
         ends = list(accumulate((left.values.shape[1] for left in lefts), initial=0))
-        self._spans = [slice(start, stop) for start, stop in pairwise(ends)]
         if block is None:
             values = lefts[0].values
             left = lefts[0].like(values.new_empty(piece.total, ends[-1], *values.shape[2:]))
             block = Outer(left, piece.empty(ends[-1], piece.outputs, calls[0].size.wrote))
-        self._block = block
+        super().__init__(calls, group, piece, block)
+        self._right = block.right[piece.place]
+        self._spans = [slice(start, stop) for start, stop in pairwise(ends)]
         for left, span in zip(lefts, self._spans, strict=True):
             block.left.values[piece.place, span] = left.values
 
-    @property
-    def block(self) -> Outer:
-        """See `Filling`."""
-        return self._block
-
     def _add(self, index: int, column: int, gradient: Tensor) -> None:
-        right = self.calls[index].site.rule.right(gradient)
-        self._block.right[self.piece.place, self._spans[index], column] = right
+        self._right[:, self._spans[index], column] = self.calls[index].site.rule.right(gradient)

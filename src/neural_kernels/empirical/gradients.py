@@ -257,7 +257,7 @@ def _materialise(structure: Structure, group: Group, probe: Probe, width: int) -
     """Whether to form a group's gradients, by counted operations: the cheaper way, or the only one."""
     if not structure.separates(group):
         return True
-    calls = structure.calls_of(group)
+    calls = group.used(structure.calls)
     if isinstance(calls[0].site.rule, EmbeddingRule):
         return False
     t, entries = sum(call.size.positions for call in calls), probe.columns.shape[1] * group.count

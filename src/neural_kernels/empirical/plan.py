@@ -110,7 +110,7 @@ class Plan:
             blocks[-1] = block
 
     def _filling(self, group: Group, piece: Piece, block: Any) -> Filling:
-        calls = self.structure.calls_of(group)
+        calls = group.used(self.structure.calls)
         kind = WholeFilling if group.names in self.whole else OuterFilling
         return kind(calls, group, piece, block)
 
@@ -122,5 +122,5 @@ def _whole(structure: Structure, group: Group, k: int) -> bool:
 
 def _factored(structure: Structure, group: Group, k: int) -> int:
     """Numbers of an example's factors."""
-    sizes = [call.size for call in structure.calls_of(group)]
+    sizes = [call.size for call in group.used(structure.calls)]
     return sum(size.positions * (size.read + k * size.wrote) for size in sizes)

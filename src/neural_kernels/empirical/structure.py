@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,10 @@ class Group:
     roles: tuple[tuple[str, ...], ...]
     count: int
 
+    def used(self, calls: Sequence[Call | None]) -> list[Call]:
+        """Of all calls its own."""
+        return [call for call in (calls[number] for number in self.calls) if call]
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -79,13 +84,9 @@ class Structure:
     rest: list[str]
     outputs: int
 
-    def calls_of(self, group: Group) -> list[Call]:
-        """The uses of a group's parameters, those that can be told apart by examples."""
-        return [call for call in (self.calls[number] for number in group.calls) if call]
-
     def separates(self, group: Group) -> bool:
         """Whether a group's gradients have factors, of one kind for all uses."""
-        sites = [call.site for call in self.calls_of(group)]
+        sites = [call.site for call in group.used(self.calls)]
         return len({type(site.rule) for site in sites}) == 1 and all(site.rule.separates(site.module) for site in sites)
 
     def explains(self, recording: Recording) -> bool:

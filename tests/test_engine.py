@@ -134,11 +134,3 @@ def test_arc_polynomials_against_mpmath() -> None:
             single = sum(c * m**k for k, c in enumerate(arc.ANGLE32)), sum(c * m**k for k, c in enumerate(arc.LENS32))
             assert abs(single[0] - angle / (mpmath.pi * y)) <= 2e-8
             assert abs(single[1] - lens) <= 2e-8
-
-
-def test_an_exception_in_a_worker_reaches_the_caller() -> None:
-    def work(block: tiles.Block, memory: dict) -> None:
-        raise ZeroDivisionError("from a worker")
-
-    with pytest.raises(ZeroDivisionError, match="from a worker"):
-        tiles.run_tiles(tiles.Grid((10, 10), (2, 2), symmetric=False), work, progress=False)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ import torch
 from neural_kernels.engine.heap import keep_freed
 from neural_kernels.engine.inputs import NEAR, DenseRows, SparseRows
 from neural_kernels.engine.operations import Program
+from neural_kernels.engine.workers import share_out
 
 Tile = tuple[slice, slice]
 Rows = DenseRows | SparseRows
@@ -36,38 +35,10 @@ class Grid:
 
 
 def run_tiles(grid: Grid, work: Callable[[Tile, dict[str, Any]], None], progress: bool) -> None:
-    """Do `work(block, memory)` on every block, with one torch thread a worker; `memory` is the worker's own.
-
-    An exception, or an interruption, stops the loop after the blocks in hand.
-    """
+    """Do `work(block, memory)` on every block, with one torch thread a worker; `memory` is the worker's own."""
     keep_freed()
     blocks = list(grid)
-    threads = torch.get_num_threads()
-    workers = min(threads, len(blocks))
-    bar = _progress(len(blocks), progress)
-    if workers <= 1:
-        memory: dict[str, Any] = {}
-        for block in blocks:
-            work(block, memory)
-            bar(1)
-        return
-    local, stop = threading.local(), threading.Event()
-
-    def task(block: Tile) -> None:
-        if not stop.is_set():
-            work(block, local.__dict__)
-            bar(1)
-
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            try:
-                done, _ = wait([pool.submit(task, block) for block in blocks], return_when=FIRST_EXCEPTION)
-            finally:
-                stop.set()
-        for future in done:
-            future.result()
-    finally:
-        torch.set_num_threads(threads)
+    share_out(blocks, work, done=_progress(len(blocks), progress))
 
 
 def _progress(total: int, wanted: bool) -> Callable[[int], Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from neural_kernels.empirical.contractions import steps
-from neural_kernels.empirical.lefts import Left
+from neural_kernels.empirical.lefts import Left, Patches
 from neural_kernels.empirical.rules import Rule, Size, put, stacked, with_ones
 
 
@@ -31,7 +31,8 @@ class ConvolutionRule(Rule):
         """Patches; for one group of channels."""
         n, r = read.shape[:2]
         patches = _patches(module, read.flatten(0, 1))
-        return with_ones(patches.unflatten(0, (n, r)).flatten(1, 2), roles)
+        rows = with_ones(patches.unflatten(0, (n, r)).flatten(1, 2), roles)
+        return Patches(rows.values, module.in_channels) if "weight" in roles else rows
 
     def right(self, gradient: Tensor) -> Tensor:
         """Channels last."""
@@ -95,14 +96,13 @@ def _weight_gradients(module: Any, read: Tensor, gradients: Tensor) -> Tensor:
 
 
 def _patches(module: Any, read: Tensor) -> Tensor:
-    """(n, c, *) to (n, positions, patch), the patch in the order of the weight's entries."""
+    """(n, c, *) to (n, positions, patch), channels last."""
     read, padding = _padded(module, read)
-    read = F.pad(read, [p for side in reversed(padding) for p in (side, side)])
+    read = F.pad(read, [p for side in reversed(padding) for p in (side, side)]).movedim(1, -1).contiguous()
     spatial = len(module.kernel_size)
     for axis, (kernel, stride, dilation) in enumerate(
         zip(module.kernel_size, module.stride, module.dilation, strict=True)
     ):
         reach = dilation * (kernel - 1) + 1
-        read = read.unfold(2 + axis, reach, stride)[..., ::dilation]
-    order = (0, *range(2, 2 + spatial), 1, *range(2 + spatial, 2 + 2 * spatial))
-    return read.permute(order).flatten(1 + spatial).flatten(1, spatial)
+        read = read.unfold(1 + axis, reach, stride)[..., ::dilation]
+    return read.movedim(1 + spatial, -1).flatten(1 + spatial).flatten(1, spatial)

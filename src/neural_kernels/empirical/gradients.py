@@ -274,9 +274,9 @@ def _by_parameter(plan: Plan, factors: Sequence[Factor]) -> Iterator[tuple[str, 
         names = dict(zip(group.roles[0], group.names, strict=True))
         weight, bias = names["weight"], names["bias"]
         if isinstance(factor, Outer) and isinstance(factor.left, Rows):  # the bias is the weight of the last column
-            rows, last = factor.left.values[..., :-1], factor.left.values[:, :, None, -1:]
-            yield weight, Outer(Rows(rows), factor.right)
-            yield bias, Materialised((factor.right * last).sum(1))
+            rows = factor.left.ordered()
+            yield weight, Outer(Rows(rows[..., :-1]), factor.right)
+            yield bias, Materialised((factor.right * rows[:, :, None, -1:]).sum(1))
         elif parameters[weight].shape == parameters[bias].shape:
             yield from _cut(factor.materialise(), group.names, parameters, k)
         else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True)
 class Left(ABC):
     """What a layer read at each position, in `values` (n, t, ...)."""
 
@@ -24,13 +26,13 @@ class Left(ABC):
     def columns(self) -> int:
         """Of a gradient, as a matrix with a row for every channel that was written."""
 
-    @abstractmethod
-    def __getitem__(self, rows: slice) -> Left:
+    def __getitem__(self, rows: slice) -> Self:
         """Some of the examples."""
+        return self.like(self.values[rows])
 
-    @abstractmethod
-    def like(self, values: Tensor) -> Left:
+    def like(self, values: Tensor) -> Self:
         """Of the same kind, with other values."""
+        return replace(self, values=values)
 
     @abstractmethod
     def gram(self, other: Left) -> Tensor:
@@ -49,11 +51,6 @@ class Left(ABC):
 class Rows(Left):
     """Vectors a[n, t, i]; the gradient of the weight [j, i] is the sum over t of right[n, t, j] a[n, t, i]."""
 
-    values: Tensor
-
-    def __getitem__(self, rows: slice) -> Rows:
-        return Rows(self.values[rows])
-
     @property
     def width(self) -> int:
         """The length of a vector."""
@@ -63,10 +60,6 @@ class Rows(Left):
     def columns(self) -> int:
         """The length of a vector."""
         return self.values.shape[2]
-
-    def like(self, values: Tensor) -> Rows:
-        """Other vectors."""
-        return Rows(values)
 
     def gram(self, other: Left) -> Tensor:
         """One matrix product."""
@@ -81,18 +74,35 @@ class Rows(Left):
     def products(self, right: Tensor, into: Tensor, add: bool) -> None:
         """One product an example."""
         table = into.view(len(into), -1, self.values.shape[2])
-        torch.baddbmm(table, right.flatten(2).mT, self.values, beta=float(add), out=table)
+        torch.baddbmm(table, right.flatten(2).mT, self.ordered(), beta=float(add), out=table)
+
+    def ordered(self) -> Tensor:
+        """The vectors, their entries in the order of the gradient's columns."""
+        return self.values
+
+
+@dataclass(frozen=True)
+class Patches(Rows):
+    """Parts of images as vectors, channels last, for a weight that has them first; a constant for a bias may follow.
+
+    So the channels of a pixel stay together, and are copied by the row: ten times as fast as one by one.
+    """
+
+    channels: int
+
+    def ordered(self) -> Tensor:
+        """Channels first."""
+        size = self.values.shape[2] // self.channels * self.channels
+        patches, rest = self.values.split([size, self.values.shape[2] - size], 2)
+        first = patches.unflatten(2, (-1, self.channels)).mT.flatten(2)
+        return torch.cat([first, rest], 2) if rest.shape[2] else first
 
 
 @dataclass(frozen=True)
 class Ids(Left):
     """Rows of a table, read by number; -1 reads nothing. The gradient of the table [i, j] adds right[t] to its row."""
 
-    values: Tensor
     size: int
-
-    def __getitem__(self, rows: slice) -> Ids:
-        return Ids(self.values[rows], self.size)
 
     @property
     def width(self) -> int:
@@ -103,10 +113,6 @@ class Ids(Left):
     def columns(self) -> int:
         """Rows of the table."""
         return self.size
-
-    def like(self, values: Tensor) -> Ids:
-        """Other numbers, of the same table."""
-        return Ids(values, self.size)
 
     def gram(self, other: Left) -> Tensor:
         """Equal numbers are equal rows."""

@@ -94,7 +94,7 @@ class Projection:
         """Add the sketches of gradients, one output each, to vectors of shape (n, m)."""
         match factor:
             case Outer(left=Rows() as left, right=right):
-                self._add_products(left.values, right[:, :, 0], into)
+                self._add_products(left.ordered(), right[:, :, 0], into)
             case Outer(left=Ids() as left, right=right):
                 self._add_looked_up(left, right[:, :, 0], into)
             case _:

@@ -216,6 +216,11 @@ def copy_of(tree: Any) -> Any:
     return _map(Tensor.clone, tree)
 
 
+def detached(tree: Any) -> Any:
+    """A structure that shares its numbers, but no gradients."""
+    return _map(Tensor.detach, tree)
+
+
 def dtypes_of(tree: Any) -> set[torch.dtype]:
     """Of all tensors in a structure."""
     return {leaf.dtype for leaf in _leaves(tree) if isinstance(leaf, Tensor)}

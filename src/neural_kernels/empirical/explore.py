@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neural_kernels.empirical.batches import Source
 from neural_kernels.empirical.capture import Recorder, Recording
-from neural_kernels.empirical.fillings import Piece, WholeFilling
+from neural_kernels.empirical.fillings import Blocks, Piece, WholeFilling
 from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.sites import spreads, watches
 from neural_kernels.empirical.structure import Call, Group, Layout, Structure
@@ -156,9 +156,9 @@ def _verified(
     for group in groups:
         norm = sum(float(true[name].square().sum()) for name in group.names)
         gram = probe.new_zeros(2, 2)
-        filling = WholeFilling(group.used(calls), group, piece, None)
-        filling.add(0, gradients)
-        filling.block.add_gram(filling.block, gram)
+        blocks = Blocks()
+        WholeFilling(group.used(calls), group, piece, blocks).add(0, gradients)
+        blocks[group].add_gram(blocks[group], gram)
         error = abs(float((weights.T @ gram @ weights).squeeze()) - norm)
         if error <= _TOLERANCE[probe.dtype] * (norm + 1e-6 * whole):
             good.append(group)

@@ -6,9 +6,11 @@ What a backward pass has written is used while it is still in cache, and given u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from threading import Lock
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -16,6 +18,26 @@ from neural_kernels.empirical.capture import Recording
 from neural_kernels.empirical.factors import Factor, Materialised, Outer
 from neural_kernels.empirical.sites import Site
 from neural_kernels.empirical.structure import Call, Group
+
+F = TypeVar("F", bound=Factor)
+
+
+class Blocks:
+    """Gradients at a block of examples by every group's parameters, filled by passes that may run at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made: dict[tuple[str, ...], Any] = {}
+
+    def __getitem__(self, group: Group) -> Factor:
+        return self._made[group.names]
+
+    def of(self, group: Group, make: Callable[[], F]) -> F:
+        """Those by a group's parameters, as the first pass to come makes them."""
+        with self._lock:
+            if group.names not in self._made:
+                self._made[group.names] = make()
+            return self._made[group.names]
 
 
 @dataclass(frozen=True)
@@ -52,12 +74,12 @@ class Filling(ABC):
         Those of the group.
     group : Group
     piece : Piece
-    block : Factor
-        The gradients of the whole block.
+    blocks : Blocks
+        Where they are written to.
     """
 
-    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, block: Factor) -> None:
-        self.calls, self.group, self.piece, self.block = calls, group, piece, block
+    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece) -> None:
+        self.calls, self.group, self.piece = calls, group, piece
 
     def add(self, column: int, gradients: Sequence[Tensor]) -> None:
         """Take the gradients of one probed output by what all uses of the module's sites wrote."""
@@ -70,11 +92,11 @@ class Filling(ABC):
 
 
 class WholeFilling(Filling):
-    """Gradients themselves, summed over the uses; in a new block, if `block` is None."""
+    """Gradients themselves, summed over the uses."""
 
-    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, block: Materialised | None) -> None:
-        block = block or Materialised(piece.empty(piece.outputs, group.count))
-        super().__init__(calls, group, piece, block)
+    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, blocks: Blocks) -> None:
+        super().__init__(calls, group, piece)
+        block = blocks.of(group, lambda: Materialised(piece.empty(piece.outputs, group.count)))
         self._values = block.values[piece.place]
         self._prepared = [
             site.rule.prepare(site.module, read, roles) for site, read, roles in piece.reads(calls, group)
@@ -92,19 +114,19 @@ class WholeFilling(Filling):
 
 
 class OuterFilling(Filling):
-    """What was read and the gradients by what was written, the positions of all uses one after the other.
+    """What was read and the gradients by what was written, the positions of all uses one after the other."""
 
-    In a new block, if `block` is None.
-    """
-
-    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, block: Outer | None) -> None:
+    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, blocks: Blocks) -> None:
+        super().__init__(calls, group, piece)
         lefts = [site.rule.left(site.module, read, roles) for site, read, roles in piece.reads(calls, group)]
         ends = list(accumulate((left.values.shape[1] for left in lefts), initial=0))
-        if block is None:
-            values = lefts[0].values
+        values = lefts[0].values
+
+        def make() -> Outer:
             left = lefts[0].like(values.new_empty(piece.total, ends[-1], *values.shape[2:]))
-            block = Outer(left, piece.empty(ends[-1], piece.outputs, calls[0].size.wrote))
-        super().__init__(calls, group, piece, block)
+            return Outer(left, piece.empty(ends[-1], piece.outputs, calls[0].size.wrote))
+
+        block = blocks.of(group, make)
         self._right = block.right[piece.place]
         self._spans = [slice(start, stop) for start, stop in pairwise(ends)]
         for left, span in zip(lefts, self._spans, strict=True):

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from neural_kernels.empirical.batches import pieces
+from neural_kernels.empirical.capture import Recorder
+from neural_kernels.empirical.crew import Crew
 from neural_kernels.empirical.factors import Factor, Materialised
-from neural_kernels.empirical.fillings import Filling, OuterFilling, Piece, WholeFilling
+from neural_kernels.empirical.fillings import Blocks, Filling, OuterFilling, Piece, WholeFilling
 from neural_kernels.empirical.jacobian import jacobian
 from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.probe import Probe
@@ -19,6 +21,7 @@ from neural_kernels.engine.heap import keep_freed
 
 _CAPTURE = 1 << 23  # numbers that a pass through the module may keep, or
 _SHARE = 1.5  # times those that the gradients take, if that is more
+_ALONE = 1 << 22  # numbers of all passes that are worth one more pass at the same time
 _KEPT = 3  # of every number that a layer writes: itself, and what activations keep and make of it
 
 
@@ -34,7 +37,9 @@ class Plan:
     whole : frozenset of tuple of str
         Groups to be materialised.
     room : int
-        Bytes that a pass through the module may keep.
+        Bytes that passes through the module may keep.
+    crew : Crew
+        It grows with the work.
     """
 
     model: Model
@@ -42,13 +47,14 @@ class Plan:
     probe: Probe
     whole: frozenset[tuple[str, ...]]
     room: int
+    crew: Crew
 
     @classmethod
     def of(cls, model: Model, structure: Structure, probe: Probe, room: int) -> Plan:
         """Whichever form takes less memory."""
         k = probe.columns.shape[1]
         whole = [group.names for group in structure.groups if _whole(structure, group, k)]
-        return cls(model, structure, probe, frozenset(whole), room)
+        return cls(model, structure, probe, frozenset(whole), room, Crew(structure.recorder))
 
     @property
     def numbers(self) -> int:
@@ -66,16 +72,26 @@ class Plan:
         return self.numbers * self.probe.columns.element_size()
 
     def factors(self, batch: Any, rows: slice) -> list[Factor]:
-        """Gradients at a block of examples, captured as many at a time as keep a pass through the module small."""
+        """Gradients at a block of examples, captured as many at a time as keep passes through the module small."""
         keep_freed()
-        count = rows.stop - rows.start
-        room = self.room // self.probe.columns.element_size()
+        parts, blocks = self._parts(batch, rows), Blocks()
+        factors = []
+        if self.structure.groups:
+            self.crew.run(parts, lambda recorder, part: self._capture(recorder, *part, rows, blocks))
+            factors = [blocks[group] for group in self.structure.groups]
+        if self.structure.rest:
+            factors.append(self._differentiated(parts, rows))
+        return [self.probe.fold(factor) for factor in factors]
+
+    def _parts(self, batch: Any, rows: slice) -> list[tuple[slice, Any]]:
+        """The examples of every pass, as many for each recorder."""
+        count, k = rows.stop - rows.start, self.probe.columns.shape[1]
+        passing = count * self._passing()
+        self.crew.grow(min(count, k * passing // _ALONE), next(pieces(batch, rows, 1))[1])
+        room = self.room // self.probe.columns.element_size() // len(self.crew)
         numbers = min(room, max(_CAPTURE, _SHARE * count * self.numbers))
-        passes = math.ceil(count * self._passing() / max(1, numbers))
-        blocks: list[Factor | None] = [None] * (len(self.structure.groups) + bool(self.structure.rest))
-        for places, part in pieces(batch, rows, math.ceil(count / max(1, passes))):
-            self._capture(part, places, rows, blocks)
-        return [self.probe.fold(factor) for factor in blocks if factor]
+        passes = math.ceil(passing / max(1, numbers) / len(self.crew)) * len(self.crew)
+        return list(pieces(batch, rows, math.ceil(count / max(1, passes))))
 
     def _passing(self) -> int:
         """Numbers of an example that a pass through the module keeps, and gradients by what was written."""
@@ -83,36 +99,36 @@ class Plan:
         calls = [(call.size, min(k, call.site.rule.together)) for call in self.structure.calls if call]
         return sum(size.positions * size.wrote * (_KEPT + together) for size, together in calls)
 
-    def _capture(self, batch: Any, places: slice, rows: slice, blocks: list[Factor | None]) -> None:
-        structure, columns = self.structure, self.probe.scaled()
-        total, place = rows.stop - rows.start, slice(places.start - rows.start, places.stop - rows.start)
-        if structure.groups:
-            recording = structure.recorder.record(batch, places.stop - places.start)
-            if not structure.explains(recording):
-                raise ValueError(
-                    f"the module calls other layers for examples {places.start} to {places.stop} than for the first "
-                    "ones. Pass method='jacobian'."
-                )
-            check_finite(recording.outputs, places)
-            piece = Piece(recording, place, total, columns.shape[1])
-            fillings = [
-                self._filling(group, piece, block) for group, block in zip(structure.groups, blocks, strict=False)
-            ]
-            for column, gradients in enumerate(recording.gradients(columns)):
-                for filling in fillings:
-                    filling.add(column, gradients)
-            blocks[: len(fillings)] = [filling.block for filling in fillings]
-        if structure.rest:
-            gradients = jacobian(self.model, structure.rest, batch, columns, places)
-            values = torch.cat([gradient.reshape(*gradient.shape[:2], -1) for gradient in gradients.values()], 2)
-            block = blocks[-1] or Materialised(values.new_empty(total, *values.shape[1:]))
-            block.tensors()[0][place] = values
-            blocks[-1] = block
+    def _capture(self, recorder: Recorder, places: slice, batch: Any, rows: slice, blocks: Blocks) -> None:
+        recording = recorder.record(batch, places.stop - places.start)
+        if not self.structure.explains(recording):
+            raise ValueError(
+                f"the module calls other layers for examples {places.start} to {places.stop} than for the first "
+                "ones. Pass method='jacobian'."
+            )
+        check_finite(recording.outputs, places)
+        columns, place = self.probe.scaled(), slice(places.start - rows.start, places.stop - rows.start)
+        piece = Piece(recording, place, rows.stop - rows.start, columns.shape[1])
+        fillings = [self._filling(group, piece, blocks) for group in self.structure.groups]
+        for column, gradients in enumerate(recording.gradients(columns)):
+            for filling in fillings:
+                filling.add(column, gradients)
 
-    def _filling(self, group: Group, piece: Piece, block: Any) -> Filling:
+    def _filling(self, group: Group, piece: Piece, blocks: Blocks) -> Filling:
         calls = group.used(self.structure.calls)
         kind = WholeFilling if group.names in self.whole else OuterFilling
-        return kind(calls, group, piece, block)
+        return kind(calls, group, piece, blocks)
+
+    def _differentiated(self, parts: list[tuple[slice, Any]], rows: slice) -> Materialised:
+        """Gradients by the parameters that no group explains."""
+        columns = self.probe.scaled()
+        count = sum(self.model.parameters[name].numel() for name in self.structure.rest)
+        values = columns.new_empty(rows.stop - rows.start, columns.shape[1], count)
+        for places, part in parts:
+            gradients = jacobian(self.model, self.structure.rest, part, columns, places)
+            flat = [gradient.reshape(*gradient.shape[:2], -1) for gradient in gradients.values()]
+            torch.cat(flat, 2, out=values[places.start - rows.start : places.stop - rows.start])
+        return Materialised(values)
 
 
 def _whole(structure: Structure, group: Group, k: int) -> bool:

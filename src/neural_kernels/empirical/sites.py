@@ -31,6 +31,10 @@ class Site:
     names: dict[str, str]
     module: nn.Module | None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Site:
+        """Itself: a copy of a module has the same sites."""
+        return self
+
 
 _ARGUMENTS = "query", "key", "value", "key_padding_mask", "need_weights", "attn_mask"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from neural_kernels.engine.workers import share_out
+from neural_kernels.engine.workers import even_shares, share_out
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +66,17 @@ def test_an_exception_stops_the_others() -> None:
     with pytest.raises(ValueError, match="at once"):
         share_out(range(1000), work)
     assert len(found) <= 4
+
+
+@pytest.mark.parametrize(
+    ("costs", "workers", "shares"),
+    [
+        ([5, 1, 4], 2, [[0], [1, 2]]),
+        ([5, 1, 4], 1, [[0, 1, 2]]),
+        ([9, 1, 1], 2, [[0, 1, 2]]),
+        ([3, 3, 3, 3], 2, [[0, 2], [1, 3]]),
+        ([7], 3, [[0]]),
+    ],
+)
+def test_even_shares(costs: list[float], workers: int, shares: list[list[int]]) -> None:
+    assert even_shares(costs, workers) == shares

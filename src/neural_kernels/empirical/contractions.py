@@ -46,18 +46,24 @@ def contract_own(sides: Sides, into: Tensor) -> None:
 
 
 def cheapest(mine: Sides, its: Sides) -> Contraction:
-    """By counted multiplications, weighted with the time that each takes in its place."""
+    """The order of the least cost."""
+    every = costs(mine, its)
+    return min(every, key=lambda contraction: every[contraction])
+
+
+def costs(mine: Sides, its: Sides) -> dict[Contraction, float]:
+    """Counted multiplications of every order, weighted with the time that each takes in its place."""
     n, t, k, j = mine.right.shape
     m, s, ell, _ = its.right.shape
     i = mine.left.width
     pairs, formed = (n * n / 2, k * t * n) if mine is its else (n * m, k * t * n + ell * s * m)
-    costs: dict[Contraction, float] = {
+    counted: dict[Contraction, float] = {
         contract_pairs: pairs * t * s * (_PAIRS * (i + k * ell * j) + _ENTRY * k * ell),
         contract_halves: pairs * (t * s * i + _HALVES * (ell * t * s * j + k * ell * t * j)) + _CALL * m,
     }
     if isinstance(mine.left, Rows):
-        costs[contract_whole] = i * j * (pairs * k * ell + formed)
-    return min(costs, key=lambda contraction: costs[contraction])
+        counted[contract_whole] = i * j * (pairs * k * ell + formed)
+    return counted
 
 
 def contract_pairs(mine: Sides, its: Sides, into: Tensor) -> None:

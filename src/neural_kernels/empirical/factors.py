@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neural_kernels.empirical.contractions import Sides, add_lower, contract, contract_own, steps
+from neural_kernels.empirical.contractions import Sides, add_lower, contract, contract_own, costs, steps
 
 
 class Factor(ABC):
@@ -20,6 +20,10 @@ class Factor(ABC):
     @abstractmethod
     def add_own(self, into: Tensor) -> None:
         """Add <g[n, k], g[m, l]> below the diagonal and on it; what is above may be anything."""
+
+    @abstractmethod
+    def cost(self, other: Factor) -> float:
+        """Multiplications, about, in the first of these; in the second for itself."""
 
     @abstractmethod
     def add_diag(self, into: Tensor) -> None:
@@ -49,6 +53,11 @@ class Materialised(Factor):
         """Products of rows with those before them."""
         add_lower(self.values.flatten(0, 1), into)
 
+    def cost(self, other: Factor) -> float:
+        """Of the matrix product."""
+        assert isinstance(other, Materialised)
+        return self.values.numel() * other.values[..., 0].numel() / (2 if other is self else 1)
+
     def add_diag(self, into: Tensor) -> None:
         """One product an example."""
         into.baddbmm_(self.values, self.values.mT)
@@ -74,6 +83,11 @@ class Outer(Sides, Factor):
     def add_own(self, into: Tensor) -> None:
         """Likewise."""
         contract_own(self, into)
+
+    def cost(self, other: Factor) -> float:
+        """Of the cheapest order."""
+        assert isinstance(other, Outer)
+        return min(costs(self, other).values())
 
     def add_diag(self, into: Tensor) -> None:
         """Likewise, example by example."""

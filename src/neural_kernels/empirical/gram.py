@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from neural_kernels.empirical.batches import Source
 from neural_kernels.empirical.factors import Factor
 from neural_kernels.empirical.model import check_finite
 from neural_kernels.empirical.plan import Plan
+from neural_kernels.engine.workers import even_shares, share_out
 
 _ROWS = 1 << 11  # of a block: its products with another take 16 MB in float32
 
@@ -40,13 +41,13 @@ def fill(plan: Plan, first: Source, second: Source | None, out: Any, memory: int
     kept: list[Block] = list(_blocks(plan, second, size)) if keep and second is not None else []
     for rows, mine in _blocks(plan, first, size):
         if second is None:
-            entries = _symmetric(mine, plan.probe.kept)
+            entries = _symmetric(mine, plan)
             _check_finite(entries, (rows, mine))
             _write(out, rows, rows, entries)
             bar.update(_pairs(rows, rows))
         stop = rows.start if second is None else columns.length
         for places, its in kept if keep else _blocks(plan, columns, size, stop):
-            entries = _product(mine, its, plan.probe.kept)
+            entries = _product(mine, its, plan)
             _check_finite(entries, (rows, mine), (places, its))
             _write(out, rows, places, entries)
             if second is None:
@@ -77,19 +78,36 @@ def _blocks(plan: Plan, source: Source, size: int, stop: int | None = None) -> I
         yield rows, plan.factors(batch, rows)
 
 
-def _product(mine: Sequence[Factor], its: Sequence[Factor], k: int) -> Tensor:
-    entries = _like(mine).new_zeros(_count(mine) * k, _count(its) * k)
-    for a, b in zip(mine, its, strict=True):
-        a.add_gram(b, entries)
-    return entries
+def _product(mine: Sequence[Factor], its: Sequence[Factor], plan: Plan) -> Tensor:
+    return _sum(mine, its, plan, lambda a, b, entries: a.add_gram(b, entries))
 
 
-def _symmetric(factors: Sequence[Factor], k: int) -> Tensor:
+def _symmetric(factors: Sequence[Factor], plan: Plan) -> Tensor:
     """What is below the diagonal, twice."""
-    entries = _like(factors).new_zeros(_count(factors) * k, _count(factors) * k)
-    for factor in factors:
-        factor.add_own(entries)
+    entries = _sum(factors, factors, plan, lambda a, _, entries: a.add_own(entries))
     return entries.tril_().add_(entries.tril(-1).T)
+
+
+def _sum(
+    mine: Sequence[Factor], its: Sequence[Factor], plan: Plan, add: Callable[[Factor, Factor, Tensor], None]
+) -> Tensor:
+    """Over groups of parameters.
+
+    Where passes run at the same time, sums do: each over some groups, always the same ones. (With threads of torch in
+    one of these stages only, they would wait for more work in a loop, for some milliseconds of the other.)
+    """
+    pairs, k = list(zip(mine, its, strict=True)), plan.probe.kept
+    shares = even_shares([a.cost(b) for a, b in pairs], len(plan.crew))
+    sums = [_like(mine).new_zeros(_count(mine) * k, _count(its) * k) for _ in shares]
+
+    def work(number: int, _: Any) -> None:
+        for pair in shares[number]:
+            add(*pairs[pair], sums[number])
+
+    share_out(range(len(shares)), work)
+    for other in sums[1:]:
+        sums[0] += other
+    return sums[0]
 
 
 def _write(out: Any, rows: slice, columns: slice, entries: Tensor) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 T = TypeVar("T")
+_UNEVEN = 1.2  # times the mean: the most that one worker may have to do
 
 
 def share_out(
@@ -55,3 +56,21 @@ def share_out(
             future.result()
     finally:
         torch.set_num_threads(threads)
+
+
+def even_shares(costs: Sequence[float], workers: int) -> list[list[int]]:
+    """Tasks by number for every worker, about as much work for each; all in one share if some task is too large.
+
+    Parameters
+    ----------
+    costs : sequence of float
+        Of the tasks, in any unit.
+    workers : int
+    """
+    loads, shares = [0.0] * workers, [list[int]() for _ in range(workers)]
+    for task in sorted(range(len(costs)), key=lambda task: -costs[task]):
+        least = loads.index(min(loads))
+        loads[least] += costs[task]
+        shares[least].append(task)
+    even = max(loads) * workers <= _UNEVEN * sum(loads)
+    return [sorted(share) for share in shares] if even else [list(range(len(costs)))]

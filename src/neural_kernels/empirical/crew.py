@@ -22,26 +22,19 @@ class Crew:
     several passes than from several threads in one of them.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, copyable: bool) -> None:
         self._recorders = [recorder]
-        self._growing = recorder.model.place.device.type == "cpu"
+        self._copyable = copyable and recorder.model.place.device.type == "cpu"
 
     def __len__(self) -> int:
         return len(self._recorders)
 
-    def grow(self, wanted: int, example: Any) -> None:
-        """As many recorders as are wanted, but no more than torch has threads, or just one if there can be no copies.
-
-        Parameters
-        ----------
-        wanted : int
-        example : structure of tensors
-            A batch of one.
-        """
-        while self._growing and len(self) < min(wanted, torch.get_num_threads()):
-            copy = _copy(self._recorders[0], example)
+    def grow(self, wanted: int) -> None:
+        """As many recorders as are wanted, but no more than torch has threads; just one if there can be no copies."""
+        while self._copyable and len(self) < min(wanted, torch.get_num_threads()):
+            copy = _copy(self._recorders[0])
             if copy is None:
-                self._growing = False
+                self._copyable = False
             else:
                 self._recorders.append(copy)
 
@@ -58,18 +51,24 @@ class Crew:
         share_out(tasks, one, len(self))
 
 
-def _copy(recorder: Recorder, example: Any) -> Recorder | None:
-    """None for a module that cannot be copied, or whose copy uses parameters of the module itself (by a closure, say).
+def copyable(recorder: Recorder, batch: Any, count: int) -> bool:
+    """Whether copies of a module run by themselves.
 
-    That copy has no parameters to differentiate by, so it would show: outputs that require gradients.
+    One that uses the module's parameters (by a closure of a hook, say) has no others to differentiate by, so it shows:
+    its outputs require gradients.
     """
+    copy = _copy(recorder)
+    if copy is None:
+        return False
+    values = {name: p.detach() for name, p in recorder.model.module.named_parameters()}
+    with torch.enable_grad():
+        return not copy.model.at(values, detached(batch), count).requires_grad
+
+
+def _copy(recorder: Recorder) -> Recorder | None:
+    """None for a module that cannot be copied."""
     module = recorder.model.module
-    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    values = {name: p.detach() for name, p in module.named_parameters()}
     try:
-        copy = deepcopy(recorder, shared)
-        with torch.enable_grad():
-            strange = copy.model.at(values, detached(example), 1).requires_grad
-    except Exception:  # of any kind: parts of a module have their own reasons not to be copied
+        return deepcopy(recorder, {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())})
+    except Exception:  # of any kind: parts of a module have their own reasons
         return None
-    return None if strange else copy

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from neural_kernels.empirical.batches import Source
 from neural_kernels.empirical.capture import Recorder, Recording
+from neural_kernels.empirical.crew import copyable
 from neural_kernels.empirical.fillings import Blocks, Piece, WholeFilling
 from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.sites import spreads, watches
@@ -54,7 +55,7 @@ def explore(model: Model, source: Source, layered: bool) -> Structure:
             if name not in _explain(_if_right(recorder, trial, batches), batches).rest:
                 recorder = trial
                 break
-    return _explain(recorder, batches)
+    return replace(_explain(recorder, batches), copyable=copyable(recorder, batches[0], 2))
 
 
 def _recordings(recorder: Recorder, batches: Sequence[Any]) -> tuple[Recording, Recording]:

@@ -249,7 +249,7 @@ def _gradients(
             yield rows, ((name, Materialised(value.reshape(len(value), 1, -1))) for name, value in own.items())
         return
     whole = {group.names for group in structure.groups if _materialise(structure, group, probe, width)}
-    room, crew = _BLOCK * probe.columns.element_size(), Crew(structure.recorder)
+    room, crew = _BLOCK * probe.columns.element_size(), Crew(structure.recorder, structure.copyable)
     plan = Plan(model, structure, probe, frozenset(whole), room, crew)
     for rows, batch in source.blocks(max(1, min(_MOST, _BLOCK // plan.numbers))):
         yield rows, _by_parameter(plan, plan.factors(batch, rows))

@@ -54,7 +54,7 @@ class Plan:
         """Whichever form takes less memory."""
         k = probe.columns.shape[1]
         whole = [group.names for group in structure.groups if _whole(structure, group, k)]
-        return cls(model, structure, probe, frozenset(whole), room, Crew(structure.recorder))
+        return cls(model, structure, probe, frozenset(whole), room, Crew(structure.recorder, structure.copyable))
 
     @property
     def numbers(self) -> int:
@@ -87,7 +87,7 @@ class Plan:
         """The examples of every pass, as many for each recorder."""
         count, k = rows.stop - rows.start, self.probe.columns.shape[1]
         passing = count * self._passing()
-        self.crew.grow(min(count, k * passing // _ALONE), next(pieces(batch, rows, 1))[1])
+        self.crew.grow(min(count, k * passing // _ALONE))
         room = self.room // self.probe.columns.element_size() // len(self.crew)
         numbers = min(room, max(_CAPTURE, _SHARE * count * self.numbers))
         passes = math.ceil(passing / max(1, numbers) / len(self.crew)) * len(self.crew)

@@ -76,6 +76,8 @@ class Structure:
     rest : list of str
         Parameters that no group explains.
     outputs : int
+    copyable : bool
+        Whether copies of the module run by themselves.
     """
 
     recorder: Recorder
@@ -83,6 +85,7 @@ class Structure:
     groups: list[Group]
     rest: list[str]
     outputs: int
+    copyable: bool = False
 
     def separates(self, group: Group) -> bool:
         """Whether a group's gradients have factors, of one kind for all uses."""

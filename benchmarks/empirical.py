@@ -53,7 +53,10 @@ def passes(module: nn.Module) -> Callable[[Tensor], object]:
 
 
 def operations(work: Callable[[], object]) -> int:
-    """Operations of matrix products and convolutions, counted; torch's counter knows neither groups nor `addmm_`."""
+    """Operations of matrix products and convolutions, counted; torch's counter knows neither groups nor `addmm_`.
+
+    Nor does it see other threads of Python.
+    """
 
     def convolution_backward(
         gradient: torch.Size, read: torch.Size, weight: torch.Size, *arguments: Any, **_: Any
@@ -66,8 +69,11 @@ def operations(work: Callable[[], object]) -> int:
 
     aten = torch.ops.aten
     own = {aten.convolution_backward: convolution_backward, aten.addmm_: addmm}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with FlopCounterMode(display=False, custom_mapping=own) as counter:
         work()
+    torch.set_num_threads(threads)
     return counter.get_total_flops()
 
 

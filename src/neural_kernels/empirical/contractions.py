@@ -84,8 +84,8 @@ def contract_pairs(mine: Sides, its: Sides, into: Tensor) -> None:
 
 def contract_pairs_own(sides: Sides, into: Tensor) -> None:
     """The same on and below the diagonal: the lower left quarter, then both on the diagonal likewise."""
-    n, k = sides.right.shape[0], sides.right.shape[2]
-    if n == 1 or n * k <= _LEAF:
+    n, t, k, _ = sides.right.shape
+    if n == 1 or n * t * k <= _LEAF:
         contract_pairs(sides, sides, into)
         return
     half = n // 2

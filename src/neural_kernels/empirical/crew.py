@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, TypeVar
 
@@ -37,6 +38,16 @@ class Crew:
                 self._copyable = False
             else:
                 self._recorders.append(copy)
+
+    @contextmanager
+    def calm(self) -> Iterator[None]:
+        """With one thread of torch for little work between that of a crew: to wake the others takes milliseconds."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if len(self) > 1 else threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
     def run(self, tasks: Sequence[T], work: Callable[[Recorder, T], None]) -> None:
         """Do every task with some recorder."""

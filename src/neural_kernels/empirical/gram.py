@@ -42,16 +42,18 @@ def fill(plan: Plan, first: Source, second: Source | None, out: Any, memory: int
     for rows, mine in _blocks(plan, first, size):
         if second is None:
             entries = _symmetric(mine, plan)
-            _check_finite(entries, (rows, mine))
-            _write(out, rows, rows, entries)
+            with plan.crew.calm():
+                _check_finite(entries, (rows, mine))
+                _write(out, rows, rows, entries)
             bar.update(_pairs(rows, rows))
         stop = rows.start if second is None else columns.length
         for places, its in kept if keep else _blocks(plan, columns, size, stop):
             entries = _product(mine, its, plan)
-            _check_finite(entries, (rows, mine), (places, its))
-            _write(out, rows, places, entries)
-            if second is None:
-                _write(out, places, rows, entries.T)
+            with plan.crew.calm():
+                _check_finite(entries, (rows, mine), (places, its))
+                _write(out, rows, places, entries)
+                if second is None:
+                    _write(out, places, rows, entries.T)
             bar.update(_pairs(rows, places) * (2 if second is None else 1))
         if keep and second is None:
             kept.append((rows, mine))
@@ -85,7 +87,8 @@ def _product(mine: Sequence[Factor], its: Sequence[Factor], plan: Plan) -> Tenso
 def _symmetric(factors: Sequence[Factor], plan: Plan) -> Tensor:
     """What is below the diagonal, twice."""
     entries = _sum(factors, factors, plan, lambda a, _, entries: a.add_own(entries))
-    return entries.tril_().add_(entries.tril(-1).T)
+    with plan.crew.calm():
+        return entries.tril_().add_(entries.tril(-1).T)
 
 
 def _sum(
@@ -98,15 +101,17 @@ def _sum(
     """
     pairs, k = list(zip(mine, its, strict=True)), plan.probe.kept
     shares = even_shares([a.cost(b) for a, b in pairs], len(plan.crew))
-    sums = [_like(mine).new_zeros(_count(mine) * k, _count(its) * k) for _ in shares]
+    sums: dict[int, Tensor] = {}
 
     def work(number: int, _: Any) -> None:
+        sums[number] = _like(mine).new_zeros(_count(mine) * k, _count(its) * k)
         for pair in shares[number]:
             add(*pairs[pair], sums[number])
 
     share_out(range(len(shares)), work)
-    for other in sums[1:]:
-        sums[0] += other
+    with plan.crew.calm():
+        for number in range(1, len(shares)):
+            sums[0] += sums[number]
     return sums[0]
 
 

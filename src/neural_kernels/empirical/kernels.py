@@ -49,6 +49,10 @@ class EmpiricalNTK(EmpiricalKernel):
     come from what it read and the gradients by what it wrote, in the cheapest order. Parameters that no layer's rule
     explains are found by a check against autograd and differentiated example by example.
 
+    On a CPU with several threads, blocks of examples pass at the same time through copies of the module
+    (``copy.deepcopy``) that share its parameters and buffers; one after the other if it cannot be copied, or with
+    ``torch.set_num_threads(1)``.
+
     References
     ----------
     Jacot, Gabriel, Hongler 2018, arXiv 1806.07572; Novak, Sohl-Dickstein, Schoenholz 2022, arXiv 2206.08720.

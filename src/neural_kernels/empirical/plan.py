@@ -22,6 +22,7 @@ from neural_kernels.engine.heap import keep_freed
 _CAPTURE = 1 << 23  # numbers that a pass through the module may keep, or
 _SHARE = 1.5  # times those that the gradients take, if that is more
 _ALONE = 1 << 22  # numbers of all passes that are worth one more pass at the same time
+_THREAD = 1 << 26  # bytes that the C library may keep for each thread once they are freed
 _KEPT = 3  # of every number that a layer writes: itself, and what activations keep and make of it
 
 
@@ -87,7 +88,7 @@ class Plan:
         """The examples of every pass, as many for each recorder."""
         count, k = rows.stop - rows.start, self.probe.columns.shape[1]
         passing = count * self._passing()
-        self.crew.grow(min(count, k * passing // _ALONE))
+        self.crew.grow(min(count, k * passing // _ALONE, self.room // _THREAD))
         room = self.room // self.probe.columns.element_size() // len(self.crew)
         numbers = min(room, max(_CAPTURE, _SHARE * count * self.numbers))
         passes = math.ceil(passing / max(1, numbers) / len(self.crew)) * len(self.crew)

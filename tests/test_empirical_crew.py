@@ -104,6 +104,30 @@ def test_modules_that_cannot_be_copied(crews: list[int]) -> None:
     assert set(crews) == {1}
 
 
+class Elsewhere(Shared):
+    """A copy of it fails, or computes something else."""
+
+    def __init__(self, scale: float | None) -> None:
+        super().__init__()
+        self.scale: float | None = 1.0
+        self._copied = scale
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
+        copy = type(self)(self._copied)
+        copy.scale = self._copied
+        return copy.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * torch.as_tensor(self.scale)
+
+
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_copies_that_are_none(scale: float | None, crews: list[int]) -> None:
+    module, x = Elsewhere(scale).double(), torch.randn(9, 4, dtype=torch.float64)
+    torch.testing.assert_close(nk.PseudoNTK(module)(x), nk.PseudoNTK(module, method="jacobian")(x))
+    assert set(crews) == {1}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_call_of_the_module_itself(kind: Any, crews: list[int]) -> None:
     """A copy would be watched while the module is called."""

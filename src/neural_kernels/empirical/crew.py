@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from neural_kernels.empirical.batches import detached
 from neural_kernels.empirical.capture import Recorder
+from neural_kernels.empirical.structure import Structure
 from neural_kernels.engine.workers import share_out
 
 T = TypeVar("T")
@@ -23,9 +23,9 @@ class Crew:
     several passes than from several threads in one of them.
     """
 
-    def __init__(self, recorder: Recorder, copyable: bool) -> None:
-        self._recorders = [recorder]
-        self._copyable = copyable and recorder.model.place.device.type == "cpu"
+    def __init__(self, structure: Structure) -> None:
+        self._recorders = [structure.recorder]
+        self._copyable = structure.copyable
 
     def __len__(self) -> int:
         return len(self._recorders)
@@ -33,7 +33,7 @@ class Crew:
     def grow(self, wanted: int) -> None:
         """As many recorders as are wanted, but no more than torch has threads; just one if there can be no copies."""
         while self._copyable and len(self) < min(wanted, torch.get_num_threads()):
-            copy = _copy(self._recorders[0])
+            copy = copied(self._recorders[0])
             if copy is None:
                 self._copyable = False
             else:
@@ -42,8 +42,11 @@ class Crew:
     @contextmanager
     def calm(self) -> Iterator[None]:
         """With one thread of torch for little work between that of a crew: to wake the others takes milliseconds."""
+        if len(self) == 1:
+            yield
+            return
         threads = torch.get_num_threads()
-        torch.set_num_threads(1 if len(self) > 1 else threads)
+        torch.set_num_threads(1)
         try:
             yield
         finally:
@@ -62,24 +65,11 @@ class Crew:
         share_out(tasks, one, len(self))
 
 
-def copyable(recorder: Recorder, batch: Any, count: int) -> bool:
-    """Whether copies of a module run by themselves.
-
-    One that uses the module's parameters (by a closure of a hook, say) has no others to differentiate by, so it shows:
-    its outputs require gradients.
-    """
-    copy = _copy(recorder)
-    if copy is None:
-        return False
-    values = {name: p.detach() for name, p in recorder.model.module.named_parameters()}
-    with torch.enable_grad():
-        return not copy.model.at(values, detached(batch), count).requires_grad
-
-
-def _copy(recorder: Recorder) -> Recorder | None:
-    """None for a module that cannot be copied."""
+def copied(recorder: Recorder) -> Recorder | None:
+    """One of a copy of the module; None if it cannot be copied."""
     module = recorder.model.module
     try:
-        return deepcopy(recorder, {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())})
+        with torch.random.fork_rng(devices=[]):  # a module may make its copies from scratch
+            return deepcopy(recorder, {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())})
     except Exception:  # of any kind: parts of a module have their own reasons
         return None

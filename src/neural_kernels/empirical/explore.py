@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.empirical.batches import Source
+from neural_kernels.empirical.batches import Source, detached
 from neural_kernels.empirical.capture import Recorder, Recording
-from neural_kernels.empirical.crew import copyable
+from neural_kernels.empirical.crew import copied
 from neural_kernels.empirical.fillings import Blocks, Piece, WholeFilling
 from neural_kernels.empirical.model import Model, check_finite
 from neural_kernels.empirical.sites import spreads, watches
@@ -55,7 +55,7 @@ def explore(model: Model, source: Source, layered: bool) -> Structure:
             if name not in _explain(_if_right(recorder, trial, batches), batches).rest:
                 recorder = trial
                 break
-    return replace(_explain(recorder, batches), copyable=copyable(recorder, batches[0], 2))
+    return replace(_explain(recorder, batches), copyable=_copyable(recorder, batches[0]))
 
 
 def _recordings(recorder: Recorder, batches: Sequence[Any]) -> tuple[Recording, Recording]:
@@ -72,10 +72,34 @@ def _if_right(old: Recorder, new: Recorder, batches: Sequence[Any]) -> Recorder:
         except (RuntimeError, ValueError, IndexError):  # of shapes that do not fit
             return old
     for changed, expected in zip(recordings, _recordings(old, batches), strict=True):
-        a, b = changed.outputs.detach(), expected.outputs.detach()
-        if a.shape != b.shape or not torch.allclose(a, b, 1e-4, 1e-4 * float(b.abs().max())):
+        if not _agree(changed.outputs.detach(), expected.outputs.detach()):
             return old
     return new
+
+
+def _agree(outputs: Tensor, expected: Tensor) -> bool:
+    return outputs.shape == expected.shape and torch.allclose(
+        outputs, expected, 1e-4, 1e-4 * float(expected.abs().max())
+    )
+
+
+def _copyable(recorder: Recorder, two: Any) -> bool:
+    """Whether the module is on the CPU, and copies of it run by themselves and compute the same.
+
+    One that uses the module's parameters (by a closure of a hook, say) has no others to differentiate by, so it shows:
+    its outputs require gradients.
+    """
+    copy = copied(recorder) if recorder.model.place.device.type == "cpu" else None
+    if copy is None:
+        return False
+    values = {name: p.detach() for name, p in recorder.model.module.named_parameters()}
+    with torch.enable_grad():
+        expected = recorder.model.at(values, detached(two), 2)
+        try:
+            outputs = copy.model.at(values, detached(two), 2)
+        except Exception:  # of any kind: the copy lacks something, and the module does not
+            return False
+    return not outputs.requires_grad and _agree(outputs, expected)
 
 
 def _own(model: Model, name: str) -> bool:

@@ -74,8 +74,6 @@ class Filling(ABC):
         Those of the group.
     group : Group
     piece : Piece
-    blocks : Blocks
-        Where they are written to.
     """
 
     def __init__(self, calls: Sequence[Call], group: Group, piece: Piece) -> None:

@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from torch import Tensor, nn
 
 from neural_kernels.empirical.batches import Source
-from neural_kernels.empirical.crew import Crew
 from neural_kernels.empirical.factors import Factor, Materialised, Outer
 from neural_kernels.empirical.jacobian import jacobian
 from neural_kernels.empirical.kernel import EmpiricalKernel
@@ -249,8 +248,7 @@ def _gradients(
             yield rows, ((name, Materialised(value.reshape(len(value), 1, -1))) for name, value in own.items())
         return
     whole = {group.names for group in structure.groups if _materialise(structure, group, probe, width)}
-    room, crew = _BLOCK * probe.columns.element_size(), Crew(structure.recorder, structure.copyable)
-    plan = Plan(model, structure, probe, frozenset(whole), room, crew)
+    plan = Plan(model, structure, probe, frozenset(whole), _BLOCK * probe.columns.element_size())
     for rows, batch in source.blocks(max(1, min(_MOST, _BLOCK // plan.numbers))):
         yield rows, _by_parameter(plan, plan.factors(batch, rows))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -39,8 +40,6 @@ class Plan:
         Groups to be materialised.
     room : int
         Bytes that passes through the module may keep.
-    crew : Crew
-        It grows with the work.
     """
 
     model: Model
@@ -48,14 +47,18 @@ class Plan:
     probe: Probe
     whole: frozenset[tuple[str, ...]]
     room: int
-    crew: Crew
 
     @classmethod
     def of(cls, model: Model, structure: Structure, probe: Probe, room: int) -> Plan:
         """Whichever form takes less memory."""
         k = probe.columns.shape[1]
         whole = [group.names for group in structure.groups if _whole(structure, group, k)]
-        return cls(model, structure, probe, frozenset(whole), room, Crew(structure.recorder, structure.copyable))
+        return cls(model, structure, probe, frozenset(whole), room)
+
+    @cached_property
+    def crew(self) -> Crew:
+        """What records passes; it grows with the work."""
+        return Crew(self.structure)
 
     @property
     def numbers(self) -> int:

@@ -77,7 +77,7 @@ class Structure:
         Parameters that no group explains.
     outputs : int
     copyable : bool
-        Whether copies of the module run by themselves.
+        Whether several copies of the module may run at the same time.
     """
 
     recorder: Recorder

@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 
-from neural_kernels.activations._normal import BivariateNormal
-from neural_kernels.activations._relu import ABReLU, Abs, ArcCosine, LeakyReLU, ReLU
 from neural_kernels.activations.elu import ELU, SELU
 from neural_kernels.activations.erf import Erf
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.exponential import Exp, Gabor, Gaussian
 from neural_kernels.activations.gelu import GELU
 from neural_kernels.activations.normalized import NormalizedGaussian
 from neural_kernels.activations.polynomial import Hermite, Identity, Monomial, Polynomial
 from neural_kernels.activations.rectified import RectifiedMonomial, Sign, Step
+from neural_kernels.activations.relu import ABReLU, Abs, ArcCosine, LeakyReLU, ReLU
 from neural_kernels.activations.trigonometric import RBF, Cos, Sin
 from test_duals_cases import (
     EVERY,

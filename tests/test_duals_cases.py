@@ -5,16 +5,16 @@ import math
 import numpy as np
 import torch
 
-from neural_kernels.activations._base import Dual
-from neural_kernels.activations._normal import BivariateNormal
-from neural_kernels.activations._relu import ABReLU, Abs, LeakyReLU, ReLU
+from neural_kernels.activations.base import Dual
 from neural_kernels.activations.elu import ELU, SELU
 from neural_kernels.activations.erf import Erf
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.exponential import Exp, Gabor, Gaussian
 from neural_kernels.activations.gelu import GELU
 from neural_kernels.activations.normalized import NormalizedGaussian
 from neural_kernels.activations.polynomial import Hermite, Identity, Monomial, Polynomial
 from neural_kernels.activations.rectified import RectifiedMonomial, Sign, Step
+from neural_kernels.activations.relu import ABReLU, Abs, LeakyReLU, ReLU
 from neural_kernels.activations.trigonometric import RBF, Cos, Sin
 
 DELTAS = [2.0, 1.999, 1.5, 1.0, 0.7, 1e-3, 1e-9, 0.0]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from neural_kernels.activations._normal import BivariateNormal
 from neural_kernels.activations.elu import ELU
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from test_duals_cases import (
     DELTAS,
     DEVIATIONS,

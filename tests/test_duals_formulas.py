@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from neural_kernels.activations._base import Dual
-from neural_kernels.activations._relu import ABReLU, Abs, LeakyReLU, ReLU
+from neural_kernels.activations.base import Dual
 from neural_kernels.activations.erf import Erf
 from neural_kernels.activations.exponential import Exp, Gabor, Gaussian
 from neural_kernels.activations.gelu import GELU
 from neural_kernels.activations.normalized import NormalizedGaussian
 from neural_kernels.activations.polynomial import Monomial
 from neural_kernels.activations.rectified import RectifiedMonomial
+from neural_kernels.activations.relu import ABReLU, Abs, LeakyReLU, ReLU
 from neural_kernels.activations.trigonometric import RBF, Cos, Sin
 from test_duals_cases import DELTAS, SPREADS, WIDE, normal, relative_errors
 

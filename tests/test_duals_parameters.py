@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from neural_kernels.activations._relu import ABReLU, LeakyReLU
 from neural_kernels.activations.elu import ELU
 from neural_kernels.activations.erf import Erf
 from neural_kernels.activations.exponential import Exp, Gaussian
 from neural_kernels.activations.normalized import NormalizedGaussian
 from neural_kernels.activations.polynomial import Hermite, Monomial, Polynomial
 from neural_kernels.activations.rectified import RectifiedMonomial
+from neural_kernels.activations.relu import ABReLU, LeakyReLU
 from neural_kernels.activations.trigonometric import RBF, Cos, Sin
 
 

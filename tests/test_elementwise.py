@@ -14,12 +14,12 @@ from torch import Tensor
 
 import neural_kernels as nk
 import neural_kernels.activations as act
-from neural_kernels.activations import _interpolation
-from neural_kernels.activations._interpolation import Interpolation
-from neural_kernels.activations._normal import BivariateNormal
-from neural_kernels.activations._pieces import Pieces
-from neural_kernels.activations._quadrant import quadrant_probability
-from neural_kernels.activations._series import hermite_series, series_delta, series_dual
+from neural_kernels.activations.expectations import interpolation as _interpolation
+from neural_kernels.activations.expectations.hermite import hermite_series, series_delta, series_dual
+from neural_kernels.activations.expectations.interpolation import Interpolation
+from neural_kernels.activations.expectations.normal import BivariateNormal
+from neural_kernels.activations.expectations.pieces import Pieces
+from neural_kernels.activations.expectations.quadrant import quadrant_probability
 from test_elementwise_cases import KINKED, SMOOTH, pair
 
 
@@ -194,7 +194,7 @@ def test_series_in_double_precision():
 def test_compiled_network_in_double_precision(activation, monkeypatch):
     x = np.random.default_rng(0).standard_normal((300, 20))
     kernel = nk.NTK(nk.mlp(2, activation))
-    evaluate = importlib.import_module("neural_kernels.kernels.evaluate")
+    evaluate = importlib.import_module("neural_kernels.exact.evaluate")
     compiled, done = evaluate._compiled, []
     monkeypatch.setattr(evaluate, "_compiled", lambda *arguments: done.append(compiled(*arguments)) or done[-1])
     fast = kernel(x)

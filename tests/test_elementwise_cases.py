@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 import neural_kernels.activations as act
-from neural_kernels.activations._normal import BivariateNormal
+from neural_kernels.activations.expectations.normal import BivariateNormal
 
 SMOOTH = [act.Tanh(), act.Sigmoid(), act.Softplus(), act.SiLU(), act.Mish(), act.LogSigmoid(), act.Tanhshrink()]
 SMOOTH += [act.GELUTanh(), act.Elementwise(torch.atan)]

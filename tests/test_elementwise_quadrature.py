@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from neural_kernels.activations._series import derivative
+from neural_kernels.activations.expectations.hermite import derivative
 from test_elementwise_cases import KINKED, SMOOTH, pair
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(14)

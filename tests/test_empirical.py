@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 import neural_kernels as nk
 from modules import CASES, FORWARD, build
-from neural_kernels.empirical.batches import count_of, pieces
-from neural_kernels.empirical.model import call
+from neural_kernels.empirical.module.batches import count_of, pieces
+from neural_kernels.empirical.module.model import call
 
 
 def oracle(module: nn.Module, batch: Any, forward: Any = None, names: Any = None) -> Tensor:

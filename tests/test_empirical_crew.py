@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import neural_kernels as nk
 from modules import CASES, FORWARD, build
-from neural_kernels.empirical import plan
-from neural_kernels.empirical.crew import Crew
+from neural_kernels.empirical.factored import plan
+from neural_kernels.empirical.factored.passes import Crew
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from neural_kernels.empirical.convolutions import ConvolutionRule
-from neural_kernels.empirical.factors import Outer
+from neural_kernels.empirical.factored.factors import Outer
+from neural_kernels.empirical.rules.convolutions import ConvolutionRule
 
 
 @pytest.mark.parametrize("roles", [("weight",), ("bias",), ("weight", "bias")])

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 import neural_kernels as nk
 from modules import CASES, FORWARD, build
-from neural_kernels.empirical import plan
-from neural_kernels.empirical.capture import Recorder
+from neural_kernels.empirical.capture.recording import Recorder
+from neural_kernels.empirical.factored import plan
 
 
 class Twice(nn.Module):

@@ -11,11 +11,12 @@ import torch
 from scipy import sparse
 
 import neural_kernels as nk
-from neural_kernels.engine import arc, tiles
+from neural_kernels.engine import arc
 from neural_kernels.engine.inputs import DenseRows
-from neural_kernels.kernels import compile as compiling
-from neural_kernels.kernels import evaluate
-from neural_kernels.kernels.gram import Gram, propagate
+from neural_kernels.engine.vectors import fill as tiles
+from neural_kernels.exact import evaluate
+from neural_kernels.exact.compile import vectors as compiling
+from neural_kernels.exact.gram import Gram, propagate
 
 NETWORKS = {
     "relu": nk.mlp(3),

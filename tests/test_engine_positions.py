@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import neural_kernels as nk
-from neural_kernels.kernels import evaluate, staged
+from neural_kernels.exact import evaluate
+from neural_kernels.exact.compile import run_positions as staged
 
 RELU, GAP, DENSE = nk.ReLU(), nk.GlobalAvgPool(), nk.Dense()
 

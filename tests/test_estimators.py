@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from neural_kernels.estimators import NeuralKernelClassifier, NeuralKernelRegressor
-from neural_kernels.estimators._examples import Examples
-from neural_kernels.kernels import NNGP, NTK
+from neural_kernels.estimators.examples import Examples
+from neural_kernels.exact import NNGP, NTK
 from neural_kernels.layers import Dense, Sequential, mlp
 
 NET = mlp(2, bias_var=0.1)

@@ -12,8 +12,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from neural_kernels.estimators import NeuralKernelClassifier, NeuralKernelRegressor
-from neural_kernels.estimators._calibration import WARMEST, fit_temperature
-from neural_kernels.kernels import NNGP, NTK
+from neural_kernels.estimators.calibration import WARMEST, fit_temperature
+from neural_kernels.exact import NNGP, NTK
 from neural_kernels.layers import mlp
 
 NET = mlp(2, bias_var=0.1)

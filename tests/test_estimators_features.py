@@ -14,10 +14,10 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import KernelCenterer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from neural_kernels.estimators._calibration import fit_temperature
-from neural_kernels.estimators.features import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
+from neural_kernels.estimators.calibration import fit_temperature
+from neural_kernels.estimators.feature_regressor import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
+from neural_kernels.exact import NTK
 from neural_kernels.features import Nystrom, ZonalFeatures
-from neural_kernels.kernels import NTK
 from neural_kernels.layers import mlp
 
 NET = mlp(2, bias_var=0.1)
@@ -118,7 +118,7 @@ def test_order_blocks_and_repetition_do_not_matter(data, make, monkeypatch):
     index = np.random.default_rng(1).permutation(np.repeat(np.arange(150), w))
     other = make(alpha=[0.01, 0.1]).fit(X[index], y[index])
     assert_allclose(getattr(other, predict)(Z), expected, rtol=1e-8)
-    monkeypatch.setattr("neural_kernels.estimators._features_base._block_rows", lambda columns: 17)
+    monkeypatch.setattr("neural_kernels.estimators.feature_base._block_rows", lambda columns: 17)
     other = make(alpha=[0.01, 0.1]).fit(X, y, sample_weight=w)
     assert_allclose(getattr(other, predict)(Z), expected, rtol=1e-8)
     assert_allclose(

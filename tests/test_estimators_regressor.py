@@ -13,7 +13,7 @@ from sklearn.kernel_ridge import KernelRidge
 
 from neural_kernels.activations import ReLU
 from neural_kernels.estimators import NeuralKernelRegressor
-from neural_kernels.kernels import NNGP, NTK
+from neural_kernels.exact import NNGP, NTK
 from neural_kernels.layers import Dense, Sequential, mlp
 from neural_kernels.solvers import ensemble_covariance
 

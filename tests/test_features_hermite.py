@@ -12,7 +12,7 @@ from numpy.polynomial.hermite_e import hermeval
 from scipy.integrate import quad
 
 import neural_kernels as nk
-from neural_kernels.features.hermite import LowDegrees, hermite_coefficients, low_degrees
+from neural_kernels.features.layered.coefficients import LowDegrees, hermite_coefficients, low_degrees
 from neural_kernels.features.method import UnsuitableError
 
 STDS = 0.0, 1e-3, 0.3, 1.0, 3.0
@@ -134,7 +134,7 @@ def test_no_rows(shape):
 def test_many_rows_go_in_chunks(monkeypatch):
     std = torch.linspace(0, 3, 50)
     expected = hermite_coefficients(nk.HardTanh(), std, 5)
-    monkeypatch.setattr("neural_kernels.features.hermite._CHUNK", 1)
+    monkeypatch.setattr("neural_kernels.features.layered.coefficients._CHUNK", 1)
     for one, other in zip(hermite_coefficients(nk.HardTanh(), std, 5), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-14)
 

@@ -13,10 +13,10 @@ from scipy import sparse
 
 from neural_kernels.activations import Sigmoid
 from neural_kernels.errors import ArchitectureError
+from neural_kernels.exact import NTK
 from neural_kernels.features import FeatureMap, Nystrom, RandomFeatures, ZonalFeatures, feature_map
 from neural_kernels.features.method import Task
 from neural_kernels.features.reduction import Reduction
-from neural_kernels.kernels import NTK
 from neural_kernels.layers import Dense, Sequential, mlp
 
 NET = mlp(2, bias_var=0.1)

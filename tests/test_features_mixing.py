@@ -10,9 +10,9 @@ import torch
 
 from neural_kernels.algebra.maps import Matrix, Separable, Taps
 from neural_kernels.features.directions import Directions, IndependentDirections
-from neural_kernels.features.mixing import CoupledProduct, PositionSigns, SignedSum, TensorProduct
+from neural_kernels.features.layered.mixing import CoupledProduct, PositionSigns, SignedSum, TensorProduct
 from neural_kernels.sketches import TensorSRHT
-from neural_kernels.sketches._seeds import draw_normal, draw_rotation
+from neural_kernels.sketches.seeds import draw_normal, draw_rotation
 
 D = 12
 DRAWN = [0.6903480845086372, 0.21603264639032896, -0.6873453652812812, 0.6097416401309995]  # never to change

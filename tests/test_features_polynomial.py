@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import neural_kernels as nk
+from neural_kernels.features.angle.powers import Powers, inner_width, variance
 from neural_kernels.features.method import Task, UnsuitableError
-from neural_kernels.features.powers import Powers, inner_width, variance
 
 SEEDS = 24
 ANY_NORM = [

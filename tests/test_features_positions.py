@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import neural_kernels as nk
-from neural_kernels.sketches import _blocks
+from neural_kernels.sketches import blocks as _blocks
 
 SHAPE = 3, 6, 6
 HEAD = nk.GlobalAvgPool(), nk.Dense()

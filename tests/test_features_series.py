@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import neural_kernels as nk
-from neural_kernels.features.gegenbauer import HIGHEST, activation_table, gegenbauer_coefficients
+from neural_kernels.features.angle.gegenbauer import HIGHEST, activation_table, gegenbauer_coefficients
+from neural_kernels.features.angle.series import DEGREE, zonal_series
 from neural_kernels.features.method import UnsuitableError
-from neural_kernels.features.series import DEGREE, zonal_series
 
 NETS = [
     nk.mlp(1),

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader
 
 import neural_kernels as nk
 from modules import CASES, FORWARD, build
-from neural_kernels.empirical import gradients
-from neural_kernels.empirical.batches import count_of, pieces
-from neural_kernels.empirical.gradients import GradientFeatures
-from neural_kernels.empirical.model import call
+from neural_kernels.empirical import gradient_features as gradients
+from neural_kernels.empirical.gradient_features import GradientFeatures
+from neural_kernels.empirical.module.batches import count_of, pieces
+from neural_kernels.empirical.module.model import call
 from neural_kernels.empirical.projection import Projection, Side
 from neural_kernels.solvers.moments import Moments
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from modules import CASES, FORWARD, build, mlp
-from neural_kernels.empirical import derivative as room
 from neural_kernels.empirical.linearize import linearize
+from neural_kernels.empirical.module import derivative as room
 
 DATA = Path(__file__).parent / "data"
 

@@ -10,10 +10,10 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
+from neural_kernels.exact import NNGP, NTK
 from neural_kernels.features import FeatureMap, Nystrom, feature_map
-from neural_kernels.features.hashing import distinct
+from neural_kernels.features.distinct import distinct
 from neural_kernels.features.nystrom import pivots
-from neural_kernels.kernels import NNGP, NTK
 from neural_kernels.layers import mlp
 
 NET = mlp(2, bias_var=0.1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import neural_kernels as nk
-from neural_kernels.layers import _windows
+from neural_kernels.layers import windows as _windows
 
 IMAGES = np.random.default_rng(0).standard_normal((3, 2, 5, 4))
 OTHERS = np.random.default_rng(1).standard_normal((2, 2, 5, 4))

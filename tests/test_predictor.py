@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import neural_kernels as nk
 from neural_kernels.empirical.linearize import linearize
-from neural_kernels.estimators._calibration import fit_temperature
-from neural_kernels.estimators.linearized import LinearizedPredictor
+from neural_kernels.estimators.calibration import fit_temperature
+from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
 
 KERNELS = [nk.PseudoNTK, nk.TraceNTK, nk.EmpiricalNTK, partial(nk.EmpiricalNTK, outputs=1)]
 NAMES = ["pseudo", "trace", "full", "one class"]

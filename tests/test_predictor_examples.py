@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 
 import neural_kernels as nk
 from modules import FORWARD, build, mlp
-from neural_kernels.empirical.batches import pieces
-from neural_kernels.estimators.linearized import LinearizedPredictor
+from neural_kernels.empirical.module.batches import pieces
+from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
 
 KERNELS = [nk.PseudoNTK, nk.TraceNTK, nk.EmpiricalNTK]
 

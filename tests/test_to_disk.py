@@ -136,7 +136,7 @@ def test_addresses_do_not_matter(path: Path) -> None:
 
 
 def test_killed_ten_times(path: Path) -> None:
-    SPAWN.set_forkserver_preload(["neural_kernels.engine.rows", "numba.np.arraymath"])  # slow imports, once
+    SPAWN.set_forkserver_preload(["neural_kernels.engine.vectors.rows", "numba.np.arraymath"])  # slow imports, once
     x = np.random.default_rng(0).standard_normal((100, 5))
 
     def start(path: Path) -> multiprocessing.process.BaseProcess:

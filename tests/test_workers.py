@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from neural_kernels.engine.workers import even_shares, share_out
+from neural_kernels.runtime.workers import even_shares, share_out
 
 
 @pytest.fixture(autouse=True)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from neural_kernels import activations as _activations
 from neural_kernels import layers as _layers
 from neural_kernels.activations import *  # noqa: F403
+from neural_kernels.algebra.layer import Layer
 from neural_kernels.errors import ArchitectureError
-from neural_kernels.kernels import NNGP, NTK, GammaExponential, Laplace, kernels
-from neural_kernels.kernels.graphs import Graphs
-from neural_kernels.layer import Layer
+from neural_kernels.exact import NNGP, NTK, GammaExponential, Laplace, kernels
+from neural_kernels.exact.graphs import Graphs
 from neural_kernels.layers import *  # noqa: F403
 
 if TYPE_CHECKING:
     from neural_kernels import analysis, sketches
     from neural_kernels.empirical import EmpiricalNTK, LastLayers, PseudoNTK, TraceNTK
-    from neural_kernels.empirical.gradients import GradientFeatures
+    from neural_kernels.empirical.gradient_features import GradientFeatures
     from neural_kernels.empirical.linearize import linearize
     from neural_kernels.estimators import (
         NeuralFeatureClassifier,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         NeuralKernelClassifier,
         NeuralKernelRegressor,
     )
-    from neural_kernels.estimators.linearized import LinearizedPredictor
+    from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
     from neural_kernels.features import (
         FeatureMap,
         Nystrom,
@@ -48,9 +48,9 @@ __version__ = "0.1.0"
 _LAZY = {
     "EmpiricalNTK": "neural_kernels.empirical",
     "FeatureMap": "neural_kernels.features",
-    "GradientFeatures": "neural_kernels.empirical.gradients",
+    "GradientFeatures": "neural_kernels.empirical.gradient_features",
     "LastLayers": "neural_kernels.empirical",
-    "LinearizedPredictor": "neural_kernels.estimators.linearized",
+    "LinearizedPredictor": "neural_kernels.estimators.linearized.predictor",
     "NeuralFeatureClassifier": "neural_kernels.estimators",
     "NeuralFeatureRegressor": "neural_kernels.estimators",
     "NeuralFeatures": "neural_kernels.estimators",

@@ -1,17 +1,17 @@
 """Activations and their dual kernels; usable alone."""
 
-from neural_kernels.activations._base import Activation, Dual, HermiteSeries
-from neural_kernels.activations._normal import BivariateNormal
-from neural_kernels.activations._relu import ABReLU, Abs, LeakyReLU, ReLU
+from neural_kernels.activations.base import Activation, Dual, HermiteSeries
 from neural_kernels.activations.clipped import HardShrink, HardSigmoid, HardSwish, HardTanh, ReLU6, SoftShrink
 from neural_kernels.activations.elementwise import Elementwise
 from neural_kernels.activations.elu import CELU, ELU, SELU
 from neural_kernels.activations.erf import Erf
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.exponential import Exp, Gabor, Gaussian
 from neural_kernels.activations.gelu import GELU
 from neural_kernels.activations.normalized import NormalizedGaussian
 from neural_kernels.activations.polynomial import Hermite, Identity, Monomial, Polynomial
 from neural_kernels.activations.rectified import RectifiedMonomial, Sign, Step
+from neural_kernels.activations.relu import ABReLU, Abs, LeakyReLU, ReLU
 from neural_kernels.activations.smooth import (
     GELUTanh,
     LogSigmoid,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from neural_kernels.activations._numeric import NumericActivation
-from neural_kernels.activations._validate import require_positive
+from neural_kernels.activations.numeric import NumericActivation
+from neural_kernels.checks import require_positive
 
 
 @dataclass(frozen=True)

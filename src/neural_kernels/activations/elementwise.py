@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_kernels.activations._numeric import NumericActivation
-from neural_kernels.activations._pieces import Pieces
+from neural_kernels.activations.expectations.pieces import Pieces
+from neural_kernels.activations.numeric import NumericActivation
 
 
 @dataclass(frozen=True, init=False, repr=False)

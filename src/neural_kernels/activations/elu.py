@@ -9,11 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_kernels.activations._base import Activation
-from neural_kernels.activations._bivariate import Rule, angular_rule, radial_decay, radial_moment, wedge_integral
-from neural_kernels.activations._normal import BivariateNormal, acute_angle, broadcast
-from neural_kernels.activations._relu import ReLU
-from neural_kernels.activations._validate import require_finite, require_positive
+from neural_kernels.activations.base import Activation
+from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast
+from neural_kernels.activations.expectations.wedge import (
+    Rule,
+    angular_rule,
+    radial_decay,
+    radial_moment,
+    wedge_integral,
+)
+from neural_kernels.activations.relu import ReLU
+from neural_kernels.checks import require_finite, require_positive
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 _NUDGE = 1e-15

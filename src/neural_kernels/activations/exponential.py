@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_kernels.activations._base import Activation
-from neural_kernels.activations._normal import BivariateNormal
-from neural_kernels.activations._validate import require_finite
+from neural_kernels.activations.base import Activation
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.trigonometric import exp_difference, opposite
+from neural_kernels.checks import require_finite
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_kernels.activations._base import Activation
-from neural_kernels.activations._normal import BivariateNormal
+from neural_kernels.activations.base import Activation
+from neural_kernels.activations.expectations.normal import BivariateNormal
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_kernels.activations._base import Dual, HermiteSeries
-from neural_kernels.activations._normal import BivariateNormal, broadcast
-from neural_kernels.activations._validate import require_positive
+from neural_kernels.activations.base import Dual, HermiteSeries
+from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
+from neural_kernels.checks import require_positive
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from neural_kernels.activations._base import Activation, HermiteSeries
-from neural_kernels.activations._normal import BivariateNormal, broadcast
-from neural_kernels.activations._validate import require_degree, require_finite
+from neural_kernels.activations.base import Activation, HermiteSeries
+from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
+from neural_kernels.checks import require_degree, require_finite
 
 if TYPE_CHECKING:
     from neural_kernels.algebra import KernelPair, Traits

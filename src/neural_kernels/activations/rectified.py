@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_kernels.activations._base import Activation
-from neural_kernels.activations._normal import BivariateNormal, acute_angle, broadcast, chord
-from neural_kernels.activations._validate import require_degree
+from neural_kernels.activations.base import Activation
+from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast, chord
+from neural_kernels.checks import require_degree
 
 
 def _alive(normal: BivariateNormal) -> Tensor:

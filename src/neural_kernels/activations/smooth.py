@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from neural_kernels.activations._numeric import NumericActivation
+from neural_kernels.activations.numeric import NumericActivation
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from neural_kernels.activations._bivariate import angular_rule, wedge_integral
-from neural_kernels.activations._normal import BivariateNormal
-from neural_kernels.activations._numeric import NumericActivation
+from neural_kernels.activations.expectations.normal import BivariateNormal
+from neural_kernels.activations.expectations.wedge import angular_rule, wedge_integral
+from neural_kernels.activations.numeric import NumericActivation
 
 _ENTRIES = 1 << 16  # of one block of radii: few calls for small inputs, little memory for large ones
 

@@ -32,7 +32,7 @@ class Representation(ABC):
     """A positive-definite kernel on a batch of examples, closed under what layers do to kernels.
 
     Layers know nothing else of a kernel. An implementation is a view of the network: entries of a Gram matrix
-    (:class:`~neural_kernels.kernels.gram.Gram`), later factors of it. Positions (pixels, tokens, nodes) are further
+    (:class:`~neural_kernels.exact.gram.Gram`), later factors of it. Positions (pixels, tokens, nodes) are further
     axes behind the examples': the kernel is a number for every two units (x, p) and (y, q), and every operation means
     the same position by position. `map`, `decorrelate` and `position_gram` are about positions themselves.
 

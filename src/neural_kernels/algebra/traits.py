@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from neural_kernels.errors import ArchitectureError
 
 if TYPE_CHECKING:
-    from neural_kernels.layer import Layer
+    from neural_kernels.algebra.layer import Layer
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from neural_kernels.analysis._boundary import as_array, dress, read, read_kernel
-from neural_kernels.analysis._ridge import ridge_system
+from neural_kernels.analysis.boundary import as_array, dress, read, read_kernel
+from neural_kernels.analysis.ridge import ridge_system
 from neural_kernels.solvers import CholeskyRidge
 from neural_kernels.solvers.system import Array, singular
 

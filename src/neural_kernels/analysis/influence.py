@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.analysis._boundary import as_array, dress, read, read_kernel
-from neural_kernels.analysis._ridge import ridge_system
+from neural_kernels.analysis.boundary import as_array, dress, read, read_kernel
+from neural_kernels.analysis.ridge import ridge_system
 
 
 def attribution(cross: Any, train: Any, residual: Any, alpha: float = 1e-2) -> Any:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.empirical.batches import tensor_of
-from neural_kernels.empirical.kernel import EmpiricalKernel
-from neural_kernels.empirical.probe import Probe
+from neural_kernels.empirical.base import EmpiricalKernel
+from neural_kernels.empirical.module.batches import tensor_of
+from neural_kernels.empirical.outputs import Probe
 
 
 @dataclass(frozen=True, eq=False)

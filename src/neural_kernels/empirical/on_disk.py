@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neural_kernels.empirical.batches import Held, read
-from neural_kernels.empirical.model import Model
+from neural_kernels.empirical.module.batches import Held, read
+from neural_kernels.empirical.module.model import Model
 from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
 from neural_kernels.storage.matrix import Task
 
 if TYPE_CHECKING:
-    from neural_kernels.empirical.kernel import EmpiricalKernel
+    from neural_kernels.empirical.base import EmpiricalKernel
 
 _SIDE = 1 << 11  # examples of a block: each block captures its gradients anew
 _NUMBERS = 1 << 24  # of a block, at most

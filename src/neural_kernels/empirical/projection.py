@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from neural_kernels.empirical.factors import Factor, Outer
-from neural_kernels.empirical.lefts import Ids, Rows
-from neural_kernels.sketches._seeds import draw_order, draw_signs
+from neural_kernels.empirical.factored.factors import Factor, Outer
+from neural_kernels.empirical.rules.inputs import Ids, Rows
+from neural_kernels.sketches.seeds import draw_order, draw_signs
 
 _SCRATCH = 1 << 19  # numbers in a temporary that should stay in cache
 

@@ -1,8 +1,8 @@
 """scikit-learn estimators: exact kernel regression and classification, and ridge regression on feature maps."""
 
-from neural_kernels.estimators.classifier import NeuralKernelClassifier
-from neural_kernels.estimators.features import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
-from neural_kernels.estimators.regressor import NeuralKernelRegressor
+from neural_kernels.estimators.feature_regressor import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
+from neural_kernels.estimators.kernel_classifier import NeuralKernelClassifier
+from neural_kernels.estimators.kernel_regressor import NeuralKernelRegressor
 
 __all__ = [
     "NeuralFeatureClassifier",

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.sketches._hadamard import padded, transform
-from neural_kernels.sketches._seeds import derive_seed, draw_normal, draw_rotation, draw_signs
+from neural_kernels.sketches.hadamard import padded, transform
+from neural_kernels.sketches.seeds import derive_seed, draw_normal, draw_rotation, draw_signs
 
 SMALLEST = 16  # dimension: fewer features are filled up with zeros, so that directions are near normal
 _ROUNDS = 3

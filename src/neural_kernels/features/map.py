@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.algebra import Traits
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.exact import NNGP, NTK
+from neural_kernels.exact.arrays import Batch, read
+from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features.choice import choose
-from neural_kernels.features.hashing import distinct, held_out
+from neural_kernels.features.distinct import distinct, held_out
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import WIDEST
-from neural_kernels.kernels import NNGP, NTK
-from neural_kernels.kernels.arrays import Batch, read
-from neural_kernels.kernels.graphs import Graphs
-from neural_kernels.layer import Layer
 
 _BLOCK = 2**22  # numbers of a block of features
 _PROBES = 200  # examples by which the error is measured, if they are vectors

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.features.hashing import distinct, held_out
+from neural_kernels.exact import NNGP, NTK
+from neural_kernels.features.distinct import distinct, held_out
 from neural_kernels.features.method import Columns, Method, Task
-from neural_kernels.kernels import NNGP, NTK
 
 _FACTOR = 2**28  # numbers that the factor of RPCholesky may hold
 _STRIP = 1024  # columns at a time of a product with a triangle
@@ -61,7 +61,7 @@ class Nystrom(Method):
     --------
     >>> import numpy as np
     >>> from neural_kernels.features import Nystrom, feature_map
-    >>> from neural_kernels.kernels import NTK
+    >>> from neural_kernels.exact import NTK
     >>> from neural_kernels.layers import mlp
     >>> x = np.random.default_rng(0).normal(size=(50, 3))
     >>> phi = feature_map(mlp(2), n_components=50, method=Nystrom()).fit(x)

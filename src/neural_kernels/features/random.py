@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations import Activation, Dual
-from neural_kernels.activations._relu import ArcCosine
-from neural_kernels.activations._series import value_and_slope
+from neural_kernels.activations.expectations.hermite import value_and_slope
+from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.features.directions import SMALLEST, Directions, IndependentDirections
-from neural_kernels.features.factors import Step
-from neural_kernels.features.layered import LayeredMap
+from neural_kernels.features.layered.factors import Step
+from neural_kernels.features.layered.layered_map import LayeredMap
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
-from neural_kernels.sketches._hadamard import padded
+from neural_kernels.sketches.hadamard import padded
 
 Sampler = Literal["orthogonal", "gaussian", "leverage"]
 _HEAVY = 300.0  # E[s^4] / E[s^2]^2 of features whose averages no longer settle

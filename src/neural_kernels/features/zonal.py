@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.features.angle import AngleMap, Rest, homogeneous, norm_range, series_of
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.features.angle.angle_map import AngleMap, Rest, homogeneous, norm_range, series_of
+from neural_kernels.features.angle.gegenbauer import activation_table, gegenbauer_coefficients
+from neural_kernels.features.angle.lookup import as_cells, lookup
+from neural_kernels.features.angle.series import Series
 from neural_kernels.features.directions import Directions
-from neural_kernels.features.gegenbauer import activation_table, gegenbauer_coefficients
-from neural_kernels.features.hashing import distinct
-from neural_kernels.features.lookup import as_cells, lookup
+from neural_kernels.features.distinct import distinct
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError, dense
 from neural_kernels.features.reduction import Reduction
-from neural_kernels.features.series import Series
-from neural_kernels.layer import Layer
 from neural_kernels.sketches import derive_seed
 
 _LINEAR = 0.6  # the most of all columns that the linear part takes
@@ -75,7 +75,7 @@ class ZonalFeatures(Method):
         oblivious = zonal_map(task, *found, task.n_components - self._nystrom_columns(task))
         if not self.anchors:
             return oblivious
-        from neural_kernels.features.anchored import AnchoredMap
+        from neural_kernels.features.angle.anchored import AnchoredMap
 
         chosen = distinct(sample, task.seed)[: self.anchors]
         anchors = dense(sample[chosen]).detach().to("cpu", task.dtype)

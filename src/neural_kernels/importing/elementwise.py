@@ -7,8 +7,8 @@ import math
 from torch import nn
 
 from neural_kernels import activations
+from neural_kernels.algebra.layer import Layer
 from neural_kernels.importing.registry import rule
-from neural_kernels.layer import Layer
 
 
 @rule.register

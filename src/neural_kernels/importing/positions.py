@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from neural_kernels.algebra.layer import Layer
 from neural_kernels.importing.registry import rule
-from neural_kernels.layer import Layer
 from neural_kernels.layers import AvgPool, Conv, ConvTranspose, Flatten, GlobalAvgPool, Resize
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d

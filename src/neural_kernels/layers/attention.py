@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.algebra import KernelPair, Matrix, PerExample, PerExampleMatrix, Representation, Separable, Traits
+from neural_kernels.algebra.layer import Layer
 from neural_kernels.errors import ArchitectureError
-from neural_kernels.layer import Layer
-from neural_kernels.layers import _validate, _windows
+from neural_kernels.layers import checks as _validate
+from neural_kernels.layers import windows as _windows
 
 K = TypeVar("K", bound=Representation)
 Shape = tuple[int, ...]
@@ -218,6 +219,6 @@ class Attention(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """Attention of many heads."""
-        from neural_kernels.layers.finite_positions import build_attention
+        from neural_kernels.finite.positions import build_attention
 
         return build_attention(self, shape, width, generator)

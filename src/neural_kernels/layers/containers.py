@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from neural_kernels.algebra import KernelPair, Representation, Traits, independent, joined, uncorrelated
-from neural_kernels.layer import Layer
-from neural_kernels.layers import _validate
-from neural_kernels.layers.finite import build_chain, build_concat, build_product, build_sum
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.finite.modules import build_chain, build_concat, build_product, build_sum
+from neural_kernels.layers import checks as _validate
 
 K = TypeVar("K", bound=Representation)
 Shape = tuple[int, ...]

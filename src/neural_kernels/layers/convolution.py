@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from neural_kernels.algebra import KernelPair, Representation, Separable, Taps
-from neural_kernels.layers import _validate, _windows
-from neural_kernels.layers._affine import Affine, Shape
+from neural_kernels.layers import checks as _validate
+from neural_kernels.layers import windows as _windows
+from neural_kernels.layers.affine import Affine, Shape
 
 K = TypeVar("K", bound=Representation)
 
@@ -100,7 +101,7 @@ class Conv(Filters):
     __repr__ = _validate.short_repr
 
     def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        from neural_kernels.layers.finite_positions import build_conv
+        from neural_kernels.finite.positions import build_conv
 
         return build_conv(self, shape, width, generator)
 
@@ -146,7 +147,7 @@ class LocalConv(Filters):
         return shared.replace(nngp=shared.nngp.decorrelate(), ntk=shared.ntk.decorrelate())
 
     def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        from neural_kernels.layers.finite_positions import build_local_conv
+        from neural_kernels.finite.positions import build_local_conv
 
         return build_local_conv(self, shape, width, generator)
 
@@ -195,6 +196,6 @@ class ConvTranspose(Filters):
         return _windows.transposed
 
     def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        from neural_kernels.layers.finite_positions import build_conv_transpose
+        from neural_kernels.finite.positions import build_conv_transpose
 
         return build_conv_transpose(self, shape, width, generator)

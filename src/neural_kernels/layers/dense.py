@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from neural_kernels.algebra import KernelPair, Representation
-from neural_kernels.layers import _validate
-from neural_kernels.layers._affine import Affine
-from neural_kernels.layers.finite import NTKLinear
+from neural_kernels.finite.modules import NTKLinear
+from neural_kernels.layers import checks as _validate
+from neural_kernels.layers.affine import Affine
 
 K = TypeVar("K", bound=Representation)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from neural_kernels.algebra import KernelPair, PerExampleMatrix, Representation, Traits
-from neural_kernels.layer import Layer
+from neural_kernels.algebra.layer import Layer
 
 K = TypeVar("K", bound=Representation)
 Shape = tuple[int, ...]
@@ -60,6 +60,6 @@ class GraphAggregate(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A product with the adjacency."""
-        from neural_kernels.layers.finite_positions import build_graph_aggregate
+        from neural_kernels.finite.positions import build_graph_aggregate
 
         return build_graph_aggregate(self, shape, width, generator)

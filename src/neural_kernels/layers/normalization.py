@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from neural_kernels.algebra import Graph, KernelPair, PerExample, Representation, Traits
-from neural_kernels.layer import Layer
-from neural_kernels.layers import _validate
-from neural_kernels.layers.finite import Normalize
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.finite.modules import Normalize
+from neural_kernels.layers import checks as _validate
 
 K = TypeVar("K", bound=Representation)
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.algebra import KernelPair, Matrix, Representation, Separable, Taps, Traits
-from neural_kernels.layer import Layer
-from neural_kernels.layers import _validate, _windows
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.layers import checks as _validate
+from neural_kernels.layers import windows as _windows
 
 K = TypeVar("K", bound=Representation)
 Shape = tuple[int, ...]
@@ -54,7 +55,7 @@ class Pool(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """Sums over windows."""
-        from neural_kernels.layers.finite_positions import build_pool
+        from neural_kernels.finite.positions import build_pool
 
         return build_pool(self, shape, width, generator)
 
@@ -161,7 +162,7 @@ class GlobalPool(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A mean or a sum."""
-        from neural_kernels.layers.finite_positions import build_global_pool
+        from neural_kernels.finite.positions import build_global_pool
 
         return build_global_pool(self, shape, width, generator)
 
@@ -250,6 +251,6 @@ class Flatten(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """Torch's own."""
-        from neural_kernels.layers.finite_positions import build_flatten
+        from neural_kernels.finite.positions import build_flatten
 
         return build_flatten(self, shape, width, generator)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.algebra import KernelPair, Matrix, Representation, Separable, Taps, Traits
-from neural_kernels.layer import Layer
-from neural_kernels.layers import _validate, _windows
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.layers import checks as _validate
+from neural_kernels.layers import windows as _windows
 
 K = TypeVar("K", bound=Representation)
 Shape = tuple[int, ...]
@@ -78,7 +79,7 @@ class Resize(Layer):
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """Torch's own interpolation."""
-        from neural_kernels.layers.finite_positions import build_resize
+        from neural_kernels.finite.positions import build_resize
 
         return build_resize(self, shape, width, generator)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from neural_kernels.activations import BivariateNormal, Dual, ReLU
-from neural_kernels.layer import Layer
-from neural_kernels.layers import _validate
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.layers import checks as _validate
 from neural_kernels.layers.containers import Residual, Sequential
 from neural_kernels.layers.convolution import Conv
 from neural_kernels.layers.dense import Dense

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neural_kernels.sketches._hashing import HashingSketch
+from neural_kernels.sketches.hashing import HashingSketch
 
 
 class OSNAP(HashingSketch):

@@ -12,12 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from neural_kernels.sketches._base import Sketch, require_degree
-from neural_kernels.sketches._blocks import over_blocks
-from neural_kernels.sketches._hadamard import padded
-from neural_kernels.sketches._rows import Rows, SparseRows, dress, read
-from neural_kernels.sketches._seeds import derive_seed
+from neural_kernels.sketches.base import Sketch, require_degree
+from neural_kernels.sketches.blocks import over_blocks
+from neural_kernels.sketches.hadamard import padded
 from neural_kernels.sketches.osnap import OSNAP
+from neural_kernels.sketches.rows import Rows, SparseRows, dress, read
+from neural_kernels.sketches.seeds import derive_seed
 from neural_kernels.sketches.tensor_srht import TensorSRHT, entry_products
 
 

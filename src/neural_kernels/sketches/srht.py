@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neural_kernels.sketches._base import Sketch
-from neural_kernels.sketches._hadamard import padded, transform_signed
-from neural_kernels.sketches._rows import Rows, SparseRows
-from neural_kernels.sketches._seeds import draw_order, draw_signs
+from neural_kernels.sketches.base import Sketch
+from neural_kernels.sketches.hadamard import padded, transform_signed
+from neural_kernels.sketches.rows import Rows, SparseRows
+from neural_kernels.sketches.seeds import draw_order, draw_signs
 
 
 class SRHT(Sketch):

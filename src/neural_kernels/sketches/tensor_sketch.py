@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neural_kernels.sketches._base import Sketch, require_degree
-from neural_kernels.sketches._rows import Rows
-from neural_kernels.sketches._seeds import derive_seed
+from neural_kernels.sketches.base import Sketch, require_degree
 from neural_kernels.sketches.count_sketch import CountSketch
+from neural_kernels.sketches.rows import Rows
+from neural_kernels.sketches.seeds import derive_seed
 
 
 class TensorSketch(Sketch):

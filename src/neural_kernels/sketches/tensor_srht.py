@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neural_kernels.sketches._base import require_positive
-from neural_kernels.sketches._blocks import over_blocks
-from neural_kernels.sketches._complex import ComplexSRHT
-from neural_kernels.sketches._rows import Rows, dress, read, read_out
-from neural_kernels.sketches._seeds import derive_seed
+from neural_kernels.sketches.base import require_positive
+from neural_kernels.sketches.blocks import over_blocks
+from neural_kernels.sketches.complex import ComplexSRHT
+from neural_kernels.sketches.rows import Rows, dress, read, read_out
+from neural_kernels.sketches.seeds import derive_seed
 from neural_kernels.sketches.srht import SRHT
 
 
@@ -126,7 +126,7 @@ class TensorSRHT(nn.Module):
         """The real parts, then the imaginary ones."""
         scale = math.sqrt(2 / self.n_components)
         if _plain(first, second):
-            from neural_kernels.sketches._loops import multiply_complex
+            from neural_kernels.sketches.loops import multiply_complex
 
             out = first.new_empty(len(first), self.n_components) if out is None else out
             multiply_complex(first.numpy(), rows1.numpy(), second.numpy(), rows2.numpy(), scale, out.numpy())
@@ -145,7 +145,7 @@ def entry_products(
 ) -> Float[Tensor, "n m"]:
     """``scale * first[:, rows1] * second[:, rows2]``."""
     if _plain(first, second):
-        from neural_kernels.sketches._loops import multiply_entries
+        from neural_kernels.sketches.loops import multiply_entries
 
         out = first.new_empty(len(first), len(rows1)) if out is None else out
         multiply_entries(first.numpy(), rows1.numpy(), second.numpy(), rows2.numpy(), scale, out.numpy())

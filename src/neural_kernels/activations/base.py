@@ -1,0 +1,151 @@
+"""What a kernel needs of an activation: its dual, its dual's slope, and both as correlations."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from neural_kernels.activations.expectations.normal import BivariateNormal, safe_sqrt
+from neural_kernels.algebra.layer import Layer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from neural_kernels.algebra import KernelPair, Traits
+
+
+@dataclass(frozen=True)
+class HermiteSeries:
+    """Coefficients of a dual and of its slope in powers of the correlation, one row per standard deviation.
+
+    With ``value`` from standard deviations s and t, ``dual = sum_j value[s, j] value[t, j] rho^j`` and likewise
+    ``dual_slope = sum_j slope[s, j] slope[t, j] rho^j``.
+
+    Parameters
+    ----------
+    value : Tensor, shape (n, J + 1)
+    slope : Tensor, shape (n, J)
+    """
+
+    value: Tensor
+    slope: Tensor
+
+
+class Dual(Layer):
+    """A map of kernels: kappa(X, Y) = E[sigma(X) sigma(Y)] and its slope E[sigma'(X) sigma'(Y)].
+
+    A subclass states the two expectations; the rest follows and may be overridden by something sharper.
+    """
+
+    @abstractmethod
+    def dual(self, normal: BivariateNormal) -> Tensor:
+        """Return kappa = E[sigma(X) sigma(Y)], of the broadcast shape of ``normal``."""
+
+    @abstractmethod
+    def dual_slope(self, normal: BivariateNormal) -> Tensor:
+        """E[sigma'(X) sigma'(Y)] with the almost-everywhere derivative."""
+
+    def std(self, std: Tensor) -> Tensor:
+        """sqrt(E[sigma(X)^2]) for X of the given standard deviations, same shape."""
+        return safe_sqrt(self.dual(BivariateNormal(std, std, torch.zeros_like(std))))
+
+    def slope_std(self, std: Tensor) -> Tensor:
+        """sqrt(E[sigma'(X)^2]), same shape."""
+        return safe_sqrt(self.dual_slope(BivariateNormal(std, std, torch.zeros_like(std))))
+
+    def delta(self, normal: BivariateNormal) -> Tensor:
+        """One minus the correlation of sigma(X) and sigma(Y), in [0, 2]; arbitrary where one of them vanishes."""
+        return _difference(normal, self.std, self.dual)
+
+    def slope_delta(self, normal: BivariateNormal) -> Tensor:
+        """One minus the correlation of sigma'(X) and sigma'(Y), in [0, 2]; arbitrary where one of them vanishes."""
+        return _difference(normal, self.slope_std, self.dual_slope)
+
+    def series(self, std: Tensor, tolerance: float) -> HermiteSeries | None:
+        """Expand the dual in powers of the correlation, cut where the tail is below ``tolerance`` of the whole.
+
+        Parameters
+        ----------
+        std : Tensor, shape (n,)
+        tolerance : float
+            Of sqrt(kappa(s, s) kappa(t, t)) for any two of the standard deviations, likewise for the slope.
+
+        Returns
+        -------
+        HermiteSeries or None
+            None where no short series reaches the tolerance (activations with kinks; very large arguments).
+        """
+        return None
+
+    @property
+    def odd(self) -> bool:
+        """Whether E[sigma(X)] = 0 for every centred normal X, as for an odd function."""
+        return False
+
+    def propagate(self, pair: KernelPair[Any]) -> KernelPair[Any]:
+        """Give ``nngp' = kappa(nngp)`` and ``ntk' = ntk * slope(nngp)``."""
+        value, slope = pair.nngp.activate(self)
+        return pair.replace(nngp=value, ntk=pair.ntk * slope)
+
+    def check(self, traits: Traits) -> Traits:
+        """Needs a Gaussian input."""
+        return traits.activated(self, centred=self.odd)
+
+    def build(
+        self, shape: tuple[int, ...], width: int, generator: torch.Generator
+    ) -> tuple[nn.Module, tuple[int, ...]]:
+        """Refuse: a dual without a function has no finite network."""
+        raise TypeError(f"{self!r} is a kernel without an activation function: no finite network has it")
+
+
+class Activation(Dual):
+    """A function applied to every unit, with its dual.
+
+    Only :meth:`fn` is required: the dual, its slope and the series follow by quadrature; closed forms override them.
+    """
+
+    @abstractmethod
+    def fn(self, x: Tensor) -> Tensor:
+        """Apply the function, entry by entry."""
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where the function or one of its derivatives jumps; empty for an analytic function."""
+        return ()
+
+    def series(self, std: Tensor, tolerance: float) -> HermiteSeries | None:
+        """Hermite coefficients by quadrature; None with kinks, where they decay too slowly."""
+        from neural_kernels.activations.expectations.hermite import hermite_series
+
+        return None if self.kinks else hermite_series(self.fn, std, tolerance)
+
+    @property
+    def odd(self) -> bool:
+        """Whether fn(-x) = -fn(x), seen on a grid."""
+        x = torch.linspace(0, 6, 97, dtype=torch.float64)
+        return bool(torch.allclose(self.fn(x), -self.fn(-x), rtol=1e-9, atol=1e-12))
+
+    def build(
+        self, shape: tuple[int, ...], width: int, generator: torch.Generator
+    ) -> tuple[nn.Module, tuple[int, ...]]:
+        """Build a module that applies :meth:`fn`."""
+        from neural_kernels.finite.modules import ActivationModule
+
+        return ActivationModule(self), shape
+
+
+def _difference(
+    normal: BivariateNormal, std: Callable[[Tensor], Tensor], dual: Callable[[BivariateNormal], Tensor]
+) -> Tensor:
+    """1 - dual / (std std) in float64: a difference of near equals must not be taken in float32."""
+    wide = normal.to(torch.float64)
+    scale = std(wide.std1) * std(wide.std2)
+    positive = scale > 0
+    delta = torch.where(positive, 1 - dual(wide) / torch.where(positive, scale, 1), 1)
+    coincident = (wide.delta == 0) & (wide.std1 == wide.std2)
+    return torch.where(coincident, 0, delta.clamp(0, 2)).to(normal.delta.dtype)

@@ -1,0 +1,178 @@
+"""Piecewise linear activations with one kink at the origin."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neural_kernels.activations.base import Activation
+from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast, chord
+from neural_kernels.checks import require_finite
+
+
+class ArcCosine(Activation):
+    """Slope ``a`` below zero and ``b`` above: the arc-cosine kernel of order 1 and its relatives.
+
+    With h(theta) = sin(theta) - theta cos(theta),
+    ``kappa = s t [(a^2 + b^2) / 2 cos(theta) + (a - b)^2 / (2 pi) h(theta)]`` and
+    ``slope = (a^2 + b^2) / 2 - (a - b)^2 theta / (2 pi)`` (Cho and Saul, NeurIPS 2009; Tsuchida et al., ICML 2018).
+    """
+
+    @property
+    @abstractmethod
+    def a(self) -> float:
+        """Slope below zero."""
+
+    @property
+    @abstractmethod
+    def b(self) -> float:
+        """Slope above zero."""
+
+    @property
+    def cusp(self) -> float:
+        """(a - b)^2 / (a^2 + b^2), the share of the kink, from 0 (linear) through 1 (ReLU) to 2 (absolute value)."""
+        scale = max(abs(self.a), abs(self.b))
+        if not scale:
+            return 0.0
+        a, b = self.a / scale, self.b / scale
+        return (a - b) ** 2 / (a * a + b * b)
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """The origin, unless the two slopes agree."""
+        return () if self.a == self.b else (0.0,)
+
+    @property
+    def odd(self) -> bool:
+        """Whether the two slopes agree."""
+        return self.a == self.b
+
+    def fn(self, x: Tensor) -> Tensor:
+        """Return ``a min(x, 0) + b max(x, 0)``."""
+        return torch.where(x > 0, self.b * x, self.a * x)
+
+    def dual(self, normal: BivariateNormal) -> Tensor:
+        """Kappa as above; beyond pi / 2 with phi = pi - theta and h(theta) = h(phi) + pi cos(phi)."""
+        square, jump = (self.a**2 + self.b**2) / 2, (self.a - self.b) ** 2 / 2
+        linear = torch.where(normal.delta <= 1, square * normal.rho, self.a * self.b * normal.rho)
+        return normal.std1 * normal.std2 * (linear + jump / math.pi * chord(acute_angle(normal.delta)))
+
+    def dual_slope(self, normal: BivariateNormal) -> Tensor:
+        """(a^2 + b^2) / 2 - (a - b)^2 theta / (2 pi); beyond pi / 2 it is a b + (a - b)^2 phi / (2 pi)."""
+        square, jump = (self.a**2 + self.b**2) / 2, (self.a - self.b) ** 2 / 2
+        turn = jump / math.pi * acute_angle(normal.delta)
+        return broadcast(torch.where(normal.delta <= 1, square - turn, self.a * self.b + turn), normal)
+
+    def std(self, std: Tensor) -> Tensor:
+        """``s sqrt((a^2 + b^2) / 2)``."""
+        return std * (math.hypot(self.a, self.b) / math.sqrt(2))
+
+    def slope_std(self, std: Tensor) -> Tensor:
+        """sqrt((a^2 + b^2) / 2)."""
+        return torch.full_like(std, math.hypot(self.a, self.b) / math.sqrt(2))
+
+    def delta(self, normal: BivariateNormal) -> Tensor:
+        """``delta - cusp h(theta) / pi``, no difference of near equals at either end."""
+        cusp, opposite = self.cusp, 2 - normal.delta
+        straight = torch.where(normal.delta <= 1, normal.delta, (2 - cusp) + (cusp - 1) * opposite)
+        result = straight - cusp / math.pi * chord(acute_angle(normal.delta))
+        return broadcast(result.clamp(0, 2), normal)
+
+    def slope_delta(self, normal: BivariateNormal) -> Tensor:
+        """``cusp theta / pi``."""
+        return broadcast(self.cusp / math.pi * normal.angle, normal)
+
+
+@dataclass(frozen=True)
+class ReLU(ArcCosine):
+    """max(x, 0).
+
+    Examples
+    --------
+    >>> import torch
+    >>> ReLU().fn(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    @property
+    def a(self) -> float:
+        """Slope below zero, 0."""
+        return 0.0
+
+    @property
+    def b(self) -> float:
+        """Slope above zero, 1."""
+        return 1.0
+
+    def fn(self, x: Tensor) -> Tensor:
+        """max(x, 0)."""
+        return torch.relu(x)
+
+
+@dataclass(frozen=True)
+class LeakyReLU(ArcCosine):
+    """max(x, 0) + negative_slope min(x, 0).
+
+    Parameters
+    ----------
+    negative_slope : float
+    """
+
+    negative_slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Check the parameter."""
+        require_finite(self, negative_slope=self.negative_slope)
+
+    @property
+    def a(self) -> float:
+        """Slope below zero."""
+        return self.negative_slope
+
+    @property
+    def b(self) -> float:
+        """Slope above zero, 1."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Abs(ArcCosine):
+    """|x|."""
+
+    @property
+    def a(self) -> float:
+        """Slope below zero, -1."""
+        return -1.0
+
+    @property
+    def b(self) -> float:
+        """Slope above zero, 1."""
+        return 1.0
+
+    def fn(self, x: Tensor) -> Tensor:
+        """|x|."""
+        return x.abs()
+
+
+@dataclass(frozen=True)
+class ABReLU(ArcCosine):
+    """``a min(x, 0) + b max(x, 0)``.
+
+    Parameters
+    ----------
+    a : float
+        Slope below zero.
+    b : float
+        Slope above zero.
+    """
+
+    a: float = 0.0  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+    b: float = 1.0  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        require_finite(self, a=self.a, b=self.b)

@@ -1,0 +1,220 @@
+"""The kernels of a torch module: what users call."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointError
+from tqdm.auto import tqdm
+
+from neural_kernels.empirical.capture.discover import explore
+from neural_kernels.empirical.capture.structure import Structure
+from neural_kernels.empirical.factored.gram import diagonal, fill
+from neural_kernels.empirical.factored.plan import Plan
+from neural_kernels.empirical.matvec import multiply
+from neural_kernels.empirical.module.batches import Source, read, tensor_of
+from neural_kernels.empirical.module.jacobian import differentiable_diagonal, differentiable_gram
+from neural_kernels.empirical.module.model import Forward, Model, apart, steady
+from neural_kernels.empirical.module.parameters import Selection
+from neural_kernels.empirical.on_disk import ModuleTask
+from neural_kernels.empirical.outputs import Probe
+from neural_kernels.storage.matrix import fill_file
+
+_WORKING = 1 << 30  # bytes for gradients and passes where the user sets no budget
+
+
+@dataclass(frozen=True, eq=False)
+class EmpiricalKernel(ABC):
+    """A tangent kernel of a torch module, as a function of two batches."""
+
+    module: nn.Module
+    parameters: Selection = None
+    forward: Forward | None = None
+    memory_budget: int | None = None
+    progress: bool = False
+    method: Literal["factored", "jacobian"] = "factored"
+    _structures: dict[Any, Structure] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        budget = self.memory_budget
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or budget <= 0):
+            raise ValueError(f"memory_budget={budget!r}: expected a positive number of bytes, or None")
+        if self.method not in ("factored", "jacobian"):
+            raise ValueError(f"method={self.method!r}: expected 'factored' or 'jacobian'")
+        Model.of(self.module, self.parameters, self.forward)
+
+    @abstractmethod
+    def _probe(self, outputs: int, like: Tensor) -> Probe:
+        """What of the outputs counts."""
+
+    @property
+    @abstractmethod
+    def _squeezed(self) -> bool:
+        """Whether an entry is a number, not a matrix over outputs."""
+
+    @apart()
+    def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
+        """The Gram matrix.
+
+        Parameters
+        ----------
+        x1, x2 : array, Tensor, tuple, mapping, list or DataLoader
+            Examples as the module takes them, along the first axis: one array; a tuple of positional arguments; a
+            mapping of keyword arguments; a list or `DataLoader` of such batches, which are loaded when needed. None for
+            `x2` means `x1`, at half the work. NumPy arrays are brought to the module's device and precision.
+        out : array, optional
+            Filled and returned; a `numpy.memmap` for results larger than memory.
+
+        Returns
+        -------
+        array
+            Of the shape that the class says; a tensor for tensors, else NumPy. For tensors that require gradients,
+            differentiable with respect to them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Examples or outputs that fit no kernel, with what to do.
+        MemoryError
+            The result exceeds `memory_budget`; says by how much.
+        """
+        model, first = self._open(x1, "x1")
+        second = None if x2 is None or x2 is x1 else read(x2, "x2", model.place)
+        structure, probe = self._explore(model, first)
+        if out is None and (first.differentiable() or (second is not None and second.differentiable())):
+            return self._shape(differentiable_gram(model, first, second, probe))
+        n1, n2 = first.length, first.length if second is None else second.length
+        target, memory = self._target(out, (n1, n2, probe.kept, probe.kept), model)
+        plan = Plan.of(model, structure, probe, memory // 4)
+        with torch.no_grad(), tqdm(total=n1 * n2, unit="pair", disable=not self.progress) as bar:
+            fill(plan, first, second, target, memory - plan.room, bar)
+        return out if out is not None else self._dress(self._shape(target), first, second)
+
+    def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
+        """The Gram matrix in a ``.npy`` file, block by block; a call that was killed is resumed by the same call.
+
+        Parameters
+        ----------
+        path : path-like
+            Of the file. What is done stands in a small journal beside it, ``path + ".journal"``, which stays.
+        x1, x2 : as for a call, but not in batches
+        resume : bool
+            False: start anew, over a file of `to_disk` itself.
+        block : int, optional
+            Rows of a block, at most 2048 by default. A resumed computation keeps its own.
+
+        Returns
+        -------
+        numpy.memmap
+            Read-only, of the shape that the class says. At once, if the file is complete.
+
+        Raises
+        ------
+        ValueError
+            The file is of another module, other parameters or data, or not by `to_disk`; or it was cut off.
+        BlockingIOError
+            Another process computes it.
+        OSError
+            The disk is too small.
+        TypeError
+            `forward` holds something that cannot be compared between processes.
+        """
+        return fill_file(ModuleTask(self, x1, x2), path, resume, block)
+
+    @apart()
+    def diag(self, x: Any) -> Any:
+        """k(x, x) for every example: the Gram matrix's diagonal, without the rest."""
+        model, source = self._open(x, "x")
+        structure, probe = self._explore(model, source)
+        if source.differentiable():
+            return self._shape(differentiable_diagonal(model, source, probe))
+        memory = self.memory_budget or _WORKING
+        plan = Plan.of(model, structure, probe, memory // 4)
+        with torch.no_grad():
+            entries = diagonal(plan, source, memory - plan.room)
+        return self._dress(self._shape(entries), source, None)
+
+    @apart()
+    def matvec(self, vector: Any, x1: Any, x2: Any = None) -> Any:
+        """The Gram matrix times a vector, without the matrix: two passes through the module for every column.
+
+        Parameters
+        ----------
+        vector : array, shape (n2,) or (n2, o), or with one more axis for several vectors
+            A number for every column of the matrix: for every example of `x2` (and every output, where an entry is a
+            matrix).
+        x1, x2 : as for a call
+
+        Returns
+        -------
+        array, shape (n1,) or (n1, o), likewise
+        """
+        model, first = self._open(x1, "x1")
+        second = first if x2 is None else read(x2, "x2", model.place)
+        _, probe = self._explore(model, first)
+        values = tensor_of(vector, "vector").to(model.place.device, model.place.dtype)
+        expected = (second.length,) if self._squeezed else (second.length, probe.kept)
+        if tuple(values.shape[: len(expected)]) != expected or values.ndim > len(expected) + 1:
+            raise ValueError(f"vector: expected shape {expected} or {(*expected, 'm')}; got {tuple(values.shape)}")
+        if not values.isfinite().all():
+            raise ValueError("vector holds NaN or infinite numbers; expected finite ones")
+        columns = values.reshape(second.length, probe.kept, math.prod(values.shape[len(expected) :]))
+        result = multiply(model, probe, columns, first, second)
+        return self._dress(result.reshape(first.length, *values.shape[1:]), first, second)
+
+    def _open(self, x: Any, name: str) -> tuple[Model, Source]:
+        model = Model.of(self.module, self.parameters, self.forward)
+        return model, read(x, name, model.place)
+
+    def _explore(self, model: Model, source: Source) -> tuple[Structure, Probe]:
+        """How the module works, found out once for every shape of examples."""
+        key = tuple((name, id(p)) for name, p in model.parameters.items()), source.signature()
+        if key not in self._structures:
+            self._structures[key] = self._explored(model, source)
+        structure = self._structures[key]
+        like = next(iter(model.parameters.values())).detach()
+        return structure, self._probe(structure.outputs, like)
+
+    def _explored(self, model: Model, source: Source) -> Structure:
+        with steady(model.place):
+            model.check_dependence(source.some([0, 1]), 2)
+            try:
+                return explore(model, source, self.method == "factored")
+            except CheckpointError:  # layers are called again in the backward pass, out of sight
+                return explore(model, source, layered=False)
+
+    def _target(self, out: Any, shape: tuple[int, ...], model: Model) -> tuple[Any, int]:
+        """Where entries go, as (n1, n2, k, k), and the bytes left for all else."""
+        like = torch.empty(0, dtype=model.place.dtype, device=model.place.device)
+        budget = self.memory_budget
+        if out is None:
+            size = math.prod(shape) * like.element_size()
+            if budget is not None and size >= budget:
+                raise MemoryError(
+                    f"the result takes {size:,} bytes, memory_budget is {budget:,}. Pass out= a numpy.memmap."
+                )
+            return like.new_empty(shape), _WORKING if budget is None else budget - size
+        expected = shape[:2] if self._squeezed else shape
+        if not isinstance(out, np.ndarray | Tensor):
+            raise TypeError(f"out: expected a NumPy array, memmap or torch tensor; got {type(out).__name__}")
+        if tuple(out.shape) != expected:
+            raise ValueError(f"out: expected shape {expected}, got {tuple(out.shape)}")
+        if str(out.dtype).removeprefix("torch.") != str(like.dtype).removeprefix("torch."):
+            raise TypeError(f"out: expected dtype {like.dtype}, that of the module; got {out.dtype}")
+        if isinstance(out, np.ndarray) and not out.flags.writeable:
+            raise ValueError("out is read-only; expected an array to be filled, such as a memmap opened with mode 'r+'")
+        return (out[:, :, None, None] if self._squeezed else out), budget or _WORKING
+
+    def _shape(self, entries: Tensor) -> Tensor:
+        return entries[..., 0, 0] if self._squeezed else entries
+
+    def _dress(self, result: Tensor, first: Source, second: Source | None) -> Any:
+        wanted = first.torch or (second is not None and second.torch)
+        return result if wanted else result.detach().cpu().numpy()

@@ -1,0 +1,1 @@
+"""Gradients as factors, and their products."""

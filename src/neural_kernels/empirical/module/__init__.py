@@ -1,0 +1,1 @@
+"""A torch module as a function of its parameters and a batch."""

@@ -1,0 +1,1 @@
+"""What each kind of layer contributes to a gradient."""

@@ -1,0 +1,206 @@
+"""Learning with feature maps: a transformer, and ridge regression on it in one pass over the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from neural_kernels.estimators.feature_base import FeatureModel, FeatureRidge
+from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
+from neural_kernels.solvers.system import Array
+
+__all__ = ["NeuralFeatureClassifier", "NeuralFeatureRegressor", "NeuralFeatures"]
+
+
+class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureModel):
+    r"""Features of an infinitely wide network, for any linear model: :math:`\phi(x) \cdot \phi(y) \approx k(x, y)`.
+
+    Parameters
+    ----------
+    network : Layer, optional
+        Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart.
+    kernel : {"ntk", "nngp"}
+        "ntk": what training all layers learns; "nngp": the last one.
+    n_components : int
+        Columns of the result. With fewer distinct training rows than that, methods by landmarks leave the rest 0.
+    method : Method, optional
+        Such as ``nk.Nystrom("rpcholesky")`` or ``nk.ZonalFeatures()``; None takes what suits.
+    random_state : int, RandomState or None
+        Of all that the map draws.
+
+    Attributes
+    ----------
+    map_ : FeatureMap
+        A torch module, of use on its own.
+    method_, reason_
+        The method in use, and why this one.
+    network_, n_features_in_, feature_names_in_
+        As for :class:`NeuralKernelRegressor`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from neural_kernels.estimators.feature_regressor import NeuralFeatures
+    >>> X, y = load_iris(return_X_y=True)
+    >>> features = NeuralFeatures(n_components=64, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), features, LogisticRegression(C=10, max_iter=1000))
+    >>> bool(model.fit(X, y).score(X, y) > 0.95)
+    True
+    """
+
+    def __init__(
+        self,
+        network: Any = None,
+        *,
+        kernel: str = "ntk",
+        n_components: int = 4096,
+        method: Any = None,
+        random_state: Any = None,
+    ):
+        self.network = network
+        self.kernel = kernel
+        self.n_components = n_components
+        self.method = method
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]  # pyright: ignore[reportOptionalMemberAccess]
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> NeuralFeatures:
+        """Build the map for rows like X, shape (n, d); y is ignored."""
+        self._set_map(self._read(X))
+        self._n_features_out = self.map_.n_components
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Features of rows, shape (n, n_components), in their precision."""
+        check_is_fitted(self)
+        return self.map_(self._read(X, reset=False))
+
+
+class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
+    r"""Regression with the features of an infinitely wide network: :class:`NeuralKernelRegressor` for many rows.
+
+    .. math:: f(x) = b + \phi(x) \cdot c, \quad \min_{b, c} \sum_i w_i (y_i - f(x_i))^2 + \lambda |c|^2, \quad
+       \lambda = \alpha \, \overline{|\phi(x_i)|^2},
+
+    in one pass over the rows, which may come in parts (`partial_fit`). Scale the inputs first, as in the example below.
+
+    Parameters
+    ----------
+    network, kernel, n_components, method, random_state
+        As for :class:`NeuralFeatures`.
+    alpha : float or array-like of shape (r,)
+        Ridge, in units of the mean square of the training rows' features. Of several, the one with the best exact
+        leave-one-out score, which takes a second pass. Copies of a row count as one of their summed weight.
+    memory_budget : int, optional
+        Bytes that fitting may take, beside the data.
+    verbose : int
+        Above 0, progress bars are shown.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (m,) or (n_outputs, m)
+        c. Columns of the map that are always 0 are left out.
+    intercept_ : float or ndarray of shape (n_outputs,)
+        b.
+    alpha_, ridge_ : float
+        The alpha in use, and the ridge it means.
+    loo_scores_ : ndarray of shape (r,) or None
+        Leave-one-out R^2 of every alpha, averaged over outputs, on up to 16,384 rows of the last call that are no
+        landmarks or anchors of the map (all, if these are more than 80 %); None with one alpha.
+    moments_ : Moments
+        What `partial_fit` goes on from. Delete it to save its 8 m^2 bytes.
+    map_, method_, reason_, network_, n_features_in_, feature_names_in_
+        As for :class:`NeuralFeatures`.
+
+    Raises
+    ------
+    ValueError
+        For parameters or data out of range.
+    MemoryError
+        If fitting would exceed `memory_budget`.
+    numpy.linalg.LinAlgError
+        If the moments with their ridge are not positive definite.
+
+    Notes
+    -----
+    Time, beside the features: n m^2 operations and m^3 / 3 for one alpha; 3 n m^2, the features again and about 9 m^3
+    for several. Memory: 16 m^2 bytes for one alpha, 32 m^2 for several, and blocks of rows. float32 rows give float32
+    features, whose products are summed in float64.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from neural_kernels.estimators.feature_regressor import NeuralFeatureRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = NeuralFeatureRegressor(n_components=128, alpha=[0.01, 0.1, 1.0, 10.0], random_state=0)
+    >>> bool(cross_val_score(make_pipeline(StandardScaler(), model), X, y).mean() > 0.45)
+    True
+    """
+
+    def __init__(
+        self,
+        network: Any = None,
+        *,
+        kernel: str = "ntk",
+        n_components: int = 4096,
+        method: Any = None,
+        alpha: Any = 1e-2,
+        random_state: Any = None,
+        memory_budget: int | None = None,
+        verbose: int = 0,
+    ):
+        self.network = network
+        self.kernel = kernel
+        self.n_components = n_components
+        self.method = method
+        self.alpha = alpha
+        self.random_state = random_state
+        self.memory_budget = memory_budget
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
+        """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1."""
+        return self._fit(X, y, sample_weight, anew=True)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
+        """Take in more rows; the result is that of `fit` to all of them with the map built by the first call.
+
+        Methods that learn from data see the first call's rows only: give it a fair sample, larger than `n_components`.
+        Of several alphas, the one in use is chosen on the leave-one-out residuals of the last call's rows.
+        """
+        anew = not hasattr(self, "moments_")
+        self._fit(X, y, sample_weight, anew)
+        if anew:
+            self._warn_if_narrow()
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, anew: bool) -> NeuralFeatureRegressor:
+        X, y, weights = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True, reset=anew)
+        y = np.asarray(y, dtype=np.float64)
+        self._learn(X, y.reshape(len(y), -1), weights, anew, loo=False)
+        if y.ndim == 1:
+            self.coef_, self.intercept_ = self.coef_[0], np.asarray(self.intercept_).item()
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Predict, shape (m,) or (m, n_outputs)."""
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self.coef_.ndim == 1 else outputs

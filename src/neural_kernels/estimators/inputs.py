@@ -1,0 +1,81 @@
+"""Examples of more axes than vectors: what estimators say where their shapes do not fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+
+def refuse_graphs(estimator: object, X: Any) -> None:
+    """Graphs are no array that could be split, copied and compared row by row; their kernels are."""
+    from neural_kernels.exact.graphs import Graphs
+
+    if isinstance(X, Graphs):
+        name = type(estimator).__name__
+        raise TypeError(
+            f"{name} takes arrays, got nk.Graphs. Compute the kernel, for example kernel = nk.NTK(network), fit "
+            f'{name}(kernel="precomputed") to kernel(graphs) and predict from kernel(new_graphs, graphs).'
+        )
+
+
+def check_outputs(kernel: Any, X: Any) -> None:
+    """Require one output an example, not one a position: such kernels are large."""
+    if X.ndim > 2 and np.ndim(kernel.diag(X[:1])) > 1:
+        raise ValueError(
+            f"the network has an output at every position of X, shape {X.shape}; one an example is needed. End it with "
+            "nk.GlobalAvgPool() or nk.Flatten() and nk.Dense(), or pass vectors: X.reshape(len(X), -1)."
+        )
+
+
+def check_shape(estimator: object, X: Any, fitted: Shape) -> None:
+    """Require examples of the shape fitted to; where both are vectors, scikit-learn does."""
+    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
+    if not shape or shape[1:] == fitted or (len(fitted) == 1 and len(shape) <= 2):
+        return
+    raise ValueError(
+        f"X has shape {shape}, but {type(estimator).__name__} was fitted to X of shape {_with_n(fitted)}. "
+        + _advice(shape, fitted)
+    )
+
+
+def _advice(shape: Shape, fitted: Shape) -> str:
+    if shape == fitted:
+        return "One example is a batch of one: pass X[None]."
+    if shape[1:] == (*fitted[1:], fitted[0]):
+        return "Channels come first: pass np.moveaxis(X, -1, 1)."
+    if math.prod(shape[1:]) == math.prod(fitted):
+        return f"Reshape it: X.reshape{(-1, *fitted)}."
+    return "Bring its examples to that shape."
+
+
+def _with_n(example: Shape) -> str:
+    return f"(n, {', '.join(map(str, example))})"
+
+
+@contextmanager
+def advice_on_images(X: Any) -> Iterator[None]:
+    """Where a network refuses vectors, add how to make images of them."""
+    try:
+        yield
+    except ValueError as error:
+        if X.ndim != 2:
+            raise
+        raise ValueError(
+            f"{error} X has shape {X.shape}; if its rows are flat images, reshape it to (n, channels, height, width): "
+            f"X.reshape{_images(X.shape[1])}."
+        ) from error
+
+
+def _images(features: int) -> str:
+    """The arguments that make square images, grey or of three colours, of vectors."""
+    for channels in (1, 3):
+        side = math.isqrt(features // channels)
+        if side > 1 and channels * side**2 == features:
+            return str((-1, channels, side, side))
+    return "(-1, channels, height, width)"

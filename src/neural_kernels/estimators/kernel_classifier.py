@@ -1,0 +1,161 @@
+"""Exact classification with the kernel of an infinitely wide network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+
+from neural_kernels.estimators.calibration import fit_temperature
+from neural_kernels.estimators.class_weight import class_factors
+from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.kernel_base import KernelModel
+from neural_kernels.solvers.system import Array
+
+
+class NeuralKernelClassifier(ClassifierMixin, KernelModel):
+    r"""Classification by an infinitely wide neural network, trained exactly, one class against the rest.
+
+    Kernel ridge regression, that is the squared loss, as in :class:`NeuralKernelRegressor`, on targets 1 (the class)
+    and -1 (the rest); two classes take one column. The class with the highest score is predicted. Probabilities are
+
+    .. math:: p(x) = \mathrm{softmax}(F(x) / T),
+
+    with F the scores of all classes (-f and f for two) and T one temperature [2]_ of the least log-loss on the exact
+    leave-one-out scores of the training data, which a closed form gives without refits: no score that T is fitted to
+    has seen its own label. Probabilities follow the order of the decision values.
+
+    Parameters
+    ----------
+    network : Layer, optional
+        Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart. Unused
+        with a precomputed kernel. One on images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width).
+    kernel : {"ntk", "nngp", "precomputed"}
+        "ntk": all layers are trained; "nngp": the last one. "precomputed": X is the Gram matrix, (n, n) to fit and
+        (m, n) to predict.
+    alpha : float or array-like of shape (r,)
+        Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best leave-one-out
+        R^2 of the scores, which is exact.
+    solver : {"auto", "cholesky", "eigen"}
+        "auto": "cholesky" for one alpha, "eigen" for several. "eigen" also makes training times cheap; "cholesky"
+        decomposes when the first one is asked for.
+    class_weight : dict or "balanced", optional
+        Positive factors of the sample weights by class; "balanced" gives all classes the same total weight.
+        Probabilities then refer to the population so weighted.
+    memory_budget : int, optional
+        Bytes that the Gram matrix and the solver may take.
+    verbose : int
+        Above 0, the kernel shows a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+        The labels, sorted.
+    temperature_ : float
+        T.
+    alpha_, ridge_ : float
+        The alpha in use, and the ridge it means.
+    loo_scores_ : ndarray of shape (r,) or None
+        Leave-one-out R^2 of every alpha, averaged over classes; None with one alpha.
+    dual_coef_ : ndarray of shape (m, 1) or (m, K)
+        Coefficients of the kernel at the distinct training examples.
+    y_offset_ : ndarray of shape (1,) or (K,)
+        The intercepts.
+    support_, X_fit_, network_, n_features_in_, feature_names_in_
+        As for :class:`NeuralKernelRegressor`.
+
+    Raises
+    ------
+    ValueError, MemoryError, numpy.linalg.LinAlgError
+        As for :class:`NeuralKernelRegressor`; and ValueError for fewer than two classes.
+
+    Notes
+    -----
+    Time: n^2 / 2 kernel entries, then n^3 ("cholesky", most of it for the temperature) or about 9 n^3 ("eigen") to fit;
+    m n entries to predict. Memory: the Gram matrix, and up to two ("cholesky") or three ("eigen") n x n float64
+    matrices; a fitted model keeps one or two.
+
+    References
+    ----------
+    .. [1] S. Arora et al., "Harnessing the power of infinitely wide deep nets on small-data tasks", 2019,
+       arXiv:1910.01663.
+    .. [2] C. Guo et al., "On calibration of modern neural networks", 2017, arXiv:1706.04599.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> import neural_kernels as nk
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), nk.NeuralKernelClassifier(alpha=0.01))
+    >>> bool(cross_val_score(model, X, y).mean() > 0.96)
+    True
+    """
+
+    def __init__(
+        self,
+        network: Any = None,
+        *,
+        kernel: str = "ntk",
+        alpha: Any = 1e-2,
+        solver: str = "auto",
+        class_weight: Any = None,
+        memory_budget: int | None = None,
+        verbose: int = 0,
+    ):
+        self.network = network
+        self.kernel = kernel
+        self.alpha = alpha
+        self.solver = solver
+        self.class_weight = class_weight
+        self.memory_budget = memory_budget
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralKernelClassifier:
+        """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1."""
+        X, y, weights = self._read_training(X, y, sample_weight)
+        check_classification_targets(y)
+        used = weights > 0
+        self.classes_ = np.unique(y[used])
+        k = len(self.classes_)
+        if k < 2:
+            raise ValueError(
+                f"y holds one class, {self.classes_[0]!r}, among samples of positive weight; expected 2 or more"
+            )
+        label = np.where(used, np.searchsorted(self.classes_, y).clip(max=k - 1), 0)
+        weights = weights * class_factors(self.class_weight, self.classes_, label, weights)[label]
+        targets = 2.0 * np.eye(k)[label] - 1
+        examples = Examples.of(X, targets[:, 1:] if k == 2 else targets, weights)
+        self._fit_examples(X, examples)
+        residuals = self._loo_residuals(examples, np.array([self.ridge_]))[0]
+        shares = (_all_scores(examples.targets) + 1) / 2
+        self.temperature_ = fit_temperature(_all_scores(examples.targets - residuals), shares, examples.weights)
+        return self
+
+    def decision_function(self, X: Any, time: float | None = None) -> Array:
+        """Score the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``.
+
+        `time` is the training time, as in :meth:`predict`.
+        """
+        scores = self._outputs(X, time)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: Any, time: float | None = None) -> np.ndarray:
+        """Predict labels, at the end of training or at a `time` of it as in :meth:`NeuralKernelRegressor.predict`."""
+        scores = _all_scores(self._outputs(X, time))
+        return self.classes_[scores.argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Predict probabilities of the classes, (n, K): the softmax of the scores over `temperature_`."""
+        scores = _all_scores(self._outputs(X, None))
+        return softmax(scores / self.temperature_, axis=1)
+
+
+def _all_scores(scores: Array) -> Array:
+    """One column per class; two classes are fitted in one."""
+    return np.hstack([-scores, scores]) if scores.shape[1] == 1 else scores

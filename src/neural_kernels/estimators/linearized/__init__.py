@@ -1,0 +1,1 @@
+"""What training a torch module would give, by its empirical kernel."""

@@ -1,0 +1,109 @@
+"""A module around its present parameters: its outputs there, its kernel, and what coefficients of it add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from neural_kernels.empirical.base import EmpiricalKernel
+from neural_kernels.empirical.kernels import EmpiricalNTK
+from neural_kernels.empirical.module.batches import Source, read
+from neural_kernels.empirical.module.model import Model, check_finite
+from neural_kernels.solvers.system import Array
+
+_PASS = 256  # examples that pass through the module at a time
+_STRIP = 1 << 28  # bytes of kernel rows at a time, unless the kernel's memory_budget is smaller
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A kernel, and whether its entries are matrices over the outputs."""
+
+    kernel: EmpiricalKernel
+    full: bool
+
+    @classmethod
+    def of(cls, module: nn.Module, kernel: Any) -> Expansion:
+        """Of a copy of the module, so that later training changes nothing.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `kernel` gives no kernel, one of another module, or one of combinations of outputs.
+        """
+        if isinstance(kernel, EmpiricalKernel):
+            if kernel.module is not module:
+                raise ValueError("kernel is of another module; expected one of `module`, or a class: nk.TraceNTK")
+            own = replace(kernel, module=snapshot(module))
+        else:
+            own = kernel(snapshot(module)) if callable(kernel) else kernel
+        if not isinstance(own, EmpiricalKernel):
+            raise TypeError(f"kernel: expected nk.PseudoNTK, nk.TraceNTK, nk.EmpiricalNTK or a kernel; got {kernel!r}")
+        outputs = own.outputs if isinstance(own, EmpiricalNTK) else 0
+        if outputs is not None and np.ndim(outputs) > 1:
+            raise ValueError("kernel: of combinations of outputs it cannot predict each of them; leave out outputs=V")
+        return cls(own, outputs is None)
+
+    @property
+    def model(self) -> Model:
+        """The module, as the kernel has it."""
+        return Model.of(self.kernel.module, self.kernel.parameters, self.kernel.forward)
+
+    def read(self, X: Any) -> Source:
+        """Examples."""
+        return read(X, "X", self.model.place)
+
+    def outputs(self, source: Source) -> Array:
+        """Of the module, (n, o)."""
+        model, parts = self.model, []
+        for rows, batch in source.blocks(_PASS):
+            parts.append(model(batch, rows.stop - rows.start))
+            check_finite(parts[-1], rows)
+        return as_array(torch.cat(parts)).astype(np.float64)
+
+    def combine(self, coefficients: Array, X: Any, centres: Any) -> Array:
+        """Return k(X, centres) coefficients, (m, o)."""
+        if self.full:  # one direction in the space of parameters, and the module's derivative along it
+            return as_array(self.kernel.matvec(coefficients, X, centres))
+        strips = self._strips(self.read(X), len(coefficients))
+        return np.concatenate([as_array(self.kernel(strip, centres)) @ coefficients for strip in strips])
+
+    def _strips(self, source: Source, columns: int) -> Iterator[list[Any]]:
+        """Batches, together as many examples as memory allows: for each strip the centres pass through anew."""
+        budget = min(_STRIP, int((self.kernel.memory_budget or 4 * _STRIP) // 4))
+        size = max(1, budget // (self.model.place.dtype.itemsize * columns))
+        strip, start = [], 0
+        for rows, batch in source.blocks(size):
+            if rows.stop - start > size:
+                yield strip
+                strip, start = [], rows.start
+            strip.append(batch)
+        yield strip
+
+
+def snapshot(module: nn.Module) -> nn.Module:
+    """Copy a module with all that it holds.
+
+    Raises
+    ------
+    ValueError
+        It holds the result of a computation that autograd follows, which torch does not copy.
+    """
+    try:
+        return deepcopy(module)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{type(module).__name__} cannot be copied: {error}. Detach what it keeps from a forward pass; in place of "
+            "torch.nn.utils.weight_norm use torch.nn.utils.parametrizations.weight_norm."
+        ) from error
+
+
+def as_array(values: Any) -> np.ndarray:
+    """In NumPy's memory."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)

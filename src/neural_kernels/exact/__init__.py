@@ -1,0 +1,6 @@
+"""Exact kernels: of networks, and the stationary ones they are compared with."""
+
+from neural_kernels.exact.network import NNGP, NTK, kernels
+from neural_kernels.exact.stationary import GammaExponential, Laplace
+
+__all__ = ["NNGP", "NTK", "GammaExponential", "Laplace", "kernels"]

@@ -1,0 +1,1 @@
+"""From expressions to programs of the engine."""

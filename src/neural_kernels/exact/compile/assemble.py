@@ -1,0 +1,160 @@
+"""Rows to programs of the engine: in which stage each is computed, where it lies in memory, what tables it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.engine.positions import program as s
+from neural_kernels.engine.vectors.program import ARC, POWERS, SERIES
+from neural_kernels.exact.compile.allocate import Memory
+from neural_kernels.exact.compile.layout import Layout
+from neural_kernels.exact.compile.lower import CONSTANT, SECOND, Row, Staging, UnsupportedError
+from neural_kernels.exact.compile.operands import Examples
+from neural_kernels.exact.compile.schedule import Stage, stages_of
+from neural_kernels.exact.expressions.nodes import Expression
+
+_GROUP = 3  # rows that the engine adds up at a time
+_NOWHERE = (0, 0, 1)
+
+
+def assemble(
+    kernels: Sequence[Expression], dtype: torch.dtype, every: bool, sides: tuple[int, int] = (0, -1)
+) -> s.StagedProgram | None:
+    """The staged program of several kernels of one network; None where the engine lacks an operation.
+
+    `every` says whether all pairs of positions are needed, `sides` which examples are on the left and on the right.
+    """
+    try:
+        staging = Staging(kernels, every, dtype)
+        outputs = [staging.output(kernel) for kernel in kernels]
+    except UnsupportedError:
+        return None
+    return _Assembly(outputs, dtype, every, sides).program()
+
+
+class _Assembly:
+    def __init__(self, outputs: list[Row], dtype: torch.dtype, every: bool, sides: tuple[int, int]) -> None:
+        self._outputs, self._dtype, self._every = outputs, dtype, every
+        self._stages = stages_of(outputs)
+        self._memory = Memory(self._stages, outputs, every)
+        self._examples = Examples(dtype, every, sides)
+        self._indices: list[Tensor] = []
+        self._weights: list[Tensor] = []
+        self._columns: dict[Layout, int] = {}
+
+    def program(self) -> s.StagedProgram:
+        """All arrays."""
+        operations, numbers, stages = [], [], []
+        for stage in self._stages:
+            first = len(operations)
+            for row in stage.rows:
+                if row.code not in (CONSTANT, SECOND):
+                    operations.append(self._encode(row, stage))
+                    numbers.append(row.numbers)
+            size = stage.layout.rows, stage.layout.width, len(stage.vectors)
+            where = self._examples.vectors(stage)
+            stages.append([first, len(operations), *size, *where, self._columns_of(stage.layout)])
+        left, right = self._examples.arrays()
+        outputs = [[*self._memory.place(row), self._columns_of(row.layout)] for row in self._outputs]
+        real = left.numpy().dtype
+        return s.StagedProgram(
+            stages=np.array(stages, np.int64),
+            steps=self._memory.schedule.steps.numpy(),
+            operations=np.array(operations, np.int64),
+            numbers=np.array(numbers, real),
+            indices=torch.cat(self._indices).numpy(),
+            weights=torch.cat([*self._weights, torch.zeros(1)]).to(self._dtype).numpy(),
+            outputs=np.array(outputs, np.int64),
+            left=left.numpy(),
+            right=right.numpy(),
+            every=self._every,
+            memory=self._memory.size,
+            constants=self._memory.constants,
+        )
+
+    def _encode(self, row: Row, stage: Stage) -> list[int]:
+        """One line of the table of operations."""
+        places = [self._memory.place(operand) for operand in row.operands[:2]]
+        places += [_NOWHERE] * (2 - len(places))
+        counts, width, last = [0, 0, 0], 0, _NOWHERE
+        vector = stage.first_vector.get(row, 0)
+        if row.loads:
+            vector, *counts = self._sum_tables(row)
+            places[0] = places[0][0], row.operands[0].layout.width + 1, 1
+        elif row.code == s.WINDOW:
+            counts, places[1] = self._window_tables(row)
+        elif row.code == s.POOL:
+            counts, width = self._pool_tables(row), row.layout.width
+        elif row.code == ARC:
+            last = self._memory.place(row.second) if row.second in stage.rows else self._memory.spare[0]
+        elif row.code in (SERIES, POWERS):
+            places[1], last = _NOWHERE, (self._memory.spare[0][0], self._memory.spare[1][0], 1)
+        if row.counts:
+            counts = [*row.counts, 0, 0][:3]
+        flat = [number for place in places for number in place]
+        return [row.code, *self._memory.place(row), *flat, *last, vector, *counts, width]
+
+    def _sum_tables(self, row: Row) -> tuple[int, int, int, int]:
+        """Where the table of rows is, its terms and rows, and where its shifts, columns or weights are."""
+        assert row.table is not None
+        source = row.operands[0]
+        start, stride, height = self._memory.place(source)
+        index = _filled(row.table.index, -1)
+        rows = self._index(torch.where(index < 0, self._memory.zeros - start, index % height * stride))
+        if row.code == s.WEIGHTED:
+            assert row.table.weights is not None
+            other = self._weight(_filled(row.table.weights, 0))
+        elif row.code == s.GATHER:
+            columns = torch.full((len(index), row.layout.width), source.layout.width)
+            taken = torch.where(index < 0, source.layout.width, source.layout.columns[index])
+            columns[:, row.layout.columns] = taken
+            other = self._index(columns)
+        else:
+            shifts = torch.zeros(row.table.index.shape[0], dtype=torch.int64) if row.shifts is None else row.shifts
+            other = self._index(_filled(shifts[:, None], 0))
+        return rows, len(index), index.shape[1], other
+
+    def _window_tables(self, row: Row) -> tuple[list[int], tuple[int, int, int]]:
+        """Terms and where their positions are on the left and on the right; where the deviations are."""
+        assert row.table is not None
+        index = row.table.index
+        start, other, places = self._examples.source(row)
+        return [len(index), self._index(index), self._index(places)], (start, other, index.shape[1])
+
+    def _pool_tables(self, row: Row) -> list[int]:
+        """Terms, and where their columns and weights are."""
+        assert row.table is not None
+        assert row.table.weights is not None
+        source = row.operands[0].layout
+        index, weights = row.table.index, row.table.weights
+        if row.layout.width == 1:
+            every = torch.zeros(source.width, dtype=torch.float64)
+            every[source.columns[index[:, 0]]] += torch.where(index[:, 0] < 0, 0, weights[:, 0])
+            return [source.width, 0, self._weight(every)]
+        columns = torch.zeros((len(index), row.layout.width), dtype=torch.int64)
+        shares = torch.zeros((len(index), row.layout.width), dtype=torch.float64)
+        columns[:, row.layout.columns] = source.columns[index.clamp(min=0)]
+        shares[:, row.layout.columns] = torch.where(index < 0, 0, weights)
+        return [len(index), self._index(columns), self._weight(shares)]
+
+    def _index(self, table: Tensor) -> int:
+        self._indices.append(table.reshape(-1))
+        return sum(len(part) for part in self._indices[:-1])
+
+    def _weight(self, table: Tensor) -> int:
+        self._weights.append(table.reshape(-1))
+        return sum(len(part) for part in self._weights[:-1])
+
+    def _columns_of(self, layout: Layout) -> int:
+        if layout not in self._columns:
+            self._columns[layout] = self._index(layout.columns)
+        return self._columns[layout]
+
+
+def _filled(table: Tensor, value: float) -> Tensor:
+    """With further terms, up to whole groups."""
+    return torch.cat([table, table.new_full((-len(table) % _GROUP, *table.shape[1:]), value)])

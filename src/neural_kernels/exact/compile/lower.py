@@ -1,0 +1,290 @@
+"""Expressions of kernels with positions to rows, each assigned once: what the engine computes, without its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import torch
+
+from neural_kernels.activations.relu import ArcCosine
+from neural_kernels.algebra import Separable
+from neural_kernels.engine.positions import program as s
+from neural_kernels.engine.vectors.program import ARC, BLEND, MIX, SCHUR
+from neural_kernels.exact.compile.expansions import Known, as_powers, as_series, unit_coefficients
+from neural_kernels.exact.compile.layout import Layout, Table, matrix_table, reach, shift_table, taps_table
+from neural_kernels.exact.expressions.duals import Slope, Value
+from neural_kernels.exact.expressions.nodes import Expression, Input, Noise, Product, Scaled, Simple, Sum
+from neural_kernels.exact.expressions.pairs import Sides
+from neural_kernels.exact.expressions.positions import Mapped
+from neural_kernels.exact.variances import below
+
+CONSTANT, SECOND = -1, -2  # not operations: a number, the second result of one
+_order = count()
+_TINY = 1e-18  # of an example's largest standard deviation: nothing
+
+
+class UnsupportedError(Exception):
+    """The engine has no operation for this; torch has."""
+
+
+@dataclass(eq=False)
+class Row:
+    """One row of numbers for every position.
+
+    Parameters
+    ----------
+    code : int
+        Operation of the engine, or CONSTANT, whose value is `numbers[0]`, or SECOND.
+    layout : Layout
+        Its columns.
+    operands : list of Row
+    numbers : tuple of float
+    vectors : list of Sides
+        What depends on one example.
+    counts : tuple of int
+    table, shifts : Table and Tensor, optional
+        Of sums over positions.
+    source, before : Sides and Layout, optional
+        Of a window: standard deviations before the map, and where they lie.
+    second : Row, optional
+        The other result of the operation.
+    """
+
+    code: int
+    layout: Layout
+    operands: list[Row] = field(default_factory=list)
+    numbers: tuple[float, float] = (0.0, 0.0)
+    vectors: list[Sides] = field(default_factory=list)
+    counts: tuple[int, ...] = ()
+    table: Table | None = None
+    shifts: torch.Tensor | None = None
+    source: Sides | None = None
+    before: Layout | None = None
+    second: Row | None = None
+    order: int = field(default_factory=lambda: next(_order))
+
+    @property
+    def loads(self) -> bool:
+        """Whether it adds up rows of other positions."""
+        return self.code in (s.LOAD, s.GATHER, s.WEIGHTED)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether columns between positions may hold other numbers than zeros."""
+        if self.code in (s.EXCESS, s.ENTRIES, s.MULTIPLY_ENTRIES, s.SCALE, s.GATHER, s.WEIGHTED, s.POOL):
+            return False
+        return self.shifts is not None or any(row.dirty for row in self.operands) or self.code == CONSTANT
+
+
+class Staging:
+    """Rows for the kernels of one network, each made once."""
+
+    def __init__(self, kernels: Sequence[Expression], every: bool, dtype: torch.dtype) -> None:
+        nodes = set().union(*(below(kernel) for kernel in kernels))
+        maps = [node.by for node in nodes if isinstance(node, Mapped)]
+        if not all(isinstance(by, Separable) for by in maps):
+            raise UnsupportedError
+        self._every, self._dtype = every, dtype
+        self._reach = reach([by for by in maps if isinstance(by, Separable)]) if every else ()
+        self._sharp = _sharp(nodes)
+        self._cusps = any(isinstance(node, Value) and isinstance(node.dual, ArcCosine) for node in nodes)
+        self._series: Known = {}
+        self._delta: dict[Expression, Row] = {}
+        self._entries: dict[Expression, tuple[Row, float]] = {}
+        self._arcs: dict[tuple[int, Expression], Row] = {}
+
+    def output(self, kernel: Expression) -> Row:
+        """Its entries."""
+        row, factor = self.entries(kernel)
+        return Row(BLEND, row.layout, [row, row], (factor, 0.0))
+
+    def delta(self, node: Expression) -> Row:
+        """One minus the correlations."""
+        if node not in self._delta:
+            self._delta[node] = self._make_delta(node)
+        return self._delta[node]
+
+    def entries(self, node: Expression) -> tuple[Row, float]:
+        """The kernel, up to a factor."""
+        if node not in self._entries:
+            self._entries[node] = self._make_entries(node)
+        return self._entries[node]
+
+    def _canonical(self, positions: tuple[int, ...]) -> Layout:
+        return Layout.of(positions, (*self._reach, *[0] * len(positions))[: len(positions)])
+
+    def _make_delta(self, node: Expression) -> Row:
+        if isinstance(node, Scaled):
+            return self.delta(node.argument)
+        if isinstance(node, Input):
+            units = [side.unit(slice(None), self._dtype) for side in node.sides]
+            channels = list(zip(*(unit.unbind(-1) for unit in units), strict=True))
+            return Row(s.GAP, self._canonical(node.positions), vectors=channels, counts=(len(channels),))
+        if isinstance(node, Simple):
+            code = s.FILL if isinstance(node, Noise) else CONSTANT
+            return Row(code, self._canonical(node.positions), numbers=(node.value, 0.0))
+        if isinstance(node, Mapped):
+            return self._window(node)
+        if isinstance(node, Value):
+            return self._dual(node)
+        if isinstance(node, Product):
+            return self._pair(SCHUR, self.delta(node.first), self.delta(node.second))
+        if isinstance(node, Sum):
+            first, second = self.delta(node.first), self.delta(node.second)
+            if node.uniform is not None:
+                return self._pair(BLEND, first, second, node.uniform)
+            return self._pair(MIX, first, second, vectors=list(node.shares))
+        raise UnsupportedError
+
+    def _pair(
+        self,
+        code: int,
+        first: Row,
+        second: Row,
+        numbers: tuple[float, float] = (0.0, 0.0),
+        vectors: Sequence[Sides] = (),
+    ) -> Row:
+        """An operation on two rows; constants take any layout."""
+        layouts = {row.layout for row in (first, second) if row.code not in (CONSTANT, s.FILL)}
+        if len(layouts) > 1:
+            raise UnsupportedError
+        for row in (first, second):
+            row.layout = next(iter(layouts), row.layout)
+        return Row(code, first.layout, [first, second], numbers, list(vectors))
+
+    def _window(self, node: Mapped) -> Row:
+        """One minus the correlations after a map, from the excess before it."""
+        before = self.delta(node.argument)
+        units = [_largest(std) for std in node.argument.stds]  # excesses would leave the range of float32 without
+        stds, norms, losses, after = (
+            tuple(side / unit.reshape(-1, *[1] * (side.ndim - 1)) for side, unit in zip(sides, units, strict=True))
+            for sides in (node.argument.stds, node.norms, node.losses, node.stds)
+        )
+        excess = Row(s.EXCESS, before.layout, [before], (1.0, 0.0), [stds])
+        total = self._mapped(node, excess)
+        inverse = tuple(torch.where(std > _TINY, 1 / std, 0) for std in after)
+        if node.by.mixing:
+            rounding = torch.finfo(self._dtype).eps
+            return Row(s.POOLED, total.layout, [total], (rounding, 0.0), [inverse, losses, norms])
+        assert total.table is not None
+        table, weight = total.table, total.table.weight
+        source = tuple(std * weight**0.5 for std in stds)
+        row = Row(s.WINDOW, total.layout, [total], (weight, 0.0), [inverse], table=table, shifts=total.shifts)
+        row.source, row.before = source, before.layout
+        return row
+
+    def _mapped(self, node: Mapped, row: Row) -> Row:
+        """Sums over the positions of a map, without its weight where that is uniform."""
+        by = node.by
+        assert isinstance(by, Separable)
+        if row.dirty:
+            ones = tuple(torch.ones_like(std) for std in node.argument.stds)
+            row = Row(s.SCALE, row.layout, [row], (1.0, 0.0), [ones])
+        if by.mixing:
+            if not self._every or not all(axis.mixing for axis in by.axes):
+                raise UnsupportedError
+            table, after = matrix_table(by), self._canonical(by.after)
+            return Row(s.WEIGHTED, after, [Row(s.POOL, after, [row], table=table)], table=table)
+        table = taps_table(by)
+        if by.collapse and not self._every:
+            return Row(s.TOTAL, self._canonical(by.after), [row], table=table)
+        if not self._every:
+            return Row(s.LOAD, self._canonical(by.after), [row], table=table)
+        moves = None if by.collapse else shift_table(by, row.layout)
+        if moves is None or any(a > b for a, b in zip(by.after, row.layout.positions, strict=True)):
+            return Row(s.GATHER, self._canonical(by.after), [row], table=table)
+        return Row(s.LOAD, row.layout.shrunk(by.after), [row], table=table, shifts=moves)
+
+    def _dual(self, node: Value) -> Row:
+        """An activation's value or slope."""
+        argument = self.delta(node.argument)
+        if isinstance(node.dual, ArcCosine):
+            key = id(node.dual), node.argument
+            if key not in self._arcs:
+                value = Row(ARC, argument.layout, [argument], (node.dual.cusp, 0.0))
+                value.second = Row(SECOND, argument.layout, [value])
+                self._arcs[key] = value
+            value = self._arcs[key]
+            return value.second if isinstance(node, Slope) and value.second is not None else value
+        unit = unit_coefficients(node, node.argument.stds, self._dtype, self._series)
+        if unit is None:
+            raise UnsupportedError
+        code, vectors, counts = as_series(unit) if self._cusps else as_powers(unit, self._dtype)
+        return Row(code, argument.layout, [argument], vectors=vectors, counts=counts)
+
+    def _make_entries(self, node: Expression) -> tuple[Row, float]:
+        thin = self._thin(node)
+        if thin is not None:
+            delta, stds, factor = thin
+            return Row(s.ENTRIES, delta.layout, [delta], (1.0, 0.0), [stds]), factor
+        if isinstance(node, Scaled):
+            row, factor = self.entries(node.argument)
+            constant = _constant(node)
+            if constant is not None:
+                return row, factor * constant
+            return Row(s.SCALE, row.layout, [row], (1.0, 0.0), [_full(node)]), factor
+        if isinstance(node, Mapped):
+            row, factor = self.entries(node.argument)
+            row = self._mapped(node, row)
+            assert row.table is not None
+            return row, factor * row.table.weight
+        if isinstance(node, Sum | Product):
+            return self._combined(node)
+        raise UnsupportedError
+
+    def _combined(self, node: Sum | Product) -> tuple[Row, float]:
+        """A sum or a product, in one operation with the entries of a factor that is given by its correlations."""
+        first, second = node.operands
+        if self._thin(second) is None:
+            first, second = second, first
+        row, factor = self.entries(first)
+        thin = self._thin(second)
+        if thin is None:
+            other, weight = self.entries(second)
+            if isinstance(node, Product):
+                return self._pair(s.MULTIPLY, row, other), factor * weight
+            return self._pair(BLEND, row, other, (factor, weight)), 1.0
+        delta, stds, weight = thin
+        if isinstance(node, Product):
+            return self._pair(s.MULTIPLY_ENTRIES, row, delta, (1.0, 0.0), [stds]), factor * weight
+        return self._pair(s.ADD_ENTRIES, row, delta, (factor, weight), [stds]), 1.0
+
+    def _thin(self, node: Expression) -> tuple[Row, Sides, float] | None:
+        """Correlations, standard deviations and factor of a kernel whose entries are best taken from those."""
+        if isinstance(node, Scaled):
+            constant, thin = _constant(node), self._thin(node.argument)
+            return None if constant is None or thin is None else (thin[0], thin[1], thin[2] * constant)
+        if node in self._sharp or isinstance(node, Value | Input | Simple):
+            return self.delta(node), node.stds, 1.0
+        return None
+
+
+def _largest(std: torch.Tensor) -> torch.Tensor:
+    """Of every example, shape (n,); 1 for zeros alone."""
+    largest = std.flatten(1).amax(1)
+    return torch.where(largest > 0, largest, 1)
+
+
+def _constant(node: Scaled) -> float | None:
+    """The factor of a kernel, if it is one number."""
+    sides = node.factor.sides
+    return float(sides[0]) * float(sides[-1]) if all(side.ndim == 0 for side in sides) else None
+
+
+def _full(node: Scaled) -> Sides:
+    """The factor for every unit."""
+    return tuple(f.expand(std.shape) for f, std in zip(node.factors, node.stds, strict=True))
+
+
+def _sharp(nodes: set[Expression]) -> set[Expression]:
+    """What an activation sees, and all that takes its correlations."""
+    sharp: set[Expression] = set()
+    todo = [node.argument for node in nodes if isinstance(node, Value)]
+    while todo:
+        node = todo.pop()
+        if node not in sharp:
+            sharp.add(node)
+            todo += node.operands
+    return sharp

@@ -1,0 +1,82 @@
+"""What programs read of single examples: vectors by stage, and the standard deviations that windows look at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neural_kernels.exact.compile.lower import Row
+from neural_kernels.exact.compile.schedule import Stage
+from neural_kernels.exact.expressions.pairs import Sides
+
+
+class Examples:
+    """Two arrays, of the examples on the left and on the right, as they are put together.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+    every : bool
+        Whether columns are the positions of one example on the right, or examples at one position.
+    sides : tuple of int
+        Which examples are on the left and on the right.
+    """
+
+    def __init__(self, dtype: torch.dtype, every: bool, sides: tuple[int, int]) -> None:
+        self._dtype, self._every, self._sides = dtype, every, sides
+        self._left: list[Tensor] = []
+        self._right: list[Tensor] = []
+
+    def arrays(self) -> tuple[Tensor, Tensor]:
+        """Shapes (n1, numbers), and (n2, numbers) or, where columns are examples, (numbers, n2); in that order."""
+        return torch.cat(self._left, 1).contiguous(), torch.cat(self._right, int(self._every)).contiguous()
+
+    def vectors(self, stage: Stage) -> tuple[int, int]:
+        """Put in a stage's vectors, and return where they begin."""
+        if not stage.vectors:
+            return 0, 0
+        rows, columns, count = stage.layout.rows, stage.layout.width, len(stage.vectors)
+        left, right = (torch.stack([self._cast(sides, k, rows) for sides in stage.vectors], 1) for k in self._sides)
+        if self._every:
+            spaced = right.new_zeros(len(right), count, columns)
+            spaced[:, :, stage.layout.columns] = right
+            right = spaced.flatten(1)
+        else:
+            right = right.permute(2, 1, 0).reshape(rows * count, -1)
+        return self._add(left.flatten(1), right)
+
+    def source(self, row: Row) -> tuple[int, int, Tensor]:
+        """Put in a window's deviations; where they begin, and where those on the right are for every tap and position.
+
+        On either side a position that does not exist, -1, finds a zero.
+        """
+        assert row.table is not None
+        assert row.source is not None
+        assert row.before is not None
+        index, layout, margin = row.table.index, row.before, 0
+        left, right = (self._cast(row.source, k, layout.rows) for k in self._sides)
+        left = torch.cat([left.new_zeros(len(left), 1), left], 1)
+        if not self._every:
+            margin, places = 1, index
+            right = torch.cat([right.new_zeros(len(right), 1), right], 1).T
+        elif row.shifts is not None:
+            margin, places = layout.margin, row.shifts[:, None].expand_as(index)
+            spaced = right.new_zeros(len(right), layout.width + 2 * margin)
+            spaced[:, margin + layout.columns] = right
+            right = spaced
+        else:
+            spaced = right.new_zeros(len(right), len(index), row.layout.width)
+            spaced[:, :, row.layout.columns] = torch.where(index < 0, 0, right[:, index.clamp(min=0)])
+            places = (torch.arange(len(index)) * row.layout.width)[:, None].expand_as(index)
+            right = spaced.flatten(1)
+        start, other = self._add(left, right)
+        return start + 1, other + margin, places
+
+    def _cast(self, sides: Sides, k: int, rows: int) -> Tensor:
+        return sides[k].reshape(-1, rows).to(self._dtype)
+
+    def _add(self, left: Tensor, right: Tensor) -> tuple[int, int]:
+        at = sum(part.shape[1] for part in self._left), sum(part.shape[int(self._every)] for part in self._right)
+        self._left.append(left)
+        self._right.append(right)
+        return at

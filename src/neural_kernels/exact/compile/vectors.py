@@ -1,0 +1,192 @@
+"""Expressions of vectors' kernels to programs of the engine's row machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.activations.relu import ArcCosine
+from neural_kernels.engine.vectors.program import ARC, BLEND, CHAIN, FIELDS, MIX, SCHUR, Program
+from neural_kernels.exact.compile.expansions import Known, as_powers, as_series, unit_coefficients
+from neural_kernels.exact.expressions.duals import Slope, Value
+from neural_kernels.exact.expressions.nodes import Expression, Input, Product, Scaled, Simple, Sum
+from neural_kernels.exact.expressions.pairs import Sides
+
+
+def compile_program(kernels: Sequence[Expression], dtype: torch.dtype) -> Program | None:
+    """The row program of several kernels of one network, or None where an activation has no fast form."""
+    outputs = [_unscaled(kernel) for kernel in kernels]
+    order = _topological(outputs)
+    vectors = _Vectors(dtype)
+    series = _series(order, vectors)
+    if series is None:
+        return None
+    registers = _Registers(order, outputs)
+    table, numbers = [], []
+    for node in order:
+        for operation, number in _encode(node, registers, vectors, series):
+            table.append(operation)
+            numbers.append(number)
+    stds = [vectors.add(kernel.stds) for kernel in kernels]
+    real = np.float32 if dtype == torch.float32 else np.float64
+    left, right = vectors.stacked()
+    return Program(
+        table=np.array(table, np.int64).reshape(-1, FIELDS),
+        numbers=np.array(numbers, real).reshape(-1, 2),
+        left=left,
+        right=right,
+        outputs=np.array([registers.of[output] for output in outputs]),
+        stds=np.array(stds),
+        constants={registers.of[node]: node.value for node in order if isinstance(node, Simple)},
+        registers=registers.count,
+    )
+
+
+def _topological(outputs: Sequence[Expression]) -> list[Expression]:
+    """All expressions that the outputs need, operands first; those of one activation side by side."""
+    order: dict[Expression, None] = {}
+
+    def visit(node: Expression) -> None:
+        if node not in order:
+            for operand in _operands(node):
+                visit(operand)
+            order[node] = None
+
+    for output in outputs:
+        visit(output)
+    return list(order)
+
+
+def _operands(node: Expression) -> tuple[Expression, ...]:
+    """What one operation reads: ntk * slope + nngp, the commonest pair of them, is one."""
+    operands = tuple(_unscaled(operand) for operand in node.operands)
+    if isinstance(node, Sum) and isinstance(operands[0], Product) and node.uniform is not None:
+        return *(_unscaled(factor) for factor in operands[0].operands), operands[1]
+    return operands
+
+
+def _unscaled(node: Expression) -> Expression:
+    """What has the same correlations."""
+    while isinstance(node, Scaled):
+        node = node.argument
+    return node
+
+
+def _series(order: Sequence[Expression], vectors: _Vectors) -> dict[Value, tuple[int, ...]] | None:
+    """Code, first vector and numbers of vectors of every smooth activation; None if one has no short series."""
+    encoded: dict[Value, tuple[int, ...]] = {}
+    known: Known = {}
+    sharp = _before_cusps(order)
+    for node in order:
+        if isinstance(node, Value) and not isinstance(node.dual, ArcCosine):
+            unit = unit_coefficients(node, node.argument.stds, vectors.dtype, known)
+            if unit is None:
+                return None
+            code, sides, counts = as_series(unit) if node in sharp else as_powers(unit, vectors.dtype)
+            encoded[node] = (code, vectors.add(*sides), *counts)
+    return encoded
+
+
+def _before_cusps(order: Sequence[Expression]) -> set[Expression]:
+    """Expressions that an activation with a cusp sees: their correlations near 1 must be exact."""
+    sharp: set[Expression] = set()
+    for node in reversed(order):
+        if node in sharp or (isinstance(node, Value) and isinstance(node.dual, ArcCosine)):
+            sharp.update(_operands(node))
+    return sharp
+
+
+def _encode(
+    node: Expression, registers: _Registers, vectors: _Vectors, series: dict[Value, tuple[int, ...]]
+) -> list[tuple[list[int], list[float]]]:
+    """The operations of one node: rows of the program's table, and their numbers."""
+    if isinstance(node, Input | Simple):
+        return []
+    operands = [registers.of[operand] for operand in _operands(node)]
+    if isinstance(node, Product):
+        return [([SCHUR, registers.take(node), 0, *operands, 0, 0, 0], [0.0, 0.0])]
+    if isinstance(node, Sum):
+        target = registers.take(node)
+        if len(operands) == 3:
+            return [([CHAIN, target, 0, *operands, 0, 0], list(node.uniform or ()))]
+        if node.uniform is not None:
+            return [([BLEND, target, 0, *operands, 0, 0, 0], list(node.uniform))]
+        return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
+    assert isinstance(node, Value)
+    if not isinstance(node.dual, ArcCosine):
+        code, *terms = series[node]
+        return [([code, registers.take(node), 0, operands[0], 0, *terms], [0.0, 0.0])]
+    value, slope = registers.take_both(node)
+    if value is None or slope is None:
+        return []
+    return [([ARC, value, slope, operands[0], 0, 0, 0, 0], [node.dual.cusp, 0.0])]
+
+
+@dataclass
+class _Vectors:
+    """Numbers per example, stacked for both sides."""
+
+    dtype: torch.dtype
+    left: list[Tensor] = field(default_factory=list)
+    right: list[Tensor] = field(default_factory=list)
+
+    def add(self, *vectors: Sides) -> int:
+        """Append vectors; the index of the first."""
+        first = len(self.left)
+        for sides in vectors:
+            self.left.append(sides[0])
+            self.right.append(sides[-1])
+        return first
+
+    def stacked(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both tables, (vectors, n1) and (vectors, n2)."""
+        left = torch.stack([v.to(self.dtype) for v in self.left]).numpy()
+        if all(a is b for a, b in zip(self.left, self.right, strict=True)):
+            return left, left
+        return left, torch.stack([v.to(self.dtype) for v in self.right]).numpy()
+
+
+class _Registers:
+    """Which register holds which expression; one is free again after the last use of what it holds."""
+
+    def __init__(self, order: Sequence[Expression], outputs: Sequence[Expression]) -> None:
+        self.of: dict[Expression, int] = {}
+        self.count = 1
+        self._free: list[int] = []
+        self._order = order
+        self._uses = {node: sum(_operands(o).count(node) for o in order) + (node in outputs) for node in order}
+        self._partner: dict[tuple[int, int], list[Value]] = {}
+        for node in order:
+            if isinstance(node, Input):
+                self.of[node] = 0
+            elif isinstance(node, Simple):
+                self.of[node] = self._new()
+            elif isinstance(node, Value):
+                self._partner.setdefault((id(node.dual), id(_unscaled(node.argument))), []).append(node)
+
+    def _new(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self.count += 1
+        return self.count - 1
+
+    def take(self, node: Expression) -> int:
+        """A register for a node's result; its operands are released after that, so none is overwritten while read."""
+        self.of[node] = self._new()
+        for operand in _operands(node):
+            self._uses[operand] -= 1
+            if self._uses[operand] == 0 and not isinstance(operand, Simple):
+                self._free.append(self.of[operand])
+        return self.of[node]
+
+    def take_both(self, node: Value) -> tuple[int | None, int | None]:
+        """Registers for value and slope of one activation, at the first of the two; -1 for one that nobody needs."""
+        if node in self.of:
+            return None, None
+        partners = self._partner[id(node.dual), id(_unscaled(node.argument))]
+        taken = {isinstance(partner, Slope): self.take(partner) for partner in partners}
+        return taken.get(False, -1), taken.get(True, -1)

@@ -1,0 +1,106 @@
+"""Where kernels are evaluated: compiled rows on the CPU; torch for gradients, CUDA and all that has no fast form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neural_kernels.engine.inputs import DenseRows, SparseRows
+from neural_kernels.engine.vectors.fill import Grid, Tile, run_tiles
+from neural_kernels.exact.expressions.nodes import Expression
+from neural_kernels.exact.expressions.pairs import Block
+from neural_kernels.exact.variances import below, own_entries
+
+Rows = DenseRows | SparseRows
+_BLOCK = (256, 2048)  # of the torch path: a dozen temporaries of float64 in tens of megabytes
+
+
+def evaluate(
+    kernels: Sequence[Expression], left: Rows, right: Rows, targets: Sequence[Tensor] | None, progress: bool
+) -> list[Float[Tensor, "n1 n2 ..."]]:
+    """The entries of several kernels of one network, into `targets` or new tensors; symmetric if `left` is `right`."""
+    lead, device = (len(left), len(right)), left.std.device
+    if targets is None and (left.std.requires_grad or right.std.requires_grad):
+        return differentiable(kernels, left, right)
+    if targets is None:
+        shapes = [(*lead, *kernel.positions * 2) for kernel in kernels]
+        targets = [torch.empty(shape, dtype=left.dtype, device=device) for shape in shapes]
+    if 0 in lead:
+        return list(targets)
+    with torch.no_grad():
+        compiled = _compiled(kernels, left, right, targets, progress)
+        if not compiled:
+            _plain(kernels, left, right, targets, progress)
+        if left is right and not (compiled and left.std.ndim > 1):
+            _diagonal(kernels, targets)
+    return list(targets)
+
+
+def _diagonal(kernels: Sequence[Expression], targets: Sequence[Tensor]) -> None:
+    """Every example with itself: exact, by its standard deviations."""
+    for kernel, target in zip(kernels, targets, strict=True):
+        own = own_entries(kernel, 0) if kernel.positions else kernel.stds[0].square()
+        target.diagonal(dim1=0, dim2=1).movedim(-1, 0).copy_(own)
+
+
+def differentiable(kernels: Sequence[Expression], left: Rows, right: Rows) -> list[Float[Tensor, "n1 n2 ..."]]:
+    """All entries at once, as one differentiable expression."""
+    block = Block(slice(None), slice(None))
+    return [kernel.entries(block, True).to(left.dtype) for kernel in kernels]
+
+
+def _compiled(
+    kernels: Sequence[Expression], left: Rows, right: Rows, targets: Sequence[Tensor], progress: bool
+) -> bool:
+    """By the row machine, if there is a program for these kernels and the data are where it can run."""
+    if left.std.device.type != "cpu":
+        return False
+    if left.std.ndim > 1:
+        from neural_kernels.exact.compile.run_positions import staged
+
+        return staged(kernels, left is right, targets, progress)
+    from neural_kernels.engine.vectors.fill import fill
+    from neural_kernels.exact.compile.vectors import compile_program
+
+    program = compile_program(kernels, left.dtype)
+    if program is None:
+        return False
+    fill(program, left, right, [target.numpy() for target in targets], progress)
+    return True
+
+
+def _plain(kernels: Sequence[Expression], left: Rows, right: Rows, targets: Sequence[Tensor], progress: bool) -> None:
+    """By the torch formulas, block by block."""
+    symmetric = left is right
+    widest = max(math.prod(node.positions) for kernel in kernels for node in below(kernel))
+    shape = max(1, _BLOCK[0] // widest), max(1, _BLOCK[1] // widest)
+
+    def work(tile: Tile, memory: dict[str, Any]) -> None:
+        rows, columns = tile
+        with torch.no_grad():
+            block = Block(rows, columns)
+            for kernel, target in zip(kernels, targets, strict=True):
+                entries = kernel.entries(block, True).to(target.dtype)
+                if symmetric:
+                    _mirror(target, entries, rows, columns)
+                else:
+                    target[rows, columns] = entries
+
+    run_tiles(Grid((len(left), len(right)), shape, symmetric), work, progress)
+
+
+def _mirror(
+    target: Float[Tensor, "n n ..."], entries: Float[Tensor, "rows columns ..."], rows: slice, columns: slice
+) -> None:
+    """Write the entries at and right of the diagonal to both sides, so that the matrix is exactly symmetric."""
+    count = (entries.ndim - 2) // 2
+    i = torch.arange(rows.start, rows.stop, device=target.device)[:, None]
+    upper = (torch.arange(columns.start, columns.stop, device=target.device) >= i)[..., *[None] * 2 * count]
+    order = 1, 0, *range(2 + count, 2 + 2 * count), *range(2, 2 + count)
+    target[rows, columns] = torch.where(upper, entries, target[rows, columns])
+    target[columns, rows] = torch.where(upper.transpose(0, 1), entries.permute(order), target[columns, rows])

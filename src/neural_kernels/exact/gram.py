@@ -1,0 +1,107 @@
+"""The representation by entries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neural_kernels.activations import Dual
+from neural_kernels.algebra import KernelPair, Nothing, PerExample, PositionMap, Representation
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.exact.expressions.duals import Slope, Value
+from neural_kernels.exact.expressions.nodes import (
+    Constant,
+    Expression,
+    Input,
+    Noise,
+    Product,
+    Scaled,
+    Sum,
+    Zero,
+)
+from neural_kernels.exact.expressions.positions import Decorrelated, Mapped
+from neural_kernels.exact.variances import own_entries
+
+
+@dataclass(frozen=True)
+class Gram(Representation):
+    """A kernel's entries between two batches, as an expression of the data.
+
+    Nothing of size n1 x n2 exists before a block of it is evaluated, and what nobody asks for is never computed.
+    """
+
+    expression: Expression
+
+    def __add__(self, other: Gram | float) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A sum; nothing new if either is zero."""
+        mine = self.expression
+        if isinstance(other, Gram):
+            if isinstance(mine, Zero) or isinstance(other.expression, Zero):
+                return other if isinstance(mine, Zero) else self
+            return Gram(Sum(mine, other.expression))
+        return self + Gram(Constant(mine, other)) if other else self
+
+    def __mul__(self, other: Gram | float) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A Schur product or a multiple."""
+        mine = self.expression
+        if isinstance(mine, Zero):
+            return self
+        if isinstance(other, Gram):
+            return other if isinstance(other.expression, Zero) else Gram(Product(mine, other.expression))
+        if other == 0:
+            return self.zero()
+        root = PerExample(tuple(s.new_tensor(other**0.5) for s in mine.root.stds))
+        return self if other == 1 else self.scale(root)
+
+    def zero(self) -> Gram:
+        """No standard deviation."""
+        return Gram(Zero(self.expression, self.positions))
+
+    def activate(self, dual: Dual) -> tuple[Gram, Gram]:
+        """Both to be evaluated later."""
+        return Gram(Value(dual, self.expression)), Gram(Slope(dual, self.expression))
+
+    def scale(self, factor: PerExample) -> Gram:
+        """Correlations do not change."""
+        return self if isinstance(self.expression, Zero) else Gram(Scaled(self.expression, factor))
+
+    def inflate(self, factor: float) -> Gram:
+        """Adds noise that is independent between units."""
+        if isinstance(self.expression, Zero) or factor == 1:
+            return self
+        return Gram(Sum(self.expression, Noise(self.expression, factor)))
+
+    def map(self, positions: PositionMap) -> Gram:
+        """To be evaluated later."""
+        zero = isinstance(self.expression, Zero)
+        return Gram(Zero(self.expression, positions.after) if zero else Mapped(self.expression, positions))
+
+    def decorrelate(self) -> Gram:
+        """To be evaluated later."""
+        return Gram(Decorrelated(self.expression)) if self.positions else self
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Of the expression."""
+        return self.expression.positions
+
+    @property
+    def variance(self) -> PerExample:
+        """Squares of the standard deviations."""
+        return PerExample(tuple(s * s for s in self.expression.stds))
+
+    def position_gram(self) -> PerExample:
+        """Evaluated now, chunk by chunk."""
+        sides = range(len(self.expression.stds))
+        size = math.prod(self.positions)
+        entries = (own_entries(self.expression, side) for side in sides)
+        return PerExample(tuple(own.reshape(len(own), size, size) for own in entries))
+
+
+def propagate(net: Layer, sides: Sequence[Any], graph: Any = None, ntk: bool = True) -> KernelPair[Gram]:
+    """The kernels of a network for the rows of one or two batches."""
+    data = Gram(Input(tuple(sides)))
+    pair = KernelPair(data, data.zero() if ntk else Nothing(), sides[0].features, graph)
+    return net.propagate(pair.replace(pair.nngp, pair.ntk))  # which clears the nodes that do not exist

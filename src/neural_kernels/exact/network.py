@@ -1,0 +1,297 @@
+"""The kernels of a network: what users call."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.algebra import KernelPair, Nothing, Traits
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
+from neural_kernels.exact.evaluate import evaluate
+from neural_kernels.exact.expressions.nodes import Expression
+from neural_kernels.exact.gram import Gram, propagate
+from neural_kernels.exact.on_disk import NetworkTask
+from neural_kernels.storage.matrix import fill_file
+
+
+@dataclass(frozen=True)
+class NetworkKernel(ABC):
+    """A kernel of an infinitely wide network, as a function of two batches."""
+
+    net: Layer
+    memory_budget: int | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        _check_network(self.net)
+        if self.memory_budget is not None and (isinstance(self.memory_budget, bool) or self.memory_budget <= 0):
+            raise ValueError(f"memory_budget={self.memory_budget!r}: expected a positive number of bytes, or None")
+
+    @abstractmethod
+    def _select(self, batches: Sequence[Batch]) -> Expression:
+        """This kernel among the network's."""
+
+    def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
+        """The Gram matrix.
+
+        Parameters
+        ----------
+        x1, x2 : array, shape (n1, d) and (n2, d)
+            NumPy, torch (CPU or CUDA), SciPy sparse or pandas; None for `x2` means `x1`, at half the work. float32 and
+            float64 are kept, all else becomes float32. Two vectors of shape (d,) give one number.
+        out : array, shape (n1, n2), optional
+            Filled and returned; a `numpy.memmap` for results larger than memory.
+
+        Returns
+        -------
+        array, shape (n1, n2)
+            Of the kind, device and precision of `x1`. For torch inputs that require gradients, differentiable.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that do not fit, NaN or infinity, numbers that are none.
+        MemoryError
+            The result exceeds `memory_budget`; says by how much.
+        OverflowError
+            The kernel leaves the range of the precision.
+        """
+        first, second = read_pair(x1, x2)
+        kernel = self._select(_distinct(first, second))
+        outs = None if out is None else [out]
+        (result,) = _compute([kernel], (first, second), outs, self)
+        return out if out is not None else dress(result, first, second)
+
+    def diag(self, x: Any) -> Any:
+        """k(x, x) for every row, shape (n,), in O(n d); exact to rounding."""
+        batch = read(x, "x")
+        kernel = self._select([batch])
+        _check_range(_largest(kernel), batch.rows.dtype)
+        return dress(kernel.stds[0].square().to(batch.rows.dtype), batch, None)
+
+    def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
+        """The Gram matrix in a ``.npy`` file, block by block; a call that was killed is resumed by the same call.
+
+        Parameters
+        ----------
+        path : path-like
+            Of the file. What is done stands in a small journal beside it, ``path + ".journal"``, which stays.
+        x1, x2 : array, shape (n1, d) and (n2, d)
+            As for a call. The file is the same bit for bit, however often the computation was interrupted (on one
+            machine, with one number of torch threads).
+        resume : bool
+            False: start anew, over a file of `to_disk` itself.
+        block : int, optional
+            Rows of a block; chosen for about a second of work. A resumed computation keeps its own.
+
+        Returns
+        -------
+        numpy.memmap, shape (n1, n2)
+            Read-only. At once, if the file is complete.
+
+        Raises
+        ------
+        ValueError
+            The file is of another network, other data or not by `to_disk`; or it was cut off.
+        BlockingIOError
+            Another process computes it.
+        OSError
+            The disk is too small.
+        TypeError
+            An activation holds something that cannot be compared between processes.
+        """
+        return fill_file(NetworkTask(self, x1, x2), path, resume, block)
+
+
+@dataclass(frozen=True)
+class NTK(NetworkKernel):
+    r"""Neural tangent kernel of an infinitely wide network, in the NTK parametrisation.
+
+    .. math:: \Theta(x, y) = \lim_{width \to \infty} \langle \partial_\theta f(x), \partial_\theta f(y) \rangle
+
+    Parameters
+    ----------
+    net : Layer
+        The description, for example ``nk.mlp(3)``.
+    memory_budget : int, optional
+        Bytes that a result may take.
+    progress : bool
+        Show a progress bar.
+
+    Notes
+    -----
+    Costs one matrix product of the inputs and a few nanoseconds per entry and layer; half of it if `x2` is None. Scale
+    the inputs first (`StandardScaler` or `Normalizer`): a kernel of unscaled columns is one of their largest.
+
+    References
+    ----------
+    Jacot, Gabriel, Hongler 2018, arXiv 1806.07572; Lee et al. 2019, arXiv 1902.06720.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neural_kernels as nk
+    >>> x = np.eye(2)
+    >>> nk.NTK(nk.mlp(1))(x).round(4)
+    array([[0.5   , 0.0796],
+           [0.0796, 0.5   ]])
+    """
+
+    def _select(self, batches: Sequence[Batch]) -> Expression:
+        return _both(_propagate(self.net, batches))[1]
+
+
+@dataclass(frozen=True)
+class NNGP(NetworkKernel):
+    r"""Covariance of the outputs of an infinitely wide random network, which is a Gaussian process.
+
+    .. math:: K(x, y) = \lim_{width \to \infty} E[f(x) f(y)]
+
+    Parameters, cost and results as for :class:`NTK`.
+
+    References
+    ----------
+    Neal 1994; Lee et al. 2018, arXiv 1711.00165; Matthews et al. 2018, arXiv 1804.11271.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neural_kernels as nk
+    >>> nk.NNGP(nk.mlp(1)).diag(np.eye(2))
+    array([0.25, 0.25])
+    """
+
+    def _select(self, batches: Sequence[Batch]) -> Expression:
+        return _propagate(self.net, batches, ntk=False).nngp.expression
+
+
+def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
+    """NNGP kernel and NTK in one pass, which costs little more than one of them.
+
+    Parameters
+    ----------
+    net : Layer
+    x1, x2 : array, shape (n1, d) and (n2, d)
+        As for :class:`NTK`.
+    out : tuple of two arrays, optional
+        For the NNGP kernel and the NTK.
+
+    Returns
+    -------
+    nngp, ntk : array, shape (n1, n2)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neural_kernels as nk
+    >>> nngp, ntk = nk.kernels(nk.mlp(2), np.eye(3))
+    """
+    if out is not None and len(out) != 2:
+        raise ValueError(f"out: expected two arrays, (nngp, ntk); got {len(out)}")
+    _check_network(net)
+    first, second = read_pair(x1, x2)
+    both = _both(_propagate(net, _distinct(first, second)))
+    results = _compute(both, (first, second), None if out is None else list(out), NTK(net))
+    if out is not None:
+        return out[0], out[1]
+    return dress(results[0], first, second), dress(results[1], first, second)
+
+
+def _propagate(net: Layer, batches: Sequence[Batch], ntk: bool = True) -> KernelPair[Gram]:
+    return propagate(net, [batch.rows for batch in batches], graph(batches), ntk)
+
+
+def _both(pair: KernelPair[Gram]) -> list[Expression]:
+    assert not isinstance(pair.ntk, Nothing)
+    return [pair.nngp.expression, pair.ntk.expression]
+
+
+def _check_network(net: object) -> None:
+    if not isinstance(net, Layer):
+        hint = " (nk.from_torch reads a torch module)" if isinstance(net, torch.nn.Module) else ""
+        raise TypeError(f"expected a description of a network, such as nk.mlp(3); got {net!r}{hint}")
+    net.check(Traits.of_input())
+
+
+def _distinct(first: Batch, second: Batch) -> list[Batch]:
+    return [first] if first is second else [first, second]
+
+
+def _compute(
+    kernels: Sequence[Expression], batches: tuple[Batch, Batch], outs: Sequence[Any] | None, options: NetworkKernel
+) -> list[Tensor]:
+    """Check the range and the targets, then evaluate."""
+    first, second = batches
+    dtype = first.rows.dtype
+    simple = [not kernel.mixes for kernel in kernels]
+    for kernel in itertools.compress(kernels, simple):
+        _check_range(_largest(kernel), dtype)
+    shape = (len(first.rows), len(second.rows), *kernels[0].positions * 2)
+    if outs is None:
+        size = len(kernels) * math.prod(shape) * dtype.itemsize
+        if options.memory_budget is not None and size > options.memory_budget:
+            raise MemoryError(
+                f"the result takes {size:,} bytes, memory_budget is {options.memory_budget:,}. Pass out= a "
+                "numpy.memmap, or compute it block by block of rows."
+            )
+        targets = None
+    else:
+        targets = [_target(out, shape, first) for out in outs]
+    results = evaluate(kernels, first.rows, second.rows, targets, options.progress)
+    for kernel, result in zip(kernels, results, strict=True) if first.rows.std.ndim > 1 else ():
+        finite = bool(result.isfinite().all())
+        if not finite or (kernel.mixes and not result.any()):
+            _check_range(_largest(kernel), dtype)
+        if not finite:
+            _check_range(math.inf, dtype)
+    return results
+
+
+def _largest(kernel: Expression) -> float:
+    """The largest entry, the product of the largest standard deviations."""
+    sides = [side.detach() for side in (kernel.stds[0], kernel.stds[-1])]
+    return 0.0 if any(len(side) == 0 for side in sides) else float(sides[0].max()) * float(sides[1].max())
+
+
+def _check_range(largest: float, dtype: torch.dtype) -> None:
+    limits = torch.finfo(dtype)
+    if largest > limits.max or 0 < largest < limits.tiny:
+        what = "overflow" if largest > limits.max else "vanish in"
+        raise OverflowError(
+            f"the kernel's largest entry, {largest:.3g}, would {what} {dtype}. Scale the inputs (StandardScaler, "
+            "Normalizer) or pass float64."
+        )
+
+
+def _target(out: Any, shape: tuple[int, ...], first: Batch) -> Tensor:
+    """The user's array as a tensor that shares its memory."""
+    if isinstance(out, Tensor):
+        target = out
+    elif isinstance(out, np.ndarray):
+        if not out.flags.writeable:
+            raise ValueError("out: the array is read-only")
+        if any(stride < 0 for stride in out.strides):
+            raise ValueError("out: negative strides are not supported; pass a plain array")
+        if out.dtype not in (np.float32, np.float64):
+            raise TypeError(f"out: expected dtype {first.rows.dtype}, got {out.dtype}")
+        target = torch.from_numpy(out)
+    else:
+        raise TypeError(f"out: expected a NumPy array, memmap or torch tensor; got {type(out).__name__}")
+    if tuple(target.shape) != shape:
+        raise ValueError(f"out: expected shape {shape}, got {tuple(target.shape)}")
+    if target.dtype != first.rows.dtype:
+        raise TypeError(f"out: expected dtype {first.rows.dtype}, that of the inputs; got {target.dtype}")
+    if target.device != first.rows.std.device:
+        raise ValueError(f"out: expected device {first.rows.std.device}, got {target.device}")
+    if target.requires_grad:
+        raise ValueError("out: results written in place have no gradient; leave out away or detach it")
+    return target

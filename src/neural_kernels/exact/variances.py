@@ -1,0 +1,80 @@
+"""What a kernel is between the positions of one example, chunk by chunk in float64, and the input's correlations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from neural_kernels.engine.inputs import DenseRows, delta_tile, delta_units
+from neural_kernels.exact.expressions.pairs import Block, Own, Pairs
+
+if TYPE_CHECKING:
+    from neural_kernels.exact.expressions.nodes import Expression
+    from neural_kernels.exact.expressions.positions import Mapped
+
+_NUMBERS = 1 << 23  # of one temporary: 64 MB
+
+
+def input_delta(sides: tuple[Any, ...], pairs: Pairs, every: bool) -> Tensor:
+    """One minus the cosines of the inputs' units."""
+    if isinstance(pairs, Own):
+        units = sides[min(pairs.side, len(sides) - 1)].unit(pairs.chosen, torch.float64)
+        if not every:
+            return units.new_zeros(units.shape[:-1])
+        shape = units.shape[:-1]
+        flat = units.reshape(shape[0], math.prod(shape[1:]), units.shape[-1])
+        result = units.new_empty(*shape, *shape[1:])
+        return torch.stack([delta_units(a, a) for a in flat]).reshape(result.shape) if len(flat) else result
+    assert isinstance(pairs, Block)
+    left, right = sides[0], sides[-1]
+    if not isinstance(left, DenseRows):
+        from neural_kernels.engine.vectors.fill import sparse_delta
+
+        return sparse_delta(left, right)(pairs.rows, pairs.columns)
+    if every or left.std.ndim == 1:
+        return delta_tile(left, right, pairs.rows, pairs.columns)
+    a, b = left.unit(pairs.rows, left.dtype), right.unit(pairs.columns, left.dtype)
+    return (a[:, None] - b[None]).square().sum(-1) / 2
+
+
+def own_entries(expression: Expression, side: int) -> Tensor:
+    """The kernel between all positions of every example of a side, shape (n, *positions, *positions)."""
+    return _chunks(expression, side, lambda own: expression.entries(own, True))
+
+
+def own_variances(mapped: Mapped, side: int) -> Tensor:
+    """Every unit's own entry after a map, shape (n, *positions)."""
+    from neural_kernels.exact.compile.run_positions import staged_variances
+
+    stds = mapped.argument.stds[side]
+    if not len(stds):
+        return stds.new_zeros(0, *mapped.positions)
+    if stds.device.type == "cpu" and not stds.requires_grad:
+        variances = staged_variances(mapped, side)
+        if variances is not None:
+            return variances
+    return _chunks(mapped.argument, side, lambda own: mapped.entries(own, False))
+
+
+def _chunks(expression: Expression, side: int, compute: Callable[[Own], Tensor]) -> Tensor:
+    """`compute` on all examples of a side, a few at a time."""
+    count = len(expression.root.stds[side])
+    widest = max(math.prod(node.positions) for node in below(expression))
+    step = max(1, _NUMBERS // max(1, widest) ** 2)
+    parts = [compute(Own(side, slice(i, i + step))) for i in range(0, count, step)]
+    return torch.cat(parts) if parts else compute(Own(side, slice(0, 0)))
+
+
+def below(expression: Expression) -> set[Expression]:
+    """An expression and all it is made of."""
+    found, todo = set(), [expression]
+    while todo:
+        node = todo.pop()
+        if node not in found:
+            found.add(node)
+            todo += node.operands
+    return found

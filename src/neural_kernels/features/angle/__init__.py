@@ -1,0 +1,1 @@
+"""Feature maps of kernels that are functions of the angle."""

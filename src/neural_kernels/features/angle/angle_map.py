@@ -1,0 +1,154 @@
+"""Features of kernels that are a function of the angle: degrees 0 and 1 as columns of their own, and a rest."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.features.angle.series import Series, zonal_series
+from neural_kernels.features.method import Task
+from neural_kernels.features.reduction import ReducedColumns, Reduction
+from neural_kernels.sketches import SRHT, derive_seed
+
+_EQUAL = 1e-3  # relative difference of norms that count as one
+
+
+def homogeneous(net: Layer, kernel: str, features: int) -> bool:
+    """Whether k(s x, t y) = s t k(x, y), seen at two norms."""
+    one, two = (zonal_series(net, kernel, std, features) for std in (1.0, 2.0))
+    scale = 1e-9 * max(one.total, 1e-300)
+    return (
+        abs(two.total / 4 - one.total) <= scale
+        and float((two.coefficients / 4 - one.coefficients).abs().max()) <= scale
+    )
+
+
+def norm_range(x: Any) -> tuple[float, float]:
+    """The least and the largest norm of rows, dense or CSR."""
+    if isinstance(x, Tensor):
+        norms = torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
+    else:
+        norms = torch.from_numpy(x.multiply(x).sum(1).A1 ** 0.5)
+    return float(norms.min()), float(norms.max())
+
+
+def share_one(low: float, high: float) -> bool:
+    """Whether all norms between these count as one."""
+    return high * (1 - _EQUAL) <= low and high > 0
+
+
+class Rest(nn.Module, ABC):
+    """Features of all degrees from 2 on, for rows of norm 1.
+
+    Attributes
+    ----------
+    columns : int
+    working_width : int
+        Columns of the largest temporary.
+    """
+
+    columns: int
+    working_width: int
+
+    @abstractmethod
+    def forward(self, unit: Tensor, factor: Tensor, out: Tensor | None) -> Tensor:
+        """Features times `factor`, shape (n,), to `out`, shape (n, columns), or to new memory if gradients pass."""
+
+
+class AngleMap(ReducedColumns):
+    r"""The columns :math:`|x| [\sqrt{t_0}, \sqrt{t_1}\, \hat x, \psi(\hat x)]`.
+
+    Parameters
+    ----------
+    task : Task
+    reduction : Reduction
+    norm : float or None
+        Of all rows, x.x / d = norm^2; None where the kernel is homogeneous.
+    low : Tensor, shape (2,), float64
+        t_0 and t_1.
+    linear : int
+        Columns of the linear part: sketched, if that is less than the rows have.
+    rest : Rest
+        psi.
+    """
+
+    low: Tensor
+    compress: SRHT | None
+
+    def __init__(
+        self, task: Task, reduction: Reduction, norm: float | None, low: Tensor, linear: int, rest: Rest
+    ) -> None:
+        super().__init__(reduction, rest.working_width)
+        self.norm, self.rest = norm, rest
+        self.columns = 1 + linear + rest.columns
+        self.compress = None
+        if linear < reduction.width:
+            self.compress = SRHT(reduction.width, linear, seed=derive_seed(task.seed, "linear")) if linear else None
+        self.linear = linear
+        self.register_buffer("low", low.clamp(min=0).sqrt().to(task.dtype))
+
+    def rest_of(self, features: Tensor) -> Tensor:
+        """The columns of psi among all."""
+        return features[:, self.columns - self.rest.columns :]
+
+    def low_degrees(self, x: Any, y: Any) -> Tensor:
+        """The kernel of the other columns if none were sketched, shape (n1, n2)."""
+        (unit1, factor1), (unit2, factor2) = self._split(self.reduction(x)), self._split(self.reduction(y))
+        low = self.low.to(unit1.dtype).square()
+        return factor1[:, None] * factor2 * (low[0] + low[1] * (unit1 @ unit2.T))
+
+    def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
+        """See `ReducedColumns`."""
+        unit, factor = self._split(rows)
+        if rows.requires_grad:
+            exact = [part * factor[:, None] for part in self._exact(unit)]
+            return torch.cat([*exact, self.rest(unit, factor, None)], 1)
+        out = rows.new_empty(len(rows), self.columns) if out is None else out
+        start = 0
+        for part in self._exact(unit):
+            torch.mul(part, factor[:, None], out=out[:, start : start + part.shape[1]])
+            start += part.shape[1]
+        self.rest(unit, factor, out[:, start:])
+        return out
+
+    def _split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of norm 1, and the factor of their features; zeros for a row of zeros."""
+        unit, std = self.reduction.split(rows)
+        if self.norm is None:
+            return unit, std.to(rows.dtype)
+        if bool(((std - self.norm).abs() > 2 * _EQUAL * self.norm).any()):
+            expected, largest = (norm * math.sqrt(self.reduction.in_features) for norm in (self.norm, float(std.max())))
+            raise ValueError(
+                f"x: the map was built for rows of norm {expected:.4g}, got norms up to {largest:.4g}. Normalise them "
+                "the same way."
+            )
+        return unit, torch.ones_like(std).to(rows.dtype)
+
+    def _exact(self, unit: Tensor) -> list[Tensor]:
+        """Degrees 0 and 1."""
+        low = self.low.to(unit.dtype)
+        constant = low[0].expand(len(unit), 1)
+        if self.linear == 0:
+            return [constant]
+        return [constant, low[1] * (unit if self.compress is None else self.compress.sketch(unit))]
+
+
+def series_of(task: Task, sample: Any) -> tuple[Series, float | None] | None:
+    """The kernel as a function of the cosine, and the norm for which it is (None: for all); None if it is no such.
+
+    Raises
+    ------
+    UnsuitableError
+        A layer or activation has no series.
+    """
+    if homogeneous(task.net, task.kernel, task.in_features):
+        return zonal_series(task.net, task.kernel, 1.0, task.in_features), None
+    if sample is None or not share_one(*norm_range(sample)):
+        return None
+    norm = sum(norm_range(sample)) / 2 / math.sqrt(task.in_features)
+    return zonal_series(task.net, task.kernel, norm, task.in_features), norm

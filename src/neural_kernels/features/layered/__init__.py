@@ -1,0 +1,1 @@
+"""Feature maps built layer by layer."""

@@ -1,0 +1,276 @@
+r"""The representation by factors: a kernel as :math:`k = \phi \phi^T`, which every layer maps to another factor.
+
+Sums are concatenations, multiples are scaled columns. A factor is kept as blocks, so that what the NNGP kernel and the
+NTK have in common is held once: :math:`k = \sum_b w_b B_b B_b^T`. Of an activation the degrees 0 and 1 are exact: its
+mean is a column, its linear part the old factor. All higher degrees, and products of two kernels, are random.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from neural_kernels.activations import Dual
+from neural_kernels.activations.expectations.normal import safe_divide
+from neural_kernels.algebra import PerExample, PositionMap, Representation, Separable
+from neural_kernels.features.layered.coefficients import LowDegrees, low_degrees
+from neural_kernels.features.layered.draws import Pass
+from neural_kernels.features.layered.mixing import CoupledProduct, PositionSigns, SignedSum, TensorProduct
+from neural_kernels.features.method import UnsuitableError
+
+_WIDE = 512  # columns of exact blocks that a map of positions may make
+_ONE = "one"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns with a weight.
+
+    Parameters
+    ----------
+    key : hashable
+        Blocks of one pass with the same key have the same columns.
+    columns : Tensor, shape (n, *positions, m)
+    weight : float
+        Of the block's kernel.
+    step : int or None
+        The random step that the columns come from; None where they are exact.
+    alike : bool
+        Whether every column alone has the kernel as its mean, but for a factor, so that some can stand for all.
+    """
+
+    key: Hashable
+    columns: Tensor
+    weight: float = 1.0
+    step: int | None = None
+    alike: bool = False
+
+    def by_rows(self, factor: Tensor, name: Hashable) -> Block:
+        """Every row times a number of its own, shape (n, *positions)."""
+        return replace(self, key=(self.key, name), columns=self.columns * factor[..., None].to(self.columns.dtype))
+
+
+class Step(nn.Module, ABC):
+    """The nonlinear part of one activation.
+
+    Attributes
+    ----------
+    mean : float
+        By which the mean of the activation is to be multiplied, as the columns of the step see it.
+    alike : bool
+        Whether its columns are, as in a `Block`.
+    """
+
+    mean = 1.0
+    alike = False
+
+    @abstractmethod
+    def forward(self, unit: Tensor, std: Tensor, low: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Factors of value and slope.
+
+        It takes rows of norm 1, shape (n, in_features), their standard deviations, shape (n,), and what is exact
+        already, ``low``, shape (n, 3): the mean, the linear coefficient and the mean slope. It returns factors of the
+        rest, of the value with `columns` columns, of the slope with as many as serve; None where nothing is left.
+        """
+
+
+class Strategy(Protocol):
+    """How factors pass the nonlinear part of an activation.
+
+    Attributes
+    ----------
+    least_value, least_product : float
+        Of all columns, the least that activations and products have inside a network.
+    """
+
+    least_value: ClassVar[float]
+    least_product: ClassVar[float]
+
+    def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> Step:
+        """A module for factors with so many columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Factor(Representation):
+    """A kernel by a factor of it.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+    diagonal : Tensor, shape (n, *positions), float64
+        The kernel of every unit with itself: not |phi|^2 where it can be had without, since a layer's coefficients must
+        not see the noise.
+    strategy : Strategy
+    draws : Pass
+    inflated : bool
+        Whether the diagonal is larger than the factor's by design.
+    """
+
+    blocks: tuple[Block, ...]
+    diagonal: Tensor
+    strategy: Strategy
+    draws: Pass
+    inflated: bool = False
+
+    @property
+    def phi(self) -> Tensor:
+        """All columns side by side, shape (n, *positions, m)."""
+        return torch.cat([block.columns * block.weight**0.5 for block in self.blocks], -1)
+
+    def _with(self, blocks: Iterable[Block], diagonal: Tensor) -> Factor:
+        """Blocks of one key become one, with the sum of their weights."""
+        merged: dict[Hashable, Block] = {}
+        for block in blocks:
+            known = merged.get(block.key)
+            merged[block.key] = block if known is None else replace(known, weight=known.weight + block.weight)
+        kept = (block for block in merged.values() if block.weight and block.columns.shape[-1])
+        return Factor(tuple(kept), diagonal, self.strategy, self.draws, self.inflated)
+
+    def __add__(self, other: Factor | float) -> Factor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Side by side; a constant is a column of ones."""
+        if isinstance(other, Factor):
+            total = self._with(self.blocks + other.blocks, self.diagonal + other.diagonal)
+            return replace(total, inflated=self.inflated or other.inflated)
+        return self._with((*self.blocks, self._ones(other)), self.diagonal + other)
+
+    def _ones(self, weight: float) -> Block:
+        like = self.blocks[0].columns if self.blocks else self.diagonal[..., None]
+        return Block(_ONE, like.new_ones((*self.diagonal.shape, 1)), weight)
+
+    def __mul__(self, other: Factor | float) -> Factor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A sketch of the tensor product; the columns that are a function of the row alone multiply exactly."""
+        if not isinstance(other, Factor):
+            return self._with((replace(b, weight=b.weight * other) for b in self.blocks), self.diagonal * other)
+        single = [block for block in other.blocks if block.step is None and block.columns.shape[-1] == 1]
+        wide = other._with((block for block in other.blocks if all(block is not b for b in single)), other.diagonal)
+        blocks = [scaled for block in single for scaled in self._scaled(block)]
+        if self.blocks and wide.blocks:
+            blocks.append(self._product(wide))
+        return self._with(blocks, self.diagonal * other.diagonal)
+
+    def _product(self, other: Factor) -> Block:
+        """Columns that are alike need no mixing, if there are enough of them."""
+        alike = len(other.blocks) == 1 and other.blocks[0].alike
+
+        def make(seed: int, m: int) -> nn.Module:
+            if alike and other._width >= m:
+                return CoupledProduct(self._width, m, seed)
+            return TensorProduct(self._width, other._width, m, seed)
+
+        step, product = self.draws.take(make, self.strategy.least_product)
+        return Block(("product", step), product(self.phi, other.phi), step=step, alike=product.alike)
+
+    def _scaled(self, column: Block) -> list[Block]:
+        """All blocks times a column."""
+        if column.key == _ONE:
+            return [replace(block, weight=block.weight * column.weight) for block in self.blocks]
+        scaled = (block.by_rows(column.columns[..., 0], column.key) for block in self.blocks)
+        return [replace(block, weight=block.weight * column.weight) for block in scaled]
+
+    @property
+    def _width(self) -> int:
+        return sum(block.columns.shape[-1] for block in self.blocks)
+
+    def zero(self) -> Factor:
+        """No columns."""
+        return self._with((), torch.zeros_like(self.diagonal))
+
+    def activate(self, dual: Dual) -> tuple[Factor, Factor]:
+        """Mean, linear part and mean slope exactly, the rest by the strategy."""
+        std = self.diagonal.sqrt()
+        totals = dual.std(std).square(), dual.slope_std(std).square()
+        if self.inflated:
+            raise UnsuitableError("an activation behind nk.Dropout has no features of this kind; use nk.Nystrom()")
+        if not self.blocks:  # the kernel is 0, and every unit the same constant
+            value, slope = (float(total.flatten()[:1].sum()) for total in totals)
+            return self.zero() + value, self.zero() + slope
+        phi = self.phi
+        norm = torch.linalg.vector_norm(phi, dim=-1)
+        unit = phi * safe_divide(torch.ones_like(norm), norm)[..., None]
+        strategy, width = self.strategy, phi.shape[-1]
+        step, module = self.draws.take(lambda seed, m: strategy.step(dual, width, m, seed), strategy.least_value)
+        mean, *slopes = low_degrees(dual, std)
+        exact = mean * module.mean, slopes[0], slopes[1]
+        rest = module(unit.flatten(0, -2), std.reshape(-1), torch.stack(exact, -1).flatten(0, -2).to(phi.dtype))
+        value, slope = (
+            [] if part is None else [Block((name, step), part.unflatten(0, phi.shape[:-1]), 1.0, step, module.alike)]
+            for name, part in zip(("value", "slope"), rest, strict=True)
+        )
+        constant, linear, inclination = self._columns(LowDegrees.of(dual), exact, step)
+        value += constant + [scaled for column in linear for scaled in self._scaled(column)]
+        return self._with(value, totals[0]), self._with(slope + inclination, totals[1])
+
+    def _columns(self, low: LowDegrees, exact: tuple[Tensor, Tensor, Tensor], step: int) -> tuple[list[Block], ...]:
+        """The mean, the linear coefficient and the mean slope, each as a column or as nothing."""
+
+        def column(part: Tensor, name: str) -> Block:
+            if low.homogeneous and name != "mean":
+                return self._ones(float(part.flatten()[0]) ** 2 if part.numel() else 1.0)
+            return Block((name, step), part[..., None].to(self.blocks[0].columns.dtype))
+
+        names = "mean", "linear", "linear" if low.continuous else "slope"
+        present = low.mean, low.linear, low.slope
+        parts = zip(present, exact, names, strict=True)
+        return tuple([column(part, name)] if there else [] for there, part, name in parts)
+
+    def scale(self, factor: PerExample) -> Factor:
+        """Row by row."""
+        side = factor.sides[0].expand(self.diagonal.shape)
+        name = self.draws.name(factor)
+        return self._with((block.by_rows(side, name) for block in self.blocks), self.diagonal * side.square())
+
+    def inflate(self, factor: float) -> Factor:
+        """Of a row with itself alone, which no factor shows."""
+        return replace(self, diagonal=self.diagonal * factor, inflated=True)
+
+    def map(self, positions: PositionMap) -> Factor:
+        """One matrix acts on the blocks as they are; of several, few exact columns are kept apart, others mixed."""
+        if not isinstance(positions, Separable):
+            raise UnsuitableError("attention and graphs have no feature maps yet; use nk.NTK or nk.Nystrom()")
+        name, taps = self.draws.name(positions), positions.count
+        apart = [b for b in self.blocks if taps == 1 or (b.step is None and b.columns.shape[-1] * taps <= _WIDE)]
+        blocks = [replace(b, key=(b.key, name), columns=_spread(b.columns, positions)) for b in apart]
+        others = self._with((block for block in self.blocks if all(block is not b for b in apart)), self.diagonal)
+        if others.blocks:
+            step, mix = self.draws.take(lambda seed, m: SignedSum(others._width, taps, m, seed))
+            blocks.append(Block(("mixed", step), mix(others.phi, positions), step=step))
+        return self._with(blocks, self._diagonal_after(blocks, positions))
+
+    def _diagonal_after(self, blocks: list[Block], positions: PositionMap) -> Tensor:
+        """Exact where equal positions stay among themselves, else from the factor."""
+        if not positions.mixing:
+            return positions.equal(self.diagonal)
+        start = self.diagonal.new_zeros(len(self.diagonal), *positions.after)
+        return sum((b.weight * b.columns.square().sum(-1).to(start) for b in blocks), start=start)
+
+    def decorrelate(self) -> Factor:
+        """Independent signs at every position."""
+        if not self.positions or not self.blocks:
+            return self
+        step, signs = self.draws.take(lambda seed, m: PositionSigns(self._width, self.positions, m, seed))
+        return self._with([Block(("signs", step), signs(self.phi), step=step)], self.diagonal)
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Sizes of their axes."""
+        return tuple(self.diagonal.shape[1:])
+
+    @property
+    def variance(self) -> PerExample:
+        """The diagonal."""
+        return PerExample((self.diagonal,))
+
+    def position_gram(self) -> PerExample:
+        """Not defined."""
+        raise UnsuitableError("attention has no feature maps yet; use nk.NTK or nk.Nystrom()")
+
+
+def _spread(columns: Tensor, positions: PositionMap) -> Tensor:
+    """All S_a of the columns, side by side."""
+    return torch.cat([part.movedim(1, -1) for part in positions.spread(columns.movedim(-1, 1), 0)], -1)

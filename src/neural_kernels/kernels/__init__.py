@@ -1,6 +1,0 @@
-"""Exact kernels: of networks, and the stationary ones they are compared with."""
-
-from neural_kernels.kernels.network import NNGP, NTK, kernels
-from neural_kernels.kernels.stationary import GammaExponential, Laplace
-
-__all__ = ["NNGP", "NTK", "GammaExponential", "Laplace", "kernels"]

@@ -1,0 +1,74 @@
+"""What layers with weights and biases share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from neural_kernels.algebra import KernelPair, Representation, Traits
+from neural_kernels.algebra.layer import Layer
+from neural_kernels.layers import checks as _validate
+
+K = TypeVar("K", bound=Representation)
+Shape = tuple[int, ...]
+
+
+class Affine(Layer):
+    """A layer of one affine map, on every position alike."""
+
+    weight_var: float
+    bias_var: float | None
+    parametrization: str
+    width: int | None
+    trained: bool
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        _validate.number(name, "weight_var", self.weight_var)
+        if self.bias_var is not None:
+            _validate.number(name, "bias_var", self.bias_var)
+        _validate.choice(name, "parametrization", self.parametrization, ("ntk", "standard"))
+        if self.width is not None:
+            _validate.count(name, "width", self.width)
+
+    __repr__ = _validate.short_repr
+
+    def update(self, pair: KernelPair[K], taps: int = 1) -> KernelPair[K]:
+        """The affine map of units, or of the means over windows of `taps` positions that `pair` holds."""
+        nngp = self.weight_var * pair.nngp + (self.bias_var or 0.0)
+        ntk = self.weight_var * pair.ntk
+        if self.trained and self.parametrization == "ntk":
+            ntk = ntk + nngp  # type: ignore[operator]
+        elif self.trained:
+            ntk = ntk + float(self._inputs(pair.width) * taps) * pair.nngp  # type: ignore[operator]
+            ntk = ntk + float(self.bias_var is not None)
+        return pair.affine(nngp, ntk, self.width)
+
+    def _inputs(self, width: int | None) -> int:
+        if width is None:
+            raise ValueError(
+                f"{self!r}: the NTK in the standard parametrisation depends on the number of inputs; give the affine "
+                "layer before it a width"
+            )
+        return width
+
+    def check(self, traits: Traits) -> Traits:
+        """Takes anything."""
+        return traits.affine()
+
+    @property
+    def affine(self) -> bool:
+        """True."""
+        return True
+
+    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """Its finite counterpart; without gradients unless `trained`."""
+        module, after = self._finite(shape, width, generator)
+        return module.requires_grad_(self.trained), after
+
+    @abstractmethod
+    def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[Any, Shape]:
+        """The module, and the shape after it."""

@@ -1,0 +1,1 @@
+"""What every room runs on: the compiler, workers, memory, the loop over tiles, numerics, the boundary of arrays."""

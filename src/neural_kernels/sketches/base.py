@@ -1,0 +1,99 @@
+"""What every sketch of one input shares."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from numbers import Integral
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neural_kernels.sketches.blocks import over_blocks
+from neural_kernels.sketches.rows import Rows, dress, read, read_out
+
+
+class Sketch(nn.Module, ABC):
+    """A random map of rows, drawn once from a seed and held in buffers of small integers.
+
+    Parameters
+    ----------
+    in_features : int
+        Width d of the rows.
+    n_components : int
+        Width m of the result.
+    seed : int
+        The map depends on it and on the sizes, and on nothing else.
+    """
+
+    def __init__(self, in_features: int, n_components: int, seed: int):
+        super().__init__()
+        require_positive(self, in_features=in_features, n_components=n_components)
+        if isinstance(seed, bool) or not isinstance(seed, Integral):
+            raise TypeError(f"{type(self).__name__}: expected an integer seed, got {seed!r} ({type(seed).__name__})")
+        self.in_features, self.n_components, self.seed = int(in_features), int(n_components), int(seed)
+
+    def forward(self, x: Any, out: Any = None) -> Any:
+        """Return the sketch of every row, shape (n, m), in the input's make and precision.
+
+        Parameters
+        ----------
+        x : Tensor, ndarray, or CSR matrix of SciPy or torch, shape (n, d)
+            Integers become float32. Checked for NaN and infinity, in one pass over its entries. CSR and its sketch
+            are on the CPU. Reverse-mode derivatives with respect to a dense tensor are those of the map.
+        out : Tensor or ndarray of shape (n, m), optional
+            Memory for the result, of x's precision: fresh memory can cost as much as the sketch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For another width, device or layout, numbers that are not real, NaN or infinity, or unfit `out`.
+        """
+        rows = read(x, "x", self.in_features, self.device)
+        target = read_out(out, rows, self.n_components)
+        width, shape = self.working_width, (self.n_components,)
+        return dress(over_blocks(self.sketch, rows, width=width, shape=shape, out=target), x)
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the buffers are; None where there are none."""
+        return next((buffer.device for buffer in self.buffers()), None)
+
+    @property
+    @abstractmethod
+    def working_width(self) -> int:
+        """Columns of the largest temporary."""
+
+    @abstractmethod
+    def sketch(self, rows: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
+        """Sketch checked rows, all at once, on the caller's thread."""
+
+    def extra_repr(self) -> str:
+        """Sizes and seed."""
+        return f"in_features={self.in_features}, n_components={self.n_components}, seed={self.seed}"
+
+
+def empty(rows: Rows, width: int) -> Tensor:
+    """Memory for as many rows."""
+    return torch.empty(rows.shape[0], width, dtype=rows.dtype, device=rows.device)
+
+
+def require_positive(owner: object, **parameters: object) -> None:
+    """Raise unless every parameter is a positive integer."""
+    for name, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            kind = type(value).__name__
+            raise TypeError(f"{type(owner).__name__}: {name} must be a positive integer, got {value!r} ({kind})")
+        if value < 1:
+            raise ValueError(f"{type(owner).__name__}: {name} must be a positive integer, got {value!r}")
+
+
+def require_degree(owner: object, degree: object) -> None:
+    """Raise unless the degree is a positive integer."""
+    if isinstance(degree, Integral) and degree == 0:
+        raise ValueError(
+            f"{type(owner).__name__}: degree must be at least 1, got 0. The power 0 is the constant 1: append a column "
+            "of ones, which is exact."
+        )
+    require_positive(owner, degree=degree)

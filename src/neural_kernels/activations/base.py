@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.expectations.normal import BivariateNormal, safe_sqrt
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.algebra.layer import Layer
+from neural_kernels.runtime.numerics import safe_sqrt
 
 if TYPE_CHECKING:
     from torch import nn

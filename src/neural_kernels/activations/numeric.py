@@ -19,8 +19,9 @@ from neural_kernels.activations.expectations.hermite import (
     series_dual,
 )
 from neural_kernels.activations.expectations.kinks import kinked_dual
-from neural_kernels.activations.expectations.normal import BivariateNormal, safe_sqrt
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.pieces import Pieces
+from neural_kernels.runtime.numerics import safe_sqrt
 
 
 class NumericActivation(Activation):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-Shape = tuple[int, ...]
+from neural_kernels.runtime.types import Shape
+
 # Numbers per example for each side of a kernel to what broadcasts with numbers per pair of examples.
 Lay = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
 

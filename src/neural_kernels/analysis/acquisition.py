@@ -9,8 +9,9 @@ import torch
 
 from neural_kernels.analysis.boundary import as_array, dress, read, read_kernel
 from neural_kernels.analysis.ridge import ridge_system
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import CholeskyRidge
-from neural_kernels.solvers.system import Array, singular
+from neural_kernels.solvers.system import singular
 
 
 def look_ahead(kernel: Any, targets: Any, variances: Any, pool: Any, labels: Any = None, alpha: float = 1e-2) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 ASYMMETRY = 1e-4  # of the largest entry: what kernels computed in float32, tile by tile, keep far below
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from neural_kernels.activations.expectations.normal import safe_divide
+from neural_kernels.runtime.numerics import safe_divide
 
 # Below this, one minus a cosine from a matrix product is no longer good to 1e-6 (1e-11) of the angle.
 NEAR = {torch.float32: 1e-2, torch.float64: 1e-6}
@@ -32,7 +32,7 @@ def _norms(x: Float[Tensor, "n ... d"]) -> Float64[Tensor, "n ..."]:
         return _norms(x.reshape(-1, x.shape[-1])).reshape(x.shape[:-1])
     norms = x.new_empty(len(x), dtype=torch.float64)
     if x.device.type == "cpu":
-        from neural_kernels.engine.vectors.rows import squares
+        from neural_kernels.engine.row_operations import squares
 
         squares(x.numpy(), norms.numpy())
         return norms.sqrt_()

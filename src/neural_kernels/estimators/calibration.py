@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 COLDEST, WARMEST = 1e-9, 1e9
 

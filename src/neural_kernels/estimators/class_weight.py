@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 
 def class_factors(given: Any, classes: np.ndarray, label: np.ndarray, weights: Array) -> Array:

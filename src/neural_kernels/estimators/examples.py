@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 
 @dataclass(frozen=True)

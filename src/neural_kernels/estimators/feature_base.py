@@ -17,8 +17,8 @@ from neural_kernels.estimators import settings as _settings
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap, Nystrom
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.moments import Moments, RidgePath
-from neural_kernels.solvers.system import Array
 
 KERNELS = ("ntk", "nngp")
 _BLOCK = 2**24  # numbers in the features of one block of rows

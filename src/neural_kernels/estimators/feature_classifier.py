@@ -13,7 +13,7 @@ from neural_kernels.estimators.calibration import fit_temperature
 from neural_kernels.estimators.class_weight import class_factors
 from neural_kernels.estimators.feature_base import FeatureRidge
 from neural_kernels.estimators.kernel_classifier import _all_scores
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 
 class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):

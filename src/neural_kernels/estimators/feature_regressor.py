@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators.feature_base import FeatureModel, FeatureRidge
 from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 __all__ = ["NeuralFeatureClassifier", "NeuralFeatureRegressor", "NeuralFeatures"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-Shape = tuple[int, ...]
+from neural_kernels.runtime.types import Shape
 
 
 def refuse_graphs(estimator: object, X: Any) -> None:

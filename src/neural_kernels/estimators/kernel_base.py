@@ -12,8 +12,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from neural_kernels.estimators import inputs as _inputs
 from neural_kernels.estimators import settings as _settings
 from neural_kernels.estimators.examples import Examples
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import CholeskyRidge, SpectralRidge
-from neural_kernels.solvers.system import Array, as_time
+from neural_kernels.solvers.system import as_time
 
 BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget is smaller
 

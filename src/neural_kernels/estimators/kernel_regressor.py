@@ -10,8 +10,8 @@ from sklearn.base import RegressorMixin
 
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.kernel_base import KernelModel
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import ensemble_covariance, gp_covariance
-from neural_kernels.solvers.system import Array
 
 
 class NeuralKernelRegressor(RegressorMixin, KernelModel):

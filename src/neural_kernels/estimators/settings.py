@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neural_kernels.algebra.layer import Layer
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 KERNELS = ("ntk", "nngp", "precomputed")
 SOLVERS = ("auto", "cholesky", "eigen")

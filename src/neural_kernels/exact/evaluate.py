@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neural_kernels.engine.inputs import DenseRows, SparseRows
-from neural_kernels.engine.vectors.fill import Grid, Tile, run_tiles
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.expressions.pairs import Block
 from neural_kernels.exact.variances import below, own_entries
+from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
 Rows = DenseRows | SparseRows
 _BLOCK = (256, 2048)  # of the torch path: a dozen temporaries of float64 in tens of megabytes

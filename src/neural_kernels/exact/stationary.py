@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.expectations.normal import safe_sqrt
 from neural_kernels.engine.inputs import DenseRows, delta_tile
-from neural_kernels.engine.vectors.fill import Grid, Tile, run_tiles
 from neural_kernels.exact.arrays import dress, read, read_pair
 from neural_kernels.layers import checks as _validate
+from neural_kernels.runtime.numerics import safe_sqrt
+from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations import Dual
-from neural_kernels.activations.expectations.normal import BivariateNormal, safe_sqrt
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, series_of
 from neural_kernels.features.angle.plan import Plan, planned
@@ -23,6 +23,7 @@ from neural_kernels.features.layered.factors import Step
 from neural_kernels.features.layered.layered_map import LayeredMap
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import Reduction
+from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.sketches import derive_seed
 
 _DEGREES = range(2, 17)  # among which "auto" chooses

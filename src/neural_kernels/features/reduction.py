@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.activations.expectations.normal import safe_divide
 from neural_kernels.engine.inputs import DenseRows, SparseRows
 from neural_kernels.features.method import Columns, Task, dense
+from neural_kernels.runtime.numerics import safe_divide
 from neural_kernels.sketches import OSNAP, derive_seed
 from neural_kernels.sketches.blocks import over_blocks
 from neural_kernels.sketches.hadamard import padded

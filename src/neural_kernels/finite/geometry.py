@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Shape = tuple[int, ...]
+from neural_kernels.runtime.types import Shape
+
 Amounts = tuple[tuple[int, int], ...]
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.finite.mixing import Aggregate, GraphNetwork
+from neural_kernels.runtime.types import Shape
 
 if TYPE_CHECKING:
     from neural_kernels.activations import Activation
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from neural_kernels.layers.containers import Concat, Product, Residual
     from neural_kernels.layers.dense import Dense
 
-Shape = tuple[int, ...]
 Built = tuple[nn.Module, Shape]
 Factors = tuple[float, float]
 

@@ -13,8 +13,8 @@ from torch.nn import functional
 from neural_kernels.finite import geometry
 from neural_kernels.finite.mixing import Aggregate, NTKAttention
 from neural_kernels.finite.modules import variances
+from neural_kernels.runtime.types import Shape
 
-Shape = tuple[int, ...]
 Built = tuple[nn.Module, Shape]
 
 

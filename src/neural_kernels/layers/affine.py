@@ -11,9 +11,9 @@ from torch import nn
 from neural_kernels.algebra import KernelPair, Representation, Traits
 from neural_kernels.algebra.layer import Layer
 from neural_kernels.layers import checks as _validate
+from neural_kernels.runtime.types import Shape
 
 K = TypeVar("K", bound=Representation)
-Shape = tuple[int, ...]
 
 
 class Affine(Layer):

@@ -14,9 +14,9 @@ from neural_kernels.algebra.layer import Layer
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
+from neural_kernels.runtime.types import Shape
 
 K = TypeVar("K", bound=Representation)
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from neural_kernels.algebra import KernelPair, Representation, Traits, independe
 from neural_kernels.algebra.layer import Layer
 from neural_kernels.finite.modules import build_chain, build_concat, build_product, build_sum
 from neural_kernels.layers import checks as _validate
+from neural_kernels.runtime.types import Shape
 
 K = TypeVar("K", bound=Representation)
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, init=False, repr=False)

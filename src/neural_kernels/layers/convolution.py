@@ -12,7 +12,8 @@ from torch import nn
 from neural_kernels.algebra import KernelPair, Representation, Separable, Taps
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
-from neural_kernels.layers.affine import Affine, Shape
+from neural_kernels.layers.affine import Affine
+from neural_kernels.runtime.types import Shape
 
 K = TypeVar("K", bound=Representation)
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from neural_kernels.algebra import KernelPair, PerExampleMatrix, Representation, Traits
 from neural_kernels.algebra.layer import Layer
+from neural_kernels.runtime.types import Shape
 
 K = TypeVar("K", bound=Representation)
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.vectors.fill import Grid, Tile, run_tiles
+from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 from neural_kernels.sketches.rows import Rows
 
 _BYTES = {"cpu": 1 << 20}  # of one temporary: a few of them fit into a core's own cache

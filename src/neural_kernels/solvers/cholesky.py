@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, get_lapack_funcs
 
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
 from neural_kernels.solvers.spectral import SpectralRidge
-from neural_kernels.solvers.system import Array
 
 
 class CholeskyRidge:

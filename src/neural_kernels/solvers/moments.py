@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, eigh, get_lapack_funcs
 
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
-from neural_kernels.solvers.system import Array
 
 _STRIP = 1024  # columns of a product at a time
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 
 def gp_covariance(prior: npt.ArrayLike, cross: npt.ArrayLike, weights: npt.ArrayLike) -> Array:

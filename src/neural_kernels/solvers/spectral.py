@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh, eigvalsh
 
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
-from neural_kernels.solvers.system import Array
 
 SMALLEST = 1e-200  # a rate at which g(l) = (1 - exp(-t l)) / l equals its limit t to rounding, for 1e-100 < t < 1e180
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgWarning
 
-Array = npt.NDArray[np.float64]
+from neural_kernels.runtime.types import Array
 
 ADVICE = (
     "Use a larger ridge (estimators: alpha), remove examples that the kernel cannot tell apart, or compute the kernel "

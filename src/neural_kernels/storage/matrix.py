@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm.auto import tqdm
 
-from neural_kernels.engine.vectors.fill import Grid, Tile
+from neural_kernels.runtime.tiles import Grid, Tile
 from neural_kernels.storage.fingerprint import differences
 from neural_kernels.storage.journal import Journal, State, beside, read
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from neural_kernels.activations.base import HermiteSeries
 from neural_kernels.activations.expectations.interpolation import Interpolation
-from neural_kernels.activations.expectations.normal import safe_divide, safe_sqrt
+from neural_kernels.runtime.numerics import safe_divide, safe_sqrt
 
 Function = Callable[[Tensor], Tensor]
 Table = tuple[Tensor, Tensor, Tensor]

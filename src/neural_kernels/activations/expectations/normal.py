@@ -8,20 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from neural_kernels.runtime.numerics import safe_sqrt
+
 # (sin x - x cos x) / x^3 = sum_n (-1)^(n+1) 2n / (2n+1)! x^(2n-2); twelve terms are exact to rounding up to pi / 2
 _CHORD_SERIES = [(-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(1, 13)]
-
-
-def safe_sqrt(x: Tensor) -> Tensor:
-    """Square root of max(x, 0) whose gradient at and below 0 is 0 instead of infinite or NaN."""
-    positive = x > 0
-    return torch.where(positive, torch.where(positive, x, 1).sqrt(), 0)
-
-
-def safe_divide(a: Tensor, b: Tensor) -> Tensor:
-    """Divide a by b; 0 (with zero gradient) where b is 0."""
-    nonzero = b != 0
-    return torch.where(nonzero, a / torch.where(nonzero, b, 1), 0)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.expectations.normal import safe_divide, safe_sqrt
+from neural_kernels.runtime.numerics import safe_divide, safe_sqrt
 
 
 def quadrant_probability(h: Tensor, k: Tensor, delta: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations.expectations.hermite import hermite_functions
-from neural_kernels.activations.expectations.normal import BivariateNormal, safe_divide, safe_sqrt
+from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.pieces import Ramp
 from neural_kernels.activations.expectations.quadrant import quadrant_probability
+from neural_kernels.runtime.numerics import safe_divide, safe_sqrt
 
 _FARTHEST = 38.0
 _ROOT_TWO_PI = math.sqrt(2 * math.pi)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from neural_kernels.engine.positions.program import STRIP, StagedProgram
-from neural_kernels.engine.vectors.fill import Grid, Tile, run_tiles
+from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
 _BLOCKS = 2048  # about so many, where the matrix is large
 _SIDE = 16  # examples on a side of the largest

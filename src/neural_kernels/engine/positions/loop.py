@@ -7,12 +7,12 @@ lives at a place, memory[start + p * stride:]: stride 0 is a register, any other
 
 from __future__ import annotations
 
+from neural_kernels.engine.codes import ARC, BLEND, MIX, POWERS, SCHUR, SERIES
 from neural_kernels.engine.positions import entries as e
 from neural_kernels.engine.positions import program as s
 from neural_kernels.engine.positions.sums import add_gap, pool, sum_rows
 from neural_kernels.engine.positions.windows import window
-from neural_kernels.engine.vectors.machine import _arc, _blend, _mix, _powers, _schur, _series
-from neural_kernels.engine.vectors.program import ARC, BLEND, MIX, POWERS, SCHUR, SERIES
+from neural_kernels.engine.row_operations import arc, blend, mix, powers, schur, series
 from neural_kernels.runtime.jit import compiled
 
 
@@ -93,7 +93,7 @@ def _operate(operation, number, p, n, own, left, right, column, sources, indices
     b = memory[at : at + n]
     if code == ARC:
         at = _at(operation, s.SECOND, p)
-        _arc(a, number[0], target, memory[at : at + n])
+        arc(a, number[0], target, memory[at : at + n])
     elif code in (s.EXCESS, s.SCALE):
         e.scale(a, number[0] * left[v, p], others, target)
     elif code == s.ENTRIES:
@@ -103,15 +103,15 @@ def _operate(operation, number, p, n, own, left, right, column, sources, indices
     elif code == s.MULTIPLY_ENTRIES:
         e.multiply_entries(a, b, number[0] * left[v, p], others, target)
     elif code == BLEND:
-        _blend(a, number[0], b, number[1], target)
+        blend(a, number[0], b, number[1], target)
     elif code == SCHUR:
-        _schur(a, b, target)
+        schur(a, b, target)
     elif code == s.MULTIPLY:
         e.multiply(a, b, target)
     elif code == s.TOTAL:
         e.accumulate(a, p == 0, target)
     elif code == MIX:
-        _mix(a, left[v, p], others, b, left[v + 1, p], right[v + 1, column : column + n], target)
+        mix(a, left[v, p], others, b, left[v + 1, p], right[v + 1, column : column + n], target)
     elif code == s.POOLED:
         losses, norms = right[v + 1, column : column + n], right[v + 2, column : column + n]
         e.pooled(a, left[v, p], left[v + 1, p], left[v + 2, p], others, losses, norms, number[0], target)
@@ -126,6 +126,6 @@ def _operate(operation, number, p, n, own, left, right, column, sources, indices
         second = memory[start : start + n]
         even = v + operation[s.COUNT]
         if code == SERIES:
-            _series(a, (v, even), left, p, right, column, target, first, second)
+            series(a, (v, even), left, p, right, column, target, first, second)
         elif code == POWERS:
-            _powers(a, (v, even, even + operation[s.ROWS]), left, p, right, column, target, first, second)
+            powers(a, (v, even, even + operation[s.ROWS]), left, p, right, column, target, first, second)

@@ -1,9 +1,8 @@
-"""The loop over tiles: what they are, who works on them, and how one is filled."""
+"""Kernels of vectors, tile after tile: inner products by a matrix product, then the program on every row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,42 +10,10 @@ import torch
 
 from neural_kernels.engine.inputs import NEAR, DenseRows, SparseRows
 from neural_kernels.engine.vectors.program import Program
-from neural_kernels.runtime.heap import keep_freed
-from neural_kernels.runtime.workers import share_out
+from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
-Tile = tuple[slice, slice]
 Rows = DenseRows | SparseRows
 _BREADTH = 1024  # columns of a tile of dense rows
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Blocks of a matrix; with `symmetric` those that reach behind the diagonal."""
-
-    shape: tuple[int, int]
-    block: tuple[int, int]
-    symmetric: bool
-
-    def __iter__(self) -> Iterator[Tile]:
-        (n1, n2), (height, breadth) = self.shape, self.block
-        for i in range(0, n1, height):
-            for j in range(i if self.symmetric else 0, n2, breadth):
-                yield slice(i, min(i + height, n1)), slice(j, min(j + breadth, n2))
-
-
-def run_tiles(grid: Grid, work: Callable[[Tile, dict[str, Any]], None], progress: bool) -> None:
-    """Do `work(block, memory)` on every block, with one torch thread a worker; `memory` is the worker's own."""
-    keep_freed()
-    blocks = list(grid)
-    share_out(blocks, work, done=_progress(len(blocks), progress))
-
-
-def _progress(total: int, wanted: bool) -> Callable[[int], Any]:
-    if not wanted:
-        return lambda n: None
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, unit="tile", desc="kernel").update
 
 
 def fill(program: Program, left: Rows, right: Rows, results: Sequence[np.ndarray], progress: bool) -> None:

@@ -10,9 +10,6 @@ import torch
 
 # A row of a program's table: code, target, second target, operand, second operand, first vector, two counts of vectors.
 FIELDS = 8
-ARC, SCHUR, BLEND, CHAIN, MIX, SERIES, POWERS = range(7)  # CHAIN: a blend with a product, its third operand in place 5
-GROUP = 4  # terms of POWERS in one pass over the columns
-
 STRIP = 1024  # columns at a time: a dozen registers of float32 stay within the first two levels of cache
 
 

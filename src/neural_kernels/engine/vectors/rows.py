@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from neural_kernels.engine.vectors.machine import execute
 from neural_kernels.runtime.jit import compiled
 
@@ -139,14 +137,3 @@ def mirror(matrix, first_row, rows, first_column, columns):
             for i in range(r, min(r + block, first_row + rows)):
                 for j in range(max(c, i + 1), min(c + block, first_column + columns)):
                     matrix[j, i] = matrix[i, j]
-
-
-@compiled
-def squares(x, results):
-    """Sums of the squares of rows, in float64."""
-    for i in range(x.shape[0]):
-        total = 0.0
-        for c in range(x.shape[1]):
-            value = np.float64(x[i, c])
-            total += value * value
-        results[i] = total

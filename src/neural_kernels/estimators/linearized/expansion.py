@@ -15,7 +15,7 @@ from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.kernels import EmpiricalNTK
 from neural_kernels.empirical.module.batches import Source, read
 from neural_kernels.empirical.module.model import Model, check_finite
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 _PASS = 256  # examples that pass through the module at a time
 _STRIP = 1 << 28  # bytes of kernel rows at a time, unless the kernel's memory_budget is smaller

@@ -25,7 +25,8 @@ from neural_kernels.estimators.linearized.ridge import BlockRidge
 from neural_kernels.estimators.linearized.targets import Targets, per_class
 from neural_kernels.estimators.settings import alphas as read_alphas
 from neural_kernels.estimators.settings import check_memory
-from neural_kernels.solvers.system import Array, as_time
+from neural_kernels.runtime.types import Array
+from neural_kernels.solvers.system import as_time
 
 
 class LinearizedPredictor(BaseEstimator):

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import CholeskyRidge, SpectralRidge
-from neural_kernels.solvers.system import Array
 
 
 class BlockRidge:

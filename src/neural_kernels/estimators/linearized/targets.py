@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neural_kernels.estimators.linearized.expansion import as_array
-from neural_kernels.solvers.system import Array
+from neural_kernels.runtime.types import Array
 
 
 @dataclass(frozen=True)

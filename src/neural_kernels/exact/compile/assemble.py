@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.engine.codes import ARC, POWERS, SERIES
 from neural_kernels.engine.positions import program as s
-from neural_kernels.engine.vectors.program import ARC, POWERS, SERIES
 from neural_kernels.exact.compile.allocate import Memory
 from neural_kernels.exact.compile.layout import Layout
 from neural_kernels.exact.compile.lower import CONSTANT, SECOND, Row, Staging, UnsupportedError

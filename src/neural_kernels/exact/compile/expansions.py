@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations import HermiteSeries
-from neural_kernels.activations.expectations.normal import safe_divide
-from neural_kernels.engine.vectors.program import GROUP, POWERS, SERIES
+from neural_kernels.engine.codes import GROUP, POWERS, SERIES
 from neural_kernels.exact.expressions.duals import Slope, Value
 from neural_kernels.exact.expressions.pairs import Sides
+from neural_kernels.runtime.numerics import safe_divide
 
 _TOLERANCE = {
     torch.float32: 2e-7,

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.algebra import Matrix, Separable, Taps
-
-Shape = tuple[int, ...]
+from neural_kernels.runtime.types import Shape
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 
 from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.algebra import Separable
+from neural_kernels.engine.codes import ARC, BLEND, MIX, SCHUR
 from neural_kernels.engine.positions import program as s
-from neural_kernels.engine.vectors.program import ARC, BLEND, MIX, SCHUR
 from neural_kernels.exact.compile.expansions import Known, as_powers, as_series, unit_coefficients
 from neural_kernels.exact.compile.layout import Layout, Table, matrix_table, reach, shift_table, taps_table
 from neural_kernels.exact.expressions.duals import Slope, Value

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations.relu import ArcCosine
-from neural_kernels.engine.vectors.program import ARC, BLEND, CHAIN, FIELDS, MIX, SCHUR, Program
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, MIX, SCHUR
+from neural_kernels.engine.vectors.program import FIELDS, Program
 from neural_kernels.exact.compile.expansions import Known, as_powers, as_series, unit_coefficients
 from neural_kernels.exact.expressions.duals import Slope, Value
 from neural_kernels.exact.expressions.nodes import Expression, Input, Product, Scaled, Simple, Sum

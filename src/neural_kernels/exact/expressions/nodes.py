@@ -22,11 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.expectations.normal import safe_divide
 from neural_kernels.algebra import PerExample
 from neural_kernels.exact.expressions.pairs import Pairs, Sides
-
-Shape = tuple[int, ...]
+from neural_kernels.runtime.numerics import safe_divide
+from neural_kernels.runtime.types import Shape
 
 
 class Expression(ABC):

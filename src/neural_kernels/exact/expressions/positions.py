@@ -17,10 +17,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.expectations.normal import safe_divide, safe_sqrt
 from neural_kernels.algebra import PositionMap
-from neural_kernels.exact.expressions.nodes import Expression, Shape
+from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.expressions.pairs import Pairs, Sides
+from neural_kernels.runtime.numerics import safe_divide, safe_sqrt
+from neural_kernels.runtime.types import Shape
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.activations import Dual
-from neural_kernels.activations.expectations.normal import safe_divide
 from neural_kernels.algebra import PerExample, PositionMap, Representation, Separable
 from neural_kernels.features.layered.coefficients import LowDegrees, low_degrees
 from neural_kernels.features.layered.draws import Pass
 from neural_kernels.features.layered.mixing import CoupledProduct, PositionSigns, SignedSum, TensorProduct
 from neural_kernels.features.method import UnsuitableError
+from neural_kernels.runtime.numerics import safe_divide
 
 _WIDE = 512  # columns of exact blocks that a map of positions may make
 _ONE = "one"

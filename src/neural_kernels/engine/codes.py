@@ -1,0 +1,4 @@
+"""Operations on rows that both machines have, by number: programs are arrays, so that none is compiled."""
+
+ARC, SCHUR, BLEND, CHAIN, MIX, SERIES, POWERS = range(7)  # CHAIN: a blend with a product, its third operand in place 5
+GROUP = 4  # terms of POWERS in one pass over the columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +19,13 @@ from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
 from neural_kernels.exact.evaluate import evaluate
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
+from neural_kernels.exact.kernel import Kernel
 from neural_kernels.exact.on_disk import NetworkTask
 from neural_kernels.storage.matrix import fill_file
 
 
 @dataclass(frozen=True)
-class NetworkKernel(ABC):
+class NetworkKernel(Kernel):
     """A kernel of an infinitely wide network, as a function of two batches."""
 
     net: Layer

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from neural_kernels.engine.inputs import DenseRows, delta_tile
 from neural_kernels.exact.arrays import dress, read, read_pair
+from neural_kernels.exact.kernel import Kernel
 from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
 
 @dataclass(frozen=True)
-class GammaExponential:
+class GammaExponential(Kernel):
     r"""The gamma-exponential kernel.
 
     .. math:: k(x, y) = \exp(-\gamma\, |x - y|^{e}), \qquad 0 < e \le 2

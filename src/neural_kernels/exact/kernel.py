@@ -1,0 +1,167 @@
+"""What a kernel is to everybody who uses one: a function of two batches, and its diagonal; kernels add and multiply."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+_ROWS = 64  # of a callable's diagonal at a time: entries beside it are computed for nothing
+
+
+class Kernel(ABC):
+    r"""A positive semi-definite function of two examples.
+
+    Sums and products of kernels are kernels, and so are their multiples by a number that is not negative and their
+    sums with one: ``2 * nk.NTK(net) + nk.Laplace() * nk.NNGP(net) + 0.1``. Instances are frozen dataclasses, so that
+    they can be compared, copied and searched over (``GridSearchCV(model, {"kernel": [nk.Laplace(), nk.NTK(net)]})``).
+    """
+
+    @abstractmethod
+    def __call__(self, x1: Any, x2: Any = None) -> Any:
+        """The Gram matrix, shape (n1, n2), of the kind, device and precision of `x1`; None for `x2` means `x1`."""
+
+    @abstractmethod
+    def diag(self, x: Any) -> Any:
+        """k(x, x) for every example, shape (n,)."""
+
+    def __add__(self, other: Any) -> Kernel:
+        if _is_number(other):
+            return AffineKernel(self, 1.0, float(other))
+        return KernelSum(self, as_kernel(other)) if callable(other) else NotImplemented
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Kernel:
+        if _is_number(other):
+            return AffineKernel(self, float(other), 0.0)
+        return KernelProduct(self, as_kernel(other)) if callable(other) else NotImplemented
+
+    __rmul__ = __mul__
+
+
+@dataclass(frozen=True)
+class KernelSum(Kernel):
+    """k1 + k2: the kernel of the sum of two independent functions."""
+
+    first: Kernel
+    second: Kernel
+
+    def __call__(self, x1: Any, x2: Any = None) -> Any:
+        """Both Gram matrices, added."""
+        return self.first(x1, x2) + self.second(x1, x2)
+
+    def diag(self, x: Any) -> Any:
+        """Both diagonals, added."""
+        return self.first.diag(x) + self.second.diag(x)
+
+
+@dataclass(frozen=True)
+class KernelProduct(Kernel):
+    """k1 k2, entry by entry: the kernel of the product of two independent functions."""
+
+    first: Kernel
+    second: Kernel
+
+    def __call__(self, x1: Any, x2: Any = None) -> Any:
+        """Both Gram matrices, multiplied entry by entry."""
+        return self.first(x1, x2) * self.second(x1, x2)
+
+    def diag(self, x: Any) -> Any:
+        """Both diagonals, multiplied."""
+        return self.first.diag(x) * self.second.diag(x)
+
+
+@dataclass(frozen=True)
+class AffineKernel(Kernel):
+    """c k + b: the kernel of a function times sqrt(c), plus a constant of variance b.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    scale, shift : float
+        c and b, at least 0: with less the result would not be positive semi-definite.
+    """
+
+    kernel: Kernel
+    scale: float
+    shift: float
+
+    def __post_init__(self) -> None:
+        for name, value in (("multiplied by", self.scale), ("added to", self.shift)):
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"a kernel {name} {value!r}: expected a finite number, at least 0")
+
+    def __call__(self, x1: Any, x2: Any = None) -> Any:
+        """The Gram matrix, scaled and shifted."""
+        return self.scale * self.kernel(x1, x2) + self.shift
+
+    def diag(self, x: Any) -> Any:
+        """The diagonal, scaled and shifted."""
+        return self.scale * self.kernel.diag(x) + self.shift
+
+
+@dataclass(frozen=True)
+class CallableKernel(Kernel):
+    """A function of the user's as a kernel.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(x1, x2)``, the Gram matrix (n1, n2) of two batches: a function, or an object such as those of
+        ``sklearn.gaussian_process.kernels``, whose own `diag` is then used.
+    """
+
+    function: Callable[..., Any]
+
+    def __call__(self, x1: Any, x2: Any = None) -> Any:
+        """What the function returns; refused unless it has the shape of a Gram matrix."""
+        other = x1 if x2 is None else x2
+        gram = self.function(x1, other)
+        expected = len_of(x1), len_of(other)
+        if np.shape(gram) != expected:
+            raise ValueError(
+                f"{self.function!r} gave an array of shape {np.shape(gram)}; expected the Gram matrix of both batches, "
+                f"shape {expected}"
+            )
+        return gram
+
+    def diag(self, x: Any) -> Any:
+        """By the function's own `diag`, or from small Gram matrices."""
+        if hasattr(self.function, "diag"):
+            return self.function.diag(x)  # pyright: ignore[reportFunctionMemberAccess]
+        parts = [x[start : start + _ROWS] for start in range(0, len_of(x), _ROWS)]
+        return np.concatenate([np.diagonal(np.asarray(self(part))) for part in parts] or [np.empty(0)])
+
+
+def as_kernel(value: Any) -> Kernel:
+    """A kernel object from what stands for one: itself, or any callable of two batches.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if isinstance(value, Kernel):
+        return value
+    if isinstance(value, type) or not callable(value):
+        hint = f" (write {value.__name__}(...) with its arguments)" if isinstance(value, type) else ""
+        raise TypeError(
+            f"kernel={value!r}{hint}: expected a kernel such as nk.NTK(net) or nk.Laplace(), a sum or product of "
+            "kernels, or a function of two batches that returns their Gram matrix"
+        )
+    return CallableKernel(value)
+
+
+def len_of(x: Any) -> int:
+    """The number of examples of a batch, sparse ones included."""
+    return x.shape[0] if hasattr(x, "shape") else len(x)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

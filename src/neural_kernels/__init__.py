@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from neural_kernels import activations as _activations
 from neural_kernels import layers as _layers
 from neural_kernels.activations import *  # noqa: F403
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.exact import NNGP, NTK, GammaExponential, Laplace, kernels
 from neural_kernels.exact.graphs import Graphs

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations.expectations.normal import BivariateNormal
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.runtime.numerics import safe_sqrt
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Dual(Layer):
     def propagate(self, pair: KernelPair[Any]) -> KernelPair[Any]:
         """Give ``nngp' = kappa(nngp)`` and ``ntk' = ntk * slope(nngp)``."""
         value, slope = pair.nngp.activate(self)
-        return pair.replace(nngp=value, ntk=pair.ntk * slope)
+        return pair.after(nngp=value, ntk=pair.ntk * slope)
 
     def check(self, traits: Traits) -> Traits:
         """Needs a Gaussian input."""

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from neural_kernels.algebra import KernelPair, Traits
+    from neural_kernels.algebra.representation import KernelPair
+    from neural_kernels.algebra.traits import Traits
 
 
 class Layer(ABC):
@@ -38,8 +39,8 @@ class Layer(ABC):
         """
 
     @property
-    def affine(self) -> bool:
-        """Whether the layer holds an affine map, so that `width` decides its number of outputs."""
+    def has_weights(self) -> bool:
+        """Whether the layer ends with an affine map of its own, so that the finite network can choose its outputs."""
         return False
 
     def to_torch(

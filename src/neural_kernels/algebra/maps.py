@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.runtime.types import Shape
 
-# Numbers per example for each side of a kernel to what broadcasts with numbers per pair of examples.
-Lay = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
+# Numbers per example for each side of a kernel, (n1, ...) and (n2, ...), to what broadcasts with numbers per pair.
+PerExampleRule = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
 
 
 class PositionMap(ABC):
@@ -41,16 +42,67 @@ class PositionMap(ABC):
         """
 
     @abstractmethod
-    def pairs(self, k: Tensor, lay: Lay) -> Tensor:
-        """Return ``sum_a S_a k S_a^T``, all pairs: (..., *positions, *positions) to (..., *after, *after)."""
+    def all_pairs(self, k: Tensor, per_example: PerExampleRule) -> Tensor:
+        """Return ``sum_a S_a k S_a^T`` for every pair of positions.
+
+        Parameters
+        ----------
+        k : Tensor, shape (..., *positions, *positions)
+        per_example : callable
+            Brings tensors of numbers per example, one for each side, into shapes that broadcast with ``k``.
+
+        Returns
+        -------
+        Tensor, shape (..., *after, *after)
+        """
 
     @abstractmethod
-    def equal(self, k: Tensor) -> Tensor:
-        """Return the same for equal positions alone, (..., *positions) to (..., *after), where nothing mixes."""
+    def diagonal(self, k: Tensor) -> Tensor:
+        """Return the entries at equal positions, from those alone: (..., *positions) to (..., *after).
+
+        Raises
+        ------
+        TypeError
+            Where positions mix: every entry then depends on all pairs of positions.
+        """
+
+
+class AxisMap(ABC):
+    """A family of matrices S_a along one axis of the positions."""
+
+    size: int
+    """Positions before."""
+
+    @property
+    @abstractmethod
+    def mixing(self) -> bool:
+        """Whether any S_a has rows with more than one entry."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """How many S_a there are."""
+
+    @property
+    @abstractmethod
+    def after(self) -> int:
+        """How many positions come out."""
+
+    @abstractmethod
+    def spread(self, k: Tensor, dim: int) -> Iterator[Tensor]:
+        """Yield S_a k for all a, S_a acting along the axis ``dim``."""
+
+    @abstractmethod
+    def all_pairs(self, k: Tensor, first: int, second: int) -> Tensor:
+        """Return ``sum_a S_a k S_a^T``, where ``first`` and ``second`` are the axes of one position and the other."""
+
+    @abstractmethod
+    def diagonal(self, k: Tensor, dim: int) -> Tensor:
+        """Return the same at equal positions from equal positions alone; raise `TypeError` where positions mix."""
 
 
 @dataclass(frozen=True, eq=False)
-class Taps:
+class Taps(AxisMap):
     """Along one axis: S_a takes the position ``index[a, p]`` to p, with one weight; nothing where the index is -1.
 
     Parameters
@@ -65,63 +117,73 @@ class Taps:
     weight: float
     size: int
 
-    mixing = False
+    @property
+    @override
+    def mixing(self) -> bool:
+        return False
 
     @property
+    @override
     def count(self) -> int:
-        """Of the S_a."""
         return len(self.index)
 
     @property
+    @override
     def after(self) -> int:
-        """Positions after."""
         return self.index.shape[1]
 
-    def one(self, k: Tensor, dim: int) -> Iterator[Tensor]:
-        """All S_a along one axis."""
+    @override
+    def spread(self, k: Tensor, dim: int) -> Iterator[Tensor]:
         return (self.weight * _take(k, dim, index) for index in self.index)
 
-    def both(self, k: Tensor, first: int, second: int) -> Tensor:
-        """Sum of S_a k S_a^T along a pair of axes."""
+    @override
+    def all_pairs(self, k: Tensor, first: int, second: int) -> Tensor:
         total = sum(_take(_take(k, first, index), second, index) for index in self.index)
         return self.weight**2 * total  # pyright: ignore[reportReturnType]
 
-    def same(self, k: Tensor, dim: int) -> Tensor:
-        """Its diagonal, from the diagonal."""
+    @override
+    def diagonal(self, k: Tensor, dim: int) -> Tensor:
         return self.weight**2 * sum(_take(k, dim, index) for index in self.index)  # pyright: ignore[reportReturnType]
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
+class Matrix(AxisMap):
     """Along one axis: a single matrix, shape (after, before)."""
 
     matrix: Tensor
 
-    mixing = True
-    count = 1
-
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Positions before."""
         return self.matrix.shape[1]
 
     @property
+    @override
+    def mixing(self) -> bool:
+        return True
+
+    @property
+    @override
+    def count(self) -> int:
+        return 1
+
+    @property
+    @override
     def after(self) -> int:
-        """Positions after."""
         return self.matrix.shape[0]
 
-    def one(self, k: Tensor, dim: int) -> Iterator[Tensor]:
-        """The only one."""
+    @override
+    def spread(self, k: Tensor, dim: int) -> Iterator[Tensor]:
         yield (k.movedim(dim, -1) @ self.matrix.to(k).T).movedim(-1, dim)
 
-    def both(self, k: Tensor, first: int, second: int) -> Tensor:
-        """S k S^T along a pair of axes."""
+    @override
+    def all_pairs(self, k: Tensor, first: int, second: int) -> Tensor:
         for dim in (first, second):
-            (k,) = self.one(k, dim)
+            (k,) = self.spread(k, dim)
         return k
 
-    def same(self, k: Tensor, dim: int) -> Tensor:
-        """Not determined by the diagonal."""
+    @override
+    def diagonal(self, k: Tensor, dim: int) -> Tensor:
         raise TypeError("positions that mix need all pairs of positions")
 
 
@@ -141,39 +203,39 @@ class Separable(PositionMap):
 
     @property
     def count(self) -> int:
-        """Of the S_a."""
+        """How many S_a there are: the product of the axes' numbers."""
         return math.prod(axis.count for axis in self.axes)
 
     @property
+    @override
     def mixing(self) -> bool:
-        """Whether any axis' family does."""
         return any(axis.mixing for axis in self.axes)
 
     @property
+    @override
     def after(self) -> Shape:
-        """Sizes of the axes, none after a collapse."""
         return () if self.collapse else tuple(axis.after for axis in self.axes)
 
+    @override
     def spread(self, s: Tensor, side: int) -> Iterator[Tensor]:
-        """All products of one matrix for each axis."""
         parts = [s]
         for dim, axis in enumerate(self.axes, start=s.ndim - len(self.axes)):
-            parts = [after for before in parts for after in axis.one(before, dim)]
+            parts = [after for before in parts for after in axis.spread(before, dim)]
         return (part.reshape(*part.shape[: s.ndim - len(self.axes)], *self.after) for part in parts)
 
-    def pairs(self, k: Tensor, lay: Lay) -> Tensor:
-        """Axis by axis."""
+    @override
+    def all_pairs(self, k: Tensor, per_example: PerExampleRule) -> Tensor:
         count = len(self.axes)
         lead = k.ndim - 2 * count
         for dim, axis in enumerate(self.axes, start=lead):
-            k = axis.both(k, dim, dim + count)
+            k = axis.all_pairs(k, dim, dim + count)
         return k.reshape(*k.shape[:lead], *self.after, *self.after)
 
-    def equal(self, k: Tensor) -> Tensor:
-        """Axis by axis."""
+    @override
+    def diagonal(self, k: Tensor) -> Tensor:
         lead = k.ndim - len(self.axes)
         for dim, axis in enumerate(self.axes, start=lead):
-            k = axis.same(k, dim)
+            k = axis.diagonal(k, dim)
         return k.reshape(*k.shape[:lead], *self.after)
 
 
@@ -193,35 +255,36 @@ class PerExampleMatrix(PositionMap):
     shape: Shape
 
     @property
+    @override
     def mixing(self) -> bool:
-        """True."""
         return True
 
     @property
+    @override
     def after(self) -> Shape:
-        """As given."""
         return self.shape
 
+    @override
     def spread(self, s: Tensor, side: int) -> Iterator[Tensor]:
-        """The only one."""
         matrix = self.matrices[min(side, len(self.matrices) - 1)]
         yield (matrix @ s.reshape(len(s), -1, 1)).reshape(len(s), *self.after)
 
-    def pairs(self, k: Tensor, lay: Lay) -> Tensor:
-        """A batched product from either side."""
-        a, b = (matrix.to(k.dtype) for matrix in lay(self.matrices))
+    @override
+    def all_pairs(self, k: Tensor, per_example: PerExampleRule) -> Tensor:
+        """Multiply by either example's matrix, a batched product from the left and one from the right."""
+        a, b = (matrix.to(k.dtype) for matrix in per_example(self.matrices))
         lead = a.ndim - 2
         flat = k.reshape(*k.shape[:lead], a.shape[-1], b.shape[-1])
         result = a @ flat @ b.mT
         return result.reshape(*result.shape[:lead], *self.after, *self.after)
 
-    def equal(self, k: Tensor) -> Tensor:
-        """Not determined by the diagonal."""
+    @override
+    def diagonal(self, k: Tensor) -> Tensor:
         raise TypeError("positions that mix need all pairs of positions")
 
 
 def _take(k: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Entries along an axis; zeros for the index -1."""
+    """Select entries along an axis, with zeros for the index -1."""
     index = index.to(k.device)
     if bool((index >= 0).all()):
         return k.index_select(dim, index)

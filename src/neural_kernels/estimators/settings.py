@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.runtime.types import Array
 
 KERNELS = ("ntk", "nngp", "precomputed")

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neural_kernels.activations import Dual
-from neural_kernels.algebra import KernelPair, Nothing, PerExample, PositionMap, Representation
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import KernelPair, Layer, Nothing, PerExample, PositionMap, Representation
 from neural_kernels.exact.expressions.duals import Slope, Value
 from neural_kernels.exact.expressions.nodes import (
     Constant,
@@ -59,7 +58,7 @@ class Gram(Representation):
         """No standard deviation."""
         return Gram(Zero(self.expression, self.positions))
 
-    def activate(self, dual: Dual) -> tuple[Gram, Gram]:
+    def activate(self, dual: Dual) -> tuple[Gram, Gram]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Both to be evaluated later."""
         return Gram(Value(dual, self.expression)), Gram(Slope(dual, self.expression))
 
@@ -104,4 +103,4 @@ def propagate(net: Layer, sides: Sequence[Any], graph: Any = None, ntk: bool = T
     """The kernels of a network for the rows of one or two batches."""
     data = Gram(Input(tuple(sides)))
     pair = KernelPair(data, data.zero() if ntk else Nothing(), sides[0].features, graph)
-    return net.propagate(pair.replace(pair.nngp, pair.ntk))  # which clears the nodes that do not exist
+    return net.propagate(pair.after(pair.nngp, pair.ntk))  # which clears the nodes that do not exist

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.algebra import KernelPair, Nothing, Traits
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import KernelPair, Layer, Nothing, Traits
 from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
 from neural_kernels.exact.evaluate import evaluate
 from neural_kernels.exact.expressions.nodes import Expression

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra import Traits
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer, Traits
 from neural_kernels.exact import NNGP, NTK
 from neural_kernels.exact.arrays import Batch, read
 from neural_kernels.exact.graphs import Graphs

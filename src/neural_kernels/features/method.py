@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, homogeneous, norm_range, series_of
 from neural_kernels.features.angle.gegenbauer import activation_table, gegenbauer_coefficients
 from neural_kernels.features.angle.lookup import as_cells, lookup

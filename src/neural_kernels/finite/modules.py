@@ -17,7 +17,7 @@ from neural_kernels.runtime.types import Shape
 
 if TYPE_CHECKING:
     from neural_kernels.activations import Activation
-    from neural_kernels.algebra.layer import Layer
+    from neural_kernels.algebra import Layer
     from neural_kernels.layers.containers import Concat, Product, Residual
     from neural_kernels.layers.dense import Dense
 
@@ -130,7 +130,7 @@ def build_chain(
 ) -> Built:
     """Modules one after the other; `outputs` is the width of the last affine map, where it is another than `width`."""
     outputs = width if outputs is None else outputs
-    last = max((k for k, layer in enumerate(layers) if layer.affine), default=-1)
+    last = max((k for k, layer in enumerate(layers) if layer.has_weights), default=-1)
     modules = []
     for k, layer in enumerate(layers):
         module, shape = build(layer, shape, width, generator, outputs if k == last else width)
@@ -159,7 +159,7 @@ def build_product(
     layer: Product, shape: Shape, width: int, generator: torch.Generator, outputs: int | None = None
 ) -> Built:
     """The product of branches."""
-    outputs = outputs if layer.affine else shape[0]
+    outputs = outputs if layer.has_weights else shape[0]
     built = [build(branch, shape, width, generator, outputs) for branch in layer.branches]
     shapes = [after for _, after in built]
     if len(set(shapes)) > 1:

@@ -7,7 +7,7 @@ import math
 from torch import nn
 
 from neural_kernels import activations
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.importing.registry import rule
 
 

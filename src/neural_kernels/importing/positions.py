@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.importing.registry import rule
 from neural_kernels.layers import AvgPool, Conv, ConvTranspose, Flatten, GlobalAvgPool, Resize
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 
 _ON_POSITIONS = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Upsample),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from neural_kernels.activations import Identity
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.importing.registry import rule
 from neural_kernels.layers import Dense, Dropout, LayerNorm, Sequential
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
 
-from neural_kernels.algebra import KernelPair, Representation, Traits
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import K, KernelPair, Layer, Traits
 from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.types import Shape
-
-K = TypeVar("K", bound=Representation)
 
 
 class Affine(Layer):
@@ -45,7 +42,7 @@ class Affine(Layer):
         elif self.trained:
             ntk = ntk + float(self._inputs(pair.width) * taps) * pair.nngp  # type: ignore[operator]
             ntk = ntk + float(self.bias_var is not None)
-        return pair.affine(nngp, ntk, self.width)
+        return pair.after(nngp, ntk, width=self.width)
 
     def _inputs(self, width: int | None) -> int:
         if width is None:
@@ -60,7 +57,7 @@ class Affine(Layer):
         return traits.affine()
 
     @property
-    def affine(self) -> bool:
+    def has_weights(self) -> bool:
         """True."""
         return True
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra import KernelPair, Matrix, PerExample, PerExampleMatrix, Representation, Separable, Traits
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import K, KernelPair, Layer, Matrix, PerExample, PerExampleMatrix, Separable, Traits
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
-
-K = TypeVar("K", bound=Representation)
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Positions:
                 raise ValueError(f"{self!r}: the number of channels before it counts; give that affine layer a width")
             share = pair.width / (pair.width + self.channels)
         weight = self.weight_var * (1 if self.kind == "sum" else 1 - share)
-        return pair.replace(nngp=share * pair.nngp + weight * embedding, ntk=share * pair.ntk)
+        return pair.after(nngp=share * pair.nngp + weight * embedding, ntk=share * pair.ntk)
 
     def _root(self, size: int) -> Tensor:
         """A square root of R along one axis."""
@@ -186,7 +182,7 @@ class Attention(Layer):
         factor = self.value_var * self.out_var
         mean = factor * values.nngp.map(attend)
         ntk = factor * values.ntk.map(attend) + 2.0 * mean + self.bias_var  # type: ignore[operator]
-        return values.affine(mean + self.bias_var, ntk, None)
+        return values.after(mean + self.bias_var, ntk, width=None)
 
     def _attention(self, scores: Tensor) -> Tensor:
         if self.similarity == "softmax":
@@ -201,7 +197,7 @@ class Attention(Layer):
         nngp = factor * (seen.nngp * size)
         change = (values.ntk * seen.nngp + seen.ntk * values.nngp).map(total)  # type: ignore[operator]
         ntk = change * seen.nngp + (seen.ntk + 4.0 * seen.nngp) * size  # type: ignore[operator]
-        return values.affine(nngp + self.bias_var, factor * ntk + self.bias_var, None)
+        return values.after(nngp + self.bias_var, factor * ntk + self.bias_var, width=None)
 
     def check(self, traits: Traits) -> Traits:
         """Takes anything; the map of values to outputs is affine. Embeddings need many units to be added to."""
@@ -213,7 +209,7 @@ class Attention(Layer):
         return traits.affine()
 
     @property
-    def affine(self) -> bool:
+    def has_weights(self) -> bool:
         """True."""
         return True
 

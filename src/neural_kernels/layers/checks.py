@@ -25,7 +25,7 @@ def choice(owner: str, name: str, value: object, options: tuple[str, ...]) -> No
 
 def layers(owner: str, values: tuple[object, ...]) -> None:
     """Raise unless all values are layers."""
-    from neural_kernels.algebra.layer import Layer
+    from neural_kernels.algebra import Layer
 
     for k, value in enumerate(values):
         if not isinstance(value, Layer):

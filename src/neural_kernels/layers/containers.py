@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeVar
 
 import torch
 from torch import nn
 
-from neural_kernels.algebra import KernelPair, Representation, Traits, independent, joined, uncorrelated
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import K, KernelPair, Layer, Traits, independent, joined, uncorrelated
 from neural_kernels.finite.modules import build_chain, build_concat, build_product, build_sum
 from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.types import Shape
-
-K = TypeVar("K", bound=Representation)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -55,9 +51,9 @@ class Sequential(Layer):
         return reduce(lambda current, layer: layer.check(current), self.layers, traits)
 
     @property
-    def affine(self) -> bool:
+    def has_weights(self) -> bool:
         """Whether any layer is."""
-        return any(layer.affine for layer in self.layers)
+        return any(layer.has_weights for layer in self.layers)
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A chain of modules."""
@@ -103,7 +99,7 @@ class Residual(Layer):
         """Add the branches."""
         body = self.body.propagate(pair)
         other = pair if self.shortcut is None else self.shortcut.propagate(pair)
-        return pair.affine(other.nngp + body.nngp, other.ntk + body.ntk, body.width)  # type: ignore[operator]
+        return pair.after(other.nngp + body.nngp, other.ntk + body.ntk, width=body.width)  # type: ignore[operator]
 
     def check(self, traits: Traits) -> Traits:
         """Branches must not correlate; the sum is Gaussian if they are."""
@@ -113,9 +109,9 @@ class Residual(Layer):
         return joined(traits, branches, gaussian=all(branch.gaussian for branch in branches))
 
     @property
-    def affine(self) -> bool:
+    def has_weights(self) -> bool:
         """Whether all branches are, so that `width` fits both."""
-        return self.shortcut is not None and self.body.affine and self.shortcut.affine
+        return self.shortcut is not None and self.body.has_weights and self.shortcut.has_weights
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A sum of modules."""
@@ -173,7 +169,7 @@ class Concat(Layer):
         nngp = reduce(lambda a, b: a + b, (share * p.nngp for share, p in zip(self.shares, pairs, strict=True)))
         ntk = reduce(lambda a, b: a + b, (share * p.ntk for share, p in zip(self.shares, pairs, strict=True)))
         widths = [p.width for p in pairs]
-        return pair.affine(nngp, ntk, None if None in widths else sum(w for w in widths if w is not None))
+        return pair.after(nngp, ntk, width=None if None in widths else sum(w for w in widths if w is not None))
 
     def check(self, traits: Traits) -> Traits:
         """Takes anything; what comes out is Gaussian only by branch."""
@@ -181,9 +177,9 @@ class Concat(Layer):
         return joined(traits, branches, gaussian=False)
 
     @property
-    def affine(self) -> bool:
+    def has_weights(self) -> bool:
         """Whether any branch is."""
-        return any(branch.affine for branch in self.branches)
+        return any(branch.has_weights for branch in self.branches)
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A concatenation of modules, the branches' widths near their shares."""
@@ -221,7 +217,7 @@ class Product(Layer):
 
         def multiply(left: KernelPair[K], right: KernelPair[K]) -> KernelPair[K]:
             ntk = left.ntk * right.nngp + right.ntk * left.nngp  # type: ignore[operator]
-            return pair.affine(left.nngp * right.nngp, ntk, left.width)
+            return pair.after(left.nngp * right.nngp, ntk, width=left.width)
 
         return reduce(multiply, (branch.propagate(pair) for branch in self.branches))
 
@@ -232,9 +228,9 @@ class Product(Layer):
         return joined(traits, branches, gaussian=False)
 
     @property
-    def affine(self) -> bool:
+    def has_weights(self) -> bool:
         """Whether all branches are."""
-        return all(branch.affine for branch in self.branches)
+        return all(branch.has_weights for branch in self.branches)
 
     def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """A product of modules."""

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import torch
 from torch import nn
 
-from neural_kernels.algebra import KernelPair, Representation, Separable, Taps
+from neural_kernels.algebra import K, KernelPair, Separable, Taps
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.layers.affine import Affine
 from neural_kernels.runtime.types import Shape
-
-K = TypeVar("K", bound=Representation)
 
 
 class Filters(Affine):
@@ -145,7 +142,7 @@ class LocalConv(Filters):
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """As if the filters were shared, at equal positions alone."""
         shared = super().propagate(pair)
-        return shared.replace(nngp=shared.nngp.decorrelate(), ntk=shared.ntk.decorrelate())
+        return shared.after(nngp=shared.nngp.decorrelate(), ntk=shared.ntk.decorrelate())
 
     def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         from neural_kernels.finite.positions import build_local_conv

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import nn
 
-from neural_kernels.algebra import KernelPair, Representation
+from neural_kernels.algebra import K, KernelPair
 from neural_kernels.finite.modules import NTKLinear
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers.affine import Affine
-
-K = TypeVar("K", bound=Representation)
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import nn
 
-from neural_kernels.algebra import KernelPair, PerExampleMatrix, Representation, Traits
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import K, KernelPair, Layer, PerExampleMatrix, Traits
 from neural_kernels.runtime.types import Shape
-
-K = TypeVar("K", bound=Representation)
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class GraphAggregate(Layer):
                 "this layer in front of pools and Flatten."
             )
         neighbours = PerExampleMatrix(pair.graph.adjacency.sides, pair.nngp.positions)
-        return pair.replace(nngp=pair.nngp.map(neighbours), ntk=pair.ntk.map(neighbours))
+        return pair.after(nngp=pair.nngp.map(neighbours), ntk=pair.ntk.map(neighbours))
 
     def check(self, traits: Traits) -> Traits:
         """Takes anything; sums of Gaussian units are Gaussian."""

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import nn
 
-from neural_kernels.algebra import Graph, KernelPair, PerExample, Representation, Traits
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Graph, K, KernelPair, Layer, PerExample, Traits
 from neural_kernels.finite.modules import Normalize
 from neural_kernels.layers import checks as _validate
-
-K = TypeVar("K", bound=Representation)
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class LayerNorm(Layer):
         if self.over == "all" and pair.nngp.positions:
             variance = _mean(variance, pair.graph)
         factor = variance.map(lambda v: torch.where(v + self.eps > 0, v + self.eps, torch.inf).rsqrt())
-        return pair.replace(nngp=pair.nngp.scale(factor), ntk=pair.ntk.scale(factor))
+        return pair.after(nngp=pair.nngp.scale(factor), ntk=pair.ntk.scale(factor))
 
     def check(self, traits: Traits) -> Traits:
         """Needs Gaussian units of mean 0."""
@@ -108,7 +104,7 @@ class Dropout(Layer):
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """Inflate the variances."""
         factor = 1 / (1 - self.rate)
-        return pair.replace(nngp=pair.nngp.inflate(factor), ntk=pair.ntk.inflate(factor))
+        return pair.after(nngp=pair.nngp.inflate(factor), ntk=pair.ntk.inflate(factor))
 
     def check(self, traits: Traits) -> Traits:
         """Needs many units."""

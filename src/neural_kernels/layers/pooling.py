@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra import KernelPair, Matrix, Representation, Separable, Taps, Traits
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
-
-K = TypeVar("K", bound=Representation)
 
 
 class Pool(Layer):
@@ -43,7 +39,7 @@ class Pool(Layer):
             for table, size in zip(tables, positions, strict=True)
         )
         total = Separable(tuple(axes))
-        return pair.replace(nngp=pair.nngp.map(total), ntk=pair.ntk.map(total))
+        return pair.after(nngp=pair.nngp.map(total), ntk=pair.ntk.map(total))
 
     @abstractmethod
     def _weights(self, incidence: Tensor, window: int) -> Tensor:
@@ -154,7 +150,7 @@ class GlobalPool(Layer):
             # The others are 0: a mean over all nodes becomes one over those that exist.
             share = pair.graph.present.map(lambda present: present.shape[1] / present.sum(1))
             nngp, ntk = nngp.scale(share), ntk.scale(share)
-        return pair.replace(nngp=nngp, ntk=ntk)
+        return pair.after(nngp=nngp, ntk=ntk)
 
     def check(self, traits: Traits) -> Traits:
         """Takes anything; sums of Gaussian units are Gaussian."""
@@ -243,7 +239,7 @@ class Flatten(Layer):
             tuple(Taps(torch.arange(size)[:, None], size**-0.5, size) for size in positions), collapse=True
         )
         width = None if pair.width is None else pair.width * math.prod(positions)
-        return pair.affine(pair.nngp.map(each), pair.ntk.map(each), width)
+        return pair.after(pair.nngp.map(each), pair.ntk.map(each), width=width)
 
     def check(self, traits: Traits) -> Traits:
         """Takes anything."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra import KernelPair, Matrix, Representation, Separable, Taps, Traits
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
-
-K = TypeVar("K", bound=Representation)
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class Resize(Layer):
         positions = _windows.positions_of(self, pair)
         after = _windows.each(self, self.shape, len(positions))
         between = Separable(tuple(self._axis(*sizes) for sizes in zip(positions, after, strict=True)))
-        return pair.replace(nngp=pair.nngp.map(between), ntk=pair.ntk.map(between))
+        return pair.after(nngp=pair.nngp.map(between), ntk=pair.ntk.map(between))
 
     def _axis(self, before: int, after: int) -> Taps | Matrix:
         if self.method == "linear":

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from neural_kernels.algebra import KernelPair
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import KernelPair, Layer
 
 Sizes = int | tuple[int, ...]
 Padding = str | int | tuple[int | tuple[int, int], ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from neural_kernels.activations import BivariateNormal, Dual, ReLU
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers.containers import Residual, Sequential
 from neural_kernels.layers.convolution import Conv

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 
 _CHUNK = 1 << 24  # bytes of data in hand at a time
 _LIBRARIES = {"torch", "numpy", "math", "builtins", "neural_kernels"}

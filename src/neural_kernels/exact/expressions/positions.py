@@ -65,7 +65,7 @@ class Mapped(Expression):
     def _root(self, stds: Tensor) -> Tensor:
         """Norms where the map adds up variances; in units of the example's largest deviation, so without overflow."""
         high = stds.detach().flatten(1).amax(1).reshape(-1, *[1] * (stds.ndim - 1))
-        sums = self.by.equal(safe_divide(stds, high).square())
+        sums = self.by.diagonal(safe_divide(stds, high).square())
         return high.reshape(-1, *[1] * (sums.ndim - 1)) * safe_sqrt(sums)
 
     @cached_property
@@ -89,7 +89,7 @@ class Mapped(Expression):
 
     def mapped(self, k: Tensor, pairs: Pairs, every: bool) -> Tensor:
         """The map of numbers for every pair of positions, or for equal ones where those suffice."""
-        return self.by.pairs(k, pairs.examples) if self.wants(every) else self.by.equal(k)
+        return self.by.all_pairs(k, pairs.examples) if self.wants(every) else self.by.diagonal(k)
 
     def wants(self, every: bool) -> bool:
         """Whether the result for every (or each equal) pair of positions takes every pair before the map."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import Layer
 from neural_kernels.features.angle.series import Series, zonal_series
 from neural_kernels.features.method import Task
 from neural_kernels.features.reduction import ReducedColumns, Reduction

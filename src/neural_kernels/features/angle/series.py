@@ -19,8 +19,7 @@ from torch import Tensor
 from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import hermite_functions, value_and_slope
 from neural_kernels.activations.relu import ArcCosine
-from neural_kernels.algebra import KernelPair, Nothing, PerExample, PositionMap, Representation
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra import KernelPair, Layer, Nothing, PerExample, PositionMap, Representation
 from neural_kernels.features.method import UnsuitableError
 
 DEGREE = 400  # of the series
@@ -70,7 +69,7 @@ class Series(Representation):
         """No coefficient."""
         return Series(torch.zeros_like(self.coefficients), 0.0)
 
-    def activate(self, dual: Dual) -> tuple[Series, Series]:
+    def activate(self, dual: Dual) -> tuple[Series, Series]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The dual and its slope as functions of the correlation, composed with this series."""
         std = torch.tensor([math.sqrt(self.total)], dtype=torch.float64)
         value, slope = _functions(dual, std)

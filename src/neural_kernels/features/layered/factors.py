@@ -181,7 +181,7 @@ class Factor(Representation):
         """No columns."""
         return self._with((), torch.zeros_like(self.diagonal))
 
-    def activate(self, dual: Dual) -> tuple[Factor, Factor]:
+    def activate(self, dual: Dual) -> tuple[Factor, Factor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Mean, linear part and mean slope exactly, the rest by the strategy."""
         std = self.diagonal.sqrt()
         totals = dual.std(std).square(), dual.slope_std(std).square()
@@ -245,7 +245,7 @@ class Factor(Representation):
     def _diagonal_after(self, blocks: list[Block], positions: PositionMap) -> Tensor:
         """Exact where equal positions stay among themselves, else from the factor."""
         if not positions.mixing:
-            return positions.equal(self.diagonal)
+            return positions.diagonal(self.diagonal)
         start = self.diagonal.new_zeros(len(self.diagonal), *positions.after)
         return sum((b.weight * b.columns.square().sum(-1).to(start) for b in blocks), start=start)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import pickle
 
@@ -21,6 +20,7 @@ from neural_kernels.activations.expectations.interpolation import Interpolation
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.pieces import Pieces
 from neural_kernels.activations.expectations.quadrant import quadrant_probability
+from plain_path import is_compiled, plain_kernels
 
 
 @pytest.mark.parametrize(
@@ -191,16 +191,11 @@ def test_series_in_double_precision():
 
 
 @pytest.mark.parametrize("activation", [act.Tanh(), act.SiLU()], ids=repr)
-def test_compiled_network_in_double_precision(activation, monkeypatch):
+def test_compiled_network_in_double_precision(activation):
     x = np.random.default_rng(0).standard_normal((300, 20))
-    kernel = nk.NTK(nk.mlp(2, activation))
-    evaluate = importlib.import_module("neural_kernels.exact.evaluate")
-    compiled, done = evaluate._compiled, []
-    monkeypatch.setattr(evaluate, "_compiled", lambda *arguments: done.append(compiled(*arguments)) or done[-1])
-    fast = kernel(x)
-    assert done == [True]
-    monkeypatch.setattr(evaluate, "_compiled", lambda *arguments: False)
-    slow = kernel(x)
+    net = nk.mlp(2, activation)
+    assert is_compiled(net, x)
+    fast, slow = nk.NTK(net)(x), plain_kernels(net, x)[1]
     assert np.abs(fast - slow).max() <= 1e-13 * np.abs(slow).max()
 
 

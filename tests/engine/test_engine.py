@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 import torch
@@ -12,11 +9,9 @@ from scipy import sparse
 
 import neural_kernels as nk
 from neural_kernels.engine import arc
-from neural_kernels.engine.inputs import DenseRows
 from neural_kernels.engine.vectors import fill as tiles
 from neural_kernels.exact import evaluate
-from neural_kernels.exact.compile import vectors as compiling
-from neural_kernels.exact.gram import Gram, propagate
+from plain_path import is_compiled, plain_kernels
 
 NETWORKS = {
     "relu": nk.mlp(3),
@@ -40,17 +35,6 @@ NETWORKS = {
 }
 
 
-@contextmanager
-def plain() -> Iterator[None]:
-    """Without the compiled engine."""
-    original = evaluate._compiled
-    evaluate._compiled = lambda *arguments: False
-    try:
-        yield
-    finally:
-        evaluate._compiled = original
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_compiled_equals_plain(name: str, dtype: type) -> None:
@@ -59,8 +43,8 @@ def test_compiled_equals_plain(name: str, dtype: type) -> None:
     x[5], x[7], z[3], z[4] = x[4], 2 * x[6], x[0], 0
     net = NETWORKS[name]
     fast = *nk.kernels(net, x), *nk.kernels(net, x, z), nk.NNGP(net)(x), nk.NTK(net)(x, z)
-    with plain():
-        slow = *nk.kernels(net, x), *nk.kernels(net, x, z), nk.NNGP(net)(x), nk.NTK(net)(x, z)
+    slow = [*plain_kernels(net, x), *plain_kernels(net, x, z)]
+    slow += slow[0], slow[3]
     tolerance = 2e-6 if dtype == np.float32 else 1e-13
     for a, b in zip(fast, slow, strict=True):
         assert np.abs(a - b).max() <= tolerance * np.abs(b).max()
@@ -69,9 +53,7 @@ def test_compiled_equals_plain(name: str, dtype: type) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_these_networks_take_the_compiled_path(name: str) -> None:
     """Otherwise the comparison above would compare one path with itself."""
-    pair = propagate(NETWORKS[name], [DenseRows.of(torch.linspace(0.5, 2, 200).reshape(10, 20))])
-    assert isinstance(pair.ntk, Gram)
-    assert compiling.compile_program([pair.nngp.expression, pair.ntk.expression], torch.float32) is not None
+    assert is_compiled(NETWORKS[name], torch.linspace(0.5, 2, 200).reshape(10, 20))
 
 
 @pytest.mark.parametrize("block", [(1, 1), (7, 13), (64, 64), (300, 5)])
@@ -84,8 +66,7 @@ def test_blocks_do_not_matter(block: tuple[int, int], monkeypatch: pytest.Monkey
     for result in (nk.NTK(net)(x), nk.NTK(net)(x, x[:20] + 1)):
         expected = whole[0] if result.shape == (61, 61) else whole[1]
         assert np.abs(result - expected).max() <= 1e-6 * np.abs(expected).max()  # products of one row round otherwise
-    with plain():
-        assert np.allclose(nk.NTK(net)(x), whole[0], rtol=2e-6)
+    assert np.allclose(plain_kernels(net, x)[1], whole[0], rtol=2e-6)
 
 
 def test_strips_of_wide_rows() -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 
 import neural_kernels as nk
-from neural_kernels.exact import evaluate
-from neural_kernels.exact.compile import run_positions as staged
+from plain_path import is_compiled, plain_kernels
 
 RELU, GAP, DENSE = nk.ReLU(), nk.GlobalAvgPool(), nk.Dense()
 
@@ -50,37 +46,18 @@ NETWORKS = {
 }
 
 
-@contextmanager
-def plain() -> Iterator[None]:
-    """Without the compiled engine."""
-    kept = evaluate._compiled, staged.staged_variances
-    evaluate._compiled = lambda *arguments: False
-    staged.staged_variances = lambda *arguments: None
-    try:
-        yield
-    finally:
-        evaluate._compiled, staged.staged_variances = kept
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_compiled_equals_plain(name: str, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_equals_plain(name: str, dtype: type) -> None:
     rng = np.random.default_rng(0)
     x, z = rng.random((4, 3, 7, 6)).astype(dtype), rng.random((3, 3, 7, 6)).astype(dtype)
     z[0], x[3], x[2, :, :2] = x[1], 2 * x[2], 0
     net = nk.Sequential(*NETWORKS[name])
-    with plain():
-        slow = *nk.kernels(net, x), *nk.kernels(net, x, z), nk.NNGP(net)(x, z)
-    taken: list[bool] = []
-    original = evaluate._compiled
-
-    def watched(*arguments: object) -> bool:
-        taken.append(original(*arguments))
-        return taken[-1]
-
-    monkeypatch.setattr(evaluate, "_compiled", watched)
+    assert is_compiled(net, x)
+    assert is_compiled(net, x, z)
+    slow = [*plain_kernels(net, x), *plain_kernels(net, x, z)]
+    slow.append(slow[2])
     fast = *nk.kernels(net, x), *nk.kernels(net, x, z), nk.NNGP(net)(x, z)
-    assert all(taken)
     for one, other in zip(fast, slow, strict=True):
         # coincident windows behind a pool: their angle is the root of a rounding
         assert np.abs(one - other).max() <= (1e-5 if dtype == np.float32 else 1e-9) * np.abs(other).max()

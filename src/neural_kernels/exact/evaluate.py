@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,17 +11,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neural_kernels.engine.inputs import DenseRows, SparseRows
-from neural_kernels.exact.expressions.nodes import Expression
+from neural_kernels.exact.compile.run import Run, compile_kernels
+from neural_kernels.exact.expressions.nodes import Expression, nodes_of
 from neural_kernels.exact.expressions.pairs import Block
-from neural_kernels.exact.variances import below, own_entries
+from neural_kernels.exact.variances import own_entries
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
 Rows = DenseRows | SparseRows
 _BLOCK = (256, 2048)  # of the torch path: a dozen temporaries of float64 in tens of megabytes
 
 
+def plain(kernels: Sequence[Expression], left: Rows, right: Rows) -> None:
+    """In place of the compiler: nothing is compiled, so that the torch formulas do it all."""
+
+
 def evaluate(
-    kernels: Sequence[Expression], left: Rows, right: Rows, targets: Sequence[Tensor] | None, progress: bool
+    kernels: Sequence[Expression],
+    left: Rows,
+    right: Rows,
+    targets: Sequence[Tensor] | None = None,
+    progress: bool = False,
+    compiler: Callable[[Sequence[Expression], Rows, Rows], Run | None] = compile_kernels,
 ) -> list[Float[Tensor, "n1 n2 ..."]]:
     """The entries of several kernels of one network, into `targets` or new tensors; symmetric if `left` is `right`."""
     lead, device = (len(left), len(right)), left.std.device
@@ -33,10 +43,12 @@ def evaluate(
     if 0 in lead:
         return list(targets)
     with torch.no_grad():
-        compiled = _compiled(kernels, left, right, targets, progress)
-        if not compiled:
-            _plain(kernels, left, right, targets, progress)
-        if left is right and not (compiled and left.std.ndim > 1):
+        run = compiler(kernels, left, right)
+        if run is not None:
+            run(targets, progress)
+        else:
+            _by_formulas(kernels, left, right, targets, progress)
+        if left is right and not (run is not None and left.std.ndim > 1):
             _diagonal(kernels, targets)
     return list(targets)
 
@@ -54,30 +66,12 @@ def differentiable(kernels: Sequence[Expression], left: Rows, right: Rows) -> li
     return [kernel.entries(block, True).to(left.dtype) for kernel in kernels]
 
 
-def _compiled(
+def _by_formulas(
     kernels: Sequence[Expression], left: Rows, right: Rows, targets: Sequence[Tensor], progress: bool
-) -> bool:
-    """By the row machine, if there is a program for these kernels and the data are where it can run."""
-    if left.std.device.type != "cpu":
-        return False
-    if left.std.ndim > 1:
-        from neural_kernels.exact.compile.run_positions import staged
-
-        return staged(kernels, left is right, targets, progress)
-    from neural_kernels.engine.vectors.fill import fill
-    from neural_kernels.exact.compile.vectors import compile_program
-
-    program = compile_program(kernels, left.dtype)
-    if program is None:
-        return False
-    fill(program, left, right, [target.numpy() for target in targets], progress)
-    return True
-
-
-def _plain(kernels: Sequence[Expression], left: Rows, right: Rows, targets: Sequence[Tensor], progress: bool) -> None:
+) -> None:
     """By the torch formulas, block by block."""
     symmetric = left is right
-    widest = max(math.prod(node.positions) for kernel in kernels for node in below(kernel))
+    widest = max(math.prod(node.positions) for node in nodes_of(*kernels))
     shape = max(1, _BLOCK[0] // widest), max(1, _BLOCK[1] // widest)
 
     def work(tile: Tile, memory: dict[str, Any]) -> None:

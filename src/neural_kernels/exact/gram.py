@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from neural_kernels.activations import Dual
 from neural_kernels.algebra import KernelPair, Layer, Nothing, PerExample, PositionMap, Representation
@@ -21,7 +23,7 @@ from neural_kernels.exact.expressions.nodes import (
     Zero,
 )
 from neural_kernels.exact.expressions.positions import Decorrelated, Mapped
-from neural_kernels.exact.variances import own_entries
+from neural_kernels.exact.variances import input_delta, mapped_variances, own_entries
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,18 @@ class Gram(Representation):
         return PerExample(tuple(own.reshape(len(own), size, size) for own in entries))
 
 
-def propagate(net: Layer, sides: Sequence[Any], graph: Any = None, ntk: bool = True) -> KernelPair[Gram]:
-    """The kernels of a network for the rows of one or two batches."""
-    data = Gram(Input(tuple(sides)))
+def propagate(
+    net: Layer,
+    sides: Sequence[Any],
+    graph: Any = None,
+    ntk: bool = True,
+    variances: Callable[[Mapped, int], Tensor] = mapped_variances,
+) -> KernelPair[Gram]:
+    """The kernels of a network for the rows of one or two batches.
+
+    `variances` computes those after maps that mix positions: by default by the engine where it can, with
+    :func:`~neural_kernels.exact.variances.plain_variances` by the torch formulas alone.
+    """
+    data = Gram(Input(tuple(sides), input_delta, variances))
     pair = KernelPair(data, data.zero() if ntk else Nothing(), sides[0].features, graph)
     return net.propagate(pair.after(pair.nngp, pair.ntk))  # which clears the nodes that do not exist

@@ -6,7 +6,7 @@ import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from neural_kernels.exact.evaluate import evaluate
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
 from neural_kernels.exact.kernel import Kernel
-from neural_kernels.exact.on_disk import NetworkTask
+from neural_kernels.exact.on_disk import KernelTask
+from neural_kernels.storage.fingerprint import describe, hash_text
 from neural_kernels.storage.matrix import fill_file
 
 
@@ -109,7 +110,10 @@ class NetworkKernel(Kernel):
         TypeError
             An activation holds something that cannot be compared between processes.
         """
-        return fill_file(NetworkTask(self, x1, x2), path, resume, block)
+        identity = {"kernel": type(self).__name__, "network": hash_text(describe(self.net))}
+        quiet = replace(self, progress=False)
+        task = KernelTask(quiet, identity, (x1, x2), self.memory_budget, self.progress)
+        return fill_file(task, path, resume, block)
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,39 @@
-"""Network kernels as matrices on disk."""
+"""Kernels as matrices on disk."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from neural_kernels.exact.arrays import read_pair
 from neural_kernels.exact.graphs import Graphs
+from neural_kernels.exact.kernel import Kernel
 from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
 from neural_kernels.storage.matrix import Task
-
-if TYPE_CHECKING:
-    from neural_kernels.exact.network import NetworkKernel
 
 _SIDE = 1 << 12  # of a block of numbers: 64 MB in float32
 _POSITIONS = 1 << 14  # of the data, along a side of a block: a pair of 32 x 32 images takes milliseconds
 _ALIGNMENT = 64  # bytes; that of torch's own allocations
 
 
-class NetworkTask(Task):
-    """The kernel of a network; without `x2` a symmetric matrix.
+class KernelTask(Task):
+    """A kernel between two batches; a symmetric matrix where the second is None.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Shows no progress of its own.
+    identity : dict
+        What the kernel is, by value or by hash, for JSON.
+    data : tuple
+        x1 and x2.
+    memory_budget : int or None
+        Bytes that one block may take.
+    progress : bool
 
     Raises
     ------
@@ -31,8 +41,11 @@ class NetworkTask(Task):
         Data that no kernel takes, or no batches.
     """
 
-    def __init__(self, kernel: NetworkKernel, x1: Any, x2: Any) -> None:
-        self._kernel, self.progress = replace(kernel, progress=False), kernel.progress
+    def __init__(
+        self, kernel: Kernel, identity: dict[str, str], data: tuple[Any, Any], memory_budget: int | None, progress: bool
+    ) -> None:
+        self._kernel, self._identity, self._memory_budget, self.progress = kernel, identity, memory_budget, progress
+        x1, x2 = data
         self.symmetric = x2 is None or x2 is x1
         self._first = _batch(x1)
         self._second = self._first if self.symmetric else _batch(x2)
@@ -46,17 +59,8 @@ class NetworkTask(Task):
         return _main(self._first).shape[0], _main(self._second).shape[0]
 
     def identity(self) -> dict[str, Any]:
-        """The network by its description, the data by their bytes.
-
-        Raises
-        ------
-        TypeError
-            The network holds something whose value no text tells.
-        """
-        from neural_kernels import __version__
-
-        network = hash_text(describe(self._kernel.net))
-        identity = {"library": __version__, "kernel": type(self._kernel).__name__, "network": network}
+        """The library's version, what the kernel is, the data by their bytes."""
+        identity = {"library": version("neural-kernels"), **self._identity}
         return identity | _identify("x1", self._first) | _identify("x2", None if self.symmetric else self._second)
 
     def values(self, rows: slice, columns: slice) -> np.ndarray:
@@ -73,8 +77,8 @@ class NetworkTask(Task):
         shape = _main(self._first).shape
         positions = shape[1] if isinstance(self._first, Graphs) else math.prod(shape[2:])
         numbers = _SIDE**2
-        if self._kernel.memory_budget is not None:
-            numbers = min(numbers, self._kernel.memory_budget // entry.itemsize)
+        if self._memory_budget is not None:
+            numbers = min(numbers, self._memory_budget // entry.itemsize)
         return max(1, min(_POSITIONS // positions, math.isqrt(numbers // entry.size)))
 
 

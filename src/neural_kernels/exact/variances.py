@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from neural_kernels.engine.inputs import DenseRows, delta_tile, delta_units
+from neural_kernels.engine.vectors.fill import sparse_delta
+from neural_kernels.exact.compile.run import compile_variances
+from neural_kernels.exact.expressions.nodes import Expression, nodes_of
 from neural_kernels.exact.expressions.pairs import Block, Own, Pairs
-
-if TYPE_CHECKING:
-    from neural_kernels.exact.expressions.nodes import Expression
-    from neural_kernels.exact.expressions.positions import Mapped
+from neural_kernels.exact.expressions.positions import Mapped
 
 _NUMBERS = 1 << 23  # of one temporary: 64 MB
 
@@ -32,8 +32,6 @@ def input_delta(sides: tuple[Any, ...], pairs: Pairs, every: bool) -> Tensor:
     assert isinstance(pairs, Block)
     left, right = sides[0], sides[-1]
     if not isinstance(left, DenseRows):
-        from neural_kernels.engine.vectors.fill import sparse_delta
-
         return sparse_delta(left, right)(pairs.rows, pairs.columns)
     if every or left.std.ndim == 1:
         return delta_tile(left, right, pairs.rows, pairs.columns)
@@ -46,35 +44,24 @@ def own_entries(expression: Expression, side: int) -> Tensor:
     return _chunks(expression, side, lambda own: expression.entries(own, True))
 
 
-def own_variances(mapped: Mapped, side: int) -> Tensor:
-    """Every unit's own entry after a map, shape (n, *positions)."""
-    from neural_kernels.exact.compile.run_positions import staged_variances
+def mapped_variances(mapped: Mapped, side: int) -> Tensor:
+    """Every unit's own entry after a map, shape (n, *positions); by the engine where it can."""
+    compiled = compile_variances(mapped, side) if len(mapped.argument.stds[side]) else None
+    return plain_variances(mapped, side) if compiled is None else compiled
 
+
+def plain_variances(mapped: Mapped, side: int) -> Tensor:
+    """The same by the torch formulas, which are differentiable."""
     stds = mapped.argument.stds[side]
     if not len(stds):
         return stds.new_zeros(0, *mapped.positions)
-    if stds.device.type == "cpu" and not stds.requires_grad:
-        variances = staged_variances(mapped, side)
-        if variances is not None:
-            return variances
     return _chunks(mapped.argument, side, lambda own: mapped.entries(own, False))
 
 
 def _chunks(expression: Expression, side: int, compute: Callable[[Own], Tensor]) -> Tensor:
     """`compute` on all examples of a side, a few at a time."""
     count = len(expression.root.stds[side])
-    widest = max(math.prod(node.positions) for node in below(expression))
+    widest = max(math.prod(node.positions) for node in nodes_of(expression))
     step = max(1, _NUMBERS // max(1, widest) ** 2)
     parts = [compute(Own(side, slice(i, i + step))) for i in range(0, count, step)]
     return torch.cat(parts) if parts else compute(Own(side, slice(0, 0)))
-
-
-def below(expression: Expression) -> set[Expression]:
-    """An expression and all it is made of."""
-    found, todo = set(), [expression]
-    while todo:
-        node = todo.pop()
-        if node not in found:
-            found.add(node)
-            todo += node.operands
-    return found

@@ -15,10 +15,9 @@ from neural_kernels.engine.positions import program as s
 from neural_kernels.exact.compile.expansions import Known, as_powers, as_series, unit_coefficients
 from neural_kernels.exact.compile.layout import Layout, Table, matrix_table, reach, shift_table, taps_table
 from neural_kernels.exact.expressions.duals import Slope, Value
-from neural_kernels.exact.expressions.nodes import Expression, Input, Noise, Product, Scaled, Simple, Sum
+from neural_kernels.exact.expressions.nodes import Expression, Input, Noise, Product, Scaled, Simple, Sum, nodes_of
 from neural_kernels.exact.expressions.pairs import Sides
 from neural_kernels.exact.expressions.positions import Mapped
-from neural_kernels.exact.variances import below
 
 CONSTANT, SECOND = -1, -2  # not operations: a number, the second result of one
 _order = count()
@@ -82,7 +81,7 @@ class Staging:
     """Rows for the kernels of one network, each made once."""
 
     def __init__(self, kernels: Sequence[Expression], every: bool, dtype: torch.dtype) -> None:
-        nodes = set().union(*(below(kernel) for kernel in kernels))
+        nodes = nodes_of(*kernels)
         maps = [node.by for node in nodes if isinstance(node, Mapped)]
         if not all(isinstance(by, Separable) for by in maps):
             raise UnsupportedError

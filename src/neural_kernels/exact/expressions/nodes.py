@@ -15,6 +15,7 @@ Where no activation follows that does not matter, and `entries` takes the shorte
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -46,9 +47,9 @@ class Expression(ABC):
         return ()
 
     @property
-    def root(self) -> Expression:
-        """The input."""
-        return self.operands[0].root if self.operands else self
+    def root(self) -> Input:
+        """The input that it is a kernel of."""
+        return self.operands[0].root
 
     @property
     def positions(self) -> Shape:
@@ -88,10 +89,23 @@ class Input(Expression):
     Parameters
     ----------
     sides : tuple of rows
-        Checked examples of the engine; one where both sides are the same.
+        Checked examples, in whatever form `correlate` takes; their `std` are the standard deviations. One where both
+        sides are the same.
+    correlate : callable
+        ``correlate(sides, pairs, every)``: one minus the cosines of the data's units.
+    variances : callable
+        ``variances(mapped, side)``: every unit's own entry after a map that mixes positions, shape (n, *positions).
+        Nothing else about an expression costs as much as its entries, so who makes the input says how it is computed.
     """
 
     sides: tuple[Any, ...]
+    correlate: Callable[[tuple[Any, ...], Pairs, bool], Tensor]
+    variances: Callable[[Any, int], Tensor]
+
+    @property
+    def root(self) -> Input:
+        """Itself."""
+        return self
 
     @cached_property
     def stds(self) -> Sides:
@@ -105,9 +119,7 @@ class Input(Expression):
 
     def compute(self, pairs: Pairs, every: bool) -> Tensor:
         """From differences where nearly parallel."""
-        from neural_kernels.exact.variances import input_delta
-
-        return pairs.exact(input_delta(self.sides, pairs, every), every)
+        return pairs.exact(self.correlate(self.sides, pairs, every), every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +136,7 @@ class Simple(Expression):
         return ()
 
     @property
-    def root(self) -> Expression:
+    def root(self) -> Input:
         """Of the examples."""
         return self.examples.root
 
@@ -282,6 +294,17 @@ class Product(Combined):
     def sum(self, pairs: Pairs, every: bool) -> Tensor:
         """Multiplied."""
         return self.first.entries(pairs, every) * self.second.entries(pairs, every)
+
+
+def nodes_of(*kernels: Expression) -> set[Expression]:
+    """Expressions and all they are made of."""
+    found, todo = set(), list(kernels)
+    while todo:
+        node = todo.pop()
+        if node not in found:
+            found.add(node)
+            todo += node.operands
+    return found
 
 
 def _hypot(s: Tensor, t: Tensor) -> Tensor:

@@ -51,9 +51,8 @@ class Mapped(Expression):
         """From the windows' own entries if positions mix."""
         if not self.by.mixing:
             return self.norms
-        from neural_kernels.exact.variances import own_variances
-
-        return tuple(safe_sqrt(own_variances(self, side)) for side in range(len(self.norms)))
+        variances = self.root.variances
+        return tuple(safe_sqrt(variances(self, side)) for side in range(len(self.norms)))
 
     @cached_property
     def norms(self) -> Sides:

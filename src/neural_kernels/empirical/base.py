@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, Literal
 
@@ -22,16 +22,17 @@ from neural_kernels.empirical.matvec import multiply
 from neural_kernels.empirical.module.batches import Source, read, tensor_of
 from neural_kernels.empirical.module.jacobian import differentiable_diagonal, differentiable_gram
 from neural_kernels.empirical.module.model import Forward, Model, apart, steady
+from neural_kernels.empirical.module.outputs import Probe
 from neural_kernels.empirical.module.parameters import Selection
 from neural_kernels.empirical.on_disk import ModuleTask
-from neural_kernels.empirical.outputs import Probe
+from neural_kernels.exact.kernel import Kernel
 from neural_kernels.storage.matrix import fill_file
 
 _WORKING = 1 << 30  # bytes for gradients and passes where the user sets no budget
 
 
 @dataclass(frozen=True, eq=False)
-class EmpiricalKernel(ABC):
+class EmpiricalKernel(Kernel):
     """A tangent kernel of a torch module, as a function of two batches."""
 
     module: nn.Module
@@ -49,6 +50,11 @@ class EmpiricalKernel(ABC):
         if self.method not in ("factored", "jacobian"):
             raise ValueError(f"method={self.method!r}: expected 'factored' or 'jacobian'")
         Model.of(self.module, self.parameters, self.forward)
+
+    @property
+    def _options(self) -> list[Any]:
+        """What entries depend on, besides the module and its parameters."""
+        return [self.forward, self.method, None]
 
     @abstractmethod
     def _probe(self, outputs: int, like: Tensor) -> Probe:
@@ -126,7 +132,9 @@ class EmpiricalKernel(ABC):
         TypeError
             `forward` holds something that cannot be compared between processes.
         """
-        return fill_file(ModuleTask(self, x1, x2), path, resume, block)
+        model, quiet = Model.of(self.module, self.parameters, self.forward), replace(self, progress=False)
+        task = ModuleTask(quiet, model, self._options, x1, x2, self.progress)
+        return fill_file(task, path, resume, block)
 
     @apart()
     def diag(self, x: Any) -> Any:

@@ -19,8 +19,8 @@ from neural_kernels.empirical.kernels import PseudoNTK
 from neural_kernels.empirical.module.batches import Source
 from neural_kernels.empirical.module.jacobian import jacobian
 from neural_kernels.empirical.module.model import Forward, Model, apart, check_finite
+from neural_kernels.empirical.module.outputs import Probe
 from neural_kernels.empirical.module.parameters import Selection
-from neural_kernels.empirical.outputs import Probe
 from neural_kernels.empirical.projection import Projection
 from neural_kernels.empirical.rules.inputs import Rows
 from neural_kernels.empirical.rules.layers import EmbeddingRule

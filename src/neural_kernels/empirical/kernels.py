@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.module.batches import tensor_of
-from neural_kernels.empirical.outputs import Probe
+from neural_kernels.empirical.module.outputs import Probe
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,11 @@ class EmpiricalNTK(EmpiricalKernel):
     """
 
     outputs: Any = None
+
+    @property
+    @override
+    def _options(self) -> list[Any]:
+        return [self.forward, self.method, self.outputs]
 
     def _probe(self, outputs: int, like: Tensor) -> Probe:
         if self.outputs is None:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.empirical.module.derivative import derivative
-from neural_kernels.empirical.module.model import Called, Model
+from neural_kernels.empirical.module.model import Called, Model, snapshot
 from neural_kernels.empirical.module.parameters import Selection
-from neural_kernels.estimators.linearized.expansion import snapshot
 
 
 def linearize(

@@ -10,7 +10,7 @@ from torch import Tensor
 from neural_kernels.empirical.module.batches import Source
 from neural_kernels.empirical.module.derivative import derivative
 from neural_kernels.empirical.module.model import Model, check_finite
-from neural_kernels.empirical.outputs import Probe
+from neural_kernels.empirical.module.outputs import Probe
 
 _BLOCK = 256  # examples that pass through the module at a time
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from neural_kernels.empirical.module.batches import Held, read
 from neural_kernels.empirical.module.model import Model
+from neural_kernels.exact.kernel import Kernel
 from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
 from neural_kernels.storage.matrix import Task
-
-if TYPE_CHECKING:
-    from neural_kernels.empirical.base import EmpiricalKernel
 
 _SIDE = 1 << 11  # examples of a block: each block captures its gradients anew
 _NUMBERS = 1 << 24  # of a block, at most
@@ -23,15 +20,25 @@ _NUMBERS = 1 << 24  # of a block, at most
 class ModuleTask(Task):
     """The kernel of a module at its present parameters; without `x2` a symmetric matrix.
 
+    Parameters
+    ----------
+    kernel : Kernel
+        Computes a block from the examples of its rows and columns; shows no progress of its own.
+    model : Model
+        What it is the kernel of: the numbers in it identify the matrix.
+    options : list
+        All else that entries depend on.
+    x1, x2 : as for a call of the kernel, but not in batches
+    progress : bool
+
     Raises
     ------
     TypeError, ValueError
         Examples that no kernel takes, or that are streamed: blocks need any of them at any time.
     """
 
-    def __init__(self, kernel: EmpiricalKernel, x1: Any, x2: Any) -> None:
-        self._kernel, self.progress = replace(kernel, progress=False), kernel.progress
-        self._model = Model.of(kernel.module, kernel.parameters, kernel.forward)
+    def __init__(self, kernel: Kernel, model: Model, options: list[Any], x1: Any, x2: Any, progress: bool) -> None:
+        self._kernel, self._model, self._options, self.progress = kernel, model, options, progress
         self.symmetric = x2 is None or x2 is x1
         self._first = self._held(x1, "x1")
         self._second = self._first if self.symmetric else self._held(x2, "x2")
@@ -57,11 +64,11 @@ class ModuleTask(Task):
         """
         from neural_kernels import __version__
 
-        kernel = self._kernel
-        module = [str(kernel.module), dict(kernel.module.state_dict()), list(self._model.parameters)]
-        options = [kernel.forward, kernel.method, getattr(kernel, "outputs", None)]
-        identity = {"library": __version__, "kernel": type(kernel).__name__, "module": hash_text(describe(module))}
-        identity["options"] = hash_text(describe(options))
+        module = self._model.module
+        described = [str(module), dict(module.state_dict()), list(self._model.parameters)]
+        kind = type(self._kernel).__name__
+        identity = {"library": __version__, "kernel": kind, "module": hash_text(describe(described))}
+        identity["options"] = hash_text(describe(self._options))
         second = None if self.symmetric else self._second
         return identity | _identify("x1", self._first) | _identify("x2", second)
 

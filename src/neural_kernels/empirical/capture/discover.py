@@ -14,8 +14,6 @@ from torch import Tensor
 from neural_kernels.empirical.capture.hooks import spreads, watches
 from neural_kernels.empirical.capture.recording import Recorder, Recording
 from neural_kernels.empirical.capture.structure import Call, Group, Layout, Structure
-from neural_kernels.empirical.factored.accumulate import Blocks, Piece, WholeFilling
-from neural_kernels.empirical.factored.passes import copied
 from neural_kernels.empirical.module.batches import Source, detached
 from neural_kernels.empirical.module.model import Model, check_finite
 
@@ -89,7 +87,7 @@ def _copyable(recorder: Recorder, two: Any) -> bool:
     One that uses the module's parameters (by a closure of a hook, say) has no others to differentiate by, so it shows:
     its outputs require gradients.
     """
-    copy = copied(recorder) if recorder.model.place.device.type == "cpu" else None
+    copy = recorder.copied() if recorder.model.place.device.type == "cpu" else None
     if copy is None:
         return False
     values = {name: p.detach() for name, p in recorder.model.module.named_parameters()}
@@ -176,18 +174,27 @@ def _verified(
         return []
     true = dict(zip(values, torch.autograd.grad(total, list(values.values()), materialize_grads=True), strict=True))
     whole = sum(float(gradient.square().sum()) for gradient in true.values())
-    piece, (gradients,) = Piece(recording, slice(0, 2), 2, 1), recording.gradients(probe)
+    (gradients,) = recording.gradients(probe)
     good = []
     for group in groups:
         norm = sum(float(true[name].square().sum()) for name in group.names)
-        gram = probe.new_zeros(2, 2)
-        blocks = Blocks()
-        WholeFilling(group.used(calls), group, piece, blocks).add(0, gradients)
-        blocks[group].add_gram(blocks[group], gram)
-        error = abs(float((weights.T @ gram @ weights).squeeze()) - norm)
+        rows = _by_rules(group, calls, recording, gradients)
+        error = abs(float((weights.T @ (rows @ rows.T) @ weights).squeeze()) - norm)
         if error <= _TOLERANCE[probe.dtype] * (norm + 1e-6 * whole):
             good.append(group)
     return good
+
+
+def _by_rules(group: Group, calls: Sequence[Call | None], recording: Recording, gradients: Sequence[Tensor]) -> Tensor:
+    """The gradients by a group's parameters for two examples, shape (2, P), as the rules of its layers give them."""
+    used = group.used(calls)
+    rows = recording.outputs.new_empty(2, 1, group.count)
+    for index, (site, read, roles) in enumerate(group.reads(used, recording, 2)):
+        wrote = used[index].wrote.first(gradients[group.calls[index]], 2)
+        site.rule.materialise(
+            site.module, site.rule.prepare(site.module, read, roles), [wrote], roles, rows, add=index > 0
+        )
+    return rows[:, 0]
 
 
 def _check_separate(two: Recording, calls: Sequence[Call | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +85,15 @@ class Recorder:
         if not all(use.intact() for use in recording.uses):
             recording = self._record(batch, count, copies=True)
         return recording
+
+    def copied(self) -> Recorder | None:
+        """One of a copy of the module that shares its parameters and buffers; None if it cannot be copied."""
+        module = self.model.module
+        try:
+            with torch.random.fork_rng(devices=[]):  # a module may make its copies from scratch
+                return deepcopy(self, {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())})
+        except Exception:  # of any kind: parts of a module have their own reasons
+            return None
 
     def _record(self, batch: Any, count: int, copies: bool) -> Recording:
         uses: list[Use] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +61,14 @@ class Group:
     def used(self, calls: Sequence[Call | None]) -> list[Call]:
         """Of all calls its own."""
         return [call for call in (calls[number] for number in self.calls) if call]
+
+    def reads(
+        self, calls: Sequence[Call], recording: Recording, count: int
+    ) -> Iterator[tuple[Site, Tensor, tuple[str, ...]]]:
+        """The site of every use, what `count` examples read there, first if they matter, and the parameters' roles."""
+        for call, number, roles in zip(calls, self.calls, self.roles, strict=True):
+            read = recording.uses[number].read
+            yield call.site, read if call.read is None else call.read.first(read, count), roles
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ What a backward pass has written is used while it is still in cache, and given u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from threading import Lock
@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from neural_kernels.empirical.capture.hooks import Site
 from neural_kernels.empirical.capture.recording import Recording
 from neural_kernels.empirical.capture.structure import Call, Group
 from neural_kernels.empirical.factored.factors import Factor, Materialised, Outer
@@ -54,12 +53,6 @@ class Piece:
         """Examples in it."""
         return self.place.stop - self.place.start
 
-    def reads(self, calls: Sequence[Call], group: Group) -> Iterator[tuple[Site, Tensor, tuple[str, ...]]]:
-        """The site of every use of a group, what it read, examples first if they matter, and the parameters' roles."""
-        for call, number, roles in zip(calls, group.calls, group.roles, strict=True):
-            read = self.recording.uses[number].read
-            yield call.site, read if call.read is None else call.read.first(read, self.count), roles
-
     def empty(self, *shape: int) -> Tensor:
         """Memory for numbers of all examples of the block."""
         return self.recording.outputs.new_empty(self.total, *shape)
@@ -96,9 +89,8 @@ class WholeFilling(Filling):
         super().__init__(calls, group, piece)
         block = blocks.of(group, lambda: Materialised(piece.empty(piece.outputs, group.count)))
         self._values = block.values[piece.place]
-        self._prepared = [
-            site.rule.prepare(site.module, read, roles) for site, read, roles in piece.reads(calls, group)
-        ]
+        reads = group.reads(calls, piece.recording, piece.count)
+        self._prepared = [site.rule.prepare(site.module, read, roles) for site, read, roles in reads]
         self._waiting: list[list[Tensor]] = [[] for _ in calls]
 
     def _add(self, index: int, column: int, gradient: Tensor) -> None:
@@ -116,7 +108,8 @@ class OuterFilling(Filling):
 
     def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, blocks: Blocks) -> None:
         super().__init__(calls, group, piece)
-        lefts = [site.rule.left(site.module, read, roles) for site, read, roles in piece.reads(calls, group)]
+        reads = group.reads(calls, piece.recording, piece.count)
+        lefts = [site.rule.left(site.module, read, roles) for site, read, roles in reads]
         ends = list(accumulate((left.values.shape[1] for left in lefts), initial=0))
         values = lefts[0].values
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from neural_kernels.empirical.rules.cache import CACHED, steps
 from neural_kernels.empirical.rules.inputs import Left, Rows
 
-_SCRATCH = 1 << 20  # numbers in a temporary that should stay in a thread's cache
 _LEAF = 128  # rows of a symmetric matrix below which it is not halved any more
 # Times, of a multiplication in a large matrix product (measured): of one in the other two orders, of an entry of the
 # Gram matrices over positions, and of a call.
@@ -163,17 +163,10 @@ def _formed(sides: Sides, other: Sides) -> Iterator[Tensor]:
     assert isinstance(sides.left, Rows)
     n, _, k, j = sides.right.shape
     i = sides.left.width
-    step = max(1, _SCRATCH // (i * max(n * k, len(other.right) * other.right.shape[2])))
+    step = max(1, CACHED // (i * max(n * k, len(other.right) * other.right.shape[2])))
     memory = sides.right.new_empty(n, k * min(step, j), i)
     for start in range(0, j, step):
         right = sides.right[..., start : start + step].flatten(2)
         table = memory if right.shape[2] == memory.shape[1] else memory.new_empty(n, right.shape[2], i)
         torch.bmm(right.mT, sides.left.values, out=table)
         yield table.view(n * k, -1)
-
-
-def steps(n: int, numbers: int) -> Iterator[slice]:
-    """Examples, so many at a time that temporaries of `numbers` each stay in cache, and as many for every thread."""
-    step = torch.get_num_threads() * max(1, _SCRATCH // max(1, numbers))
-    for start in range(0, n, step):
-        yield slice(start, start + step)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neural_kernels.empirical.factored.contractions import Sides, add_lower, contract, contract_own, costs, steps
+from neural_kernels.empirical.factored.contractions import Sides, add_lower, contract, contract_own, costs
+from neural_kernels.empirical.rules.cache import steps
 
 
 class Factor(ABC):
@@ -28,6 +29,10 @@ class Factor(ABC):
     @abstractmethod
     def add_diag(self, into: Tensor) -> None:
         """Add <g[n, k], g[n, l]> to blocks of shape (n, k, l)."""
+
+    @abstractmethod
+    def joined(self) -> Factor:
+        """The gradients of all k outputs one after the other, as of one output: products add up theirs."""
 
     @abstractmethod
     def tensors(self) -> list[Tensor]:
@@ -61,6 +66,10 @@ class Materialised(Factor):
     def add_diag(self, into: Tensor) -> None:
         """One product an example."""
         into.baddbmm_(self.values, self.values.mT)
+
+    def joined(self) -> Materialised:
+        """The rows of all outputs, concatenated."""
+        return Materialised(self.values.flatten(1)[:, None])
 
     def tensors(self) -> list[Tensor]:
         """The gradients."""
@@ -97,6 +106,10 @@ class Outer(Sides, Factor):
             half = self.left[rows].own().to(right.dtype) @ right.flatten(2)
             mine, its = (x.transpose(1, 2).flatten(2) for x in (right, half.unflatten(2, (k, j))))
             into[rows].baddbmm_(mine, its.mT)
+
+    def joined(self) -> Outer:
+        """What was written for all outputs, concatenated; what was read is the same for each."""
+        return Outer(self.left, self.right.flatten(2)[:, :, None])
 
     def tensors(self) -> list[Tensor]:
         """Both sides."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any, TypeVar
 
 import torch
@@ -33,7 +32,7 @@ class Crew:
     def grow(self, wanted: int) -> None:
         """As many recorders as are wanted, but no more than torch has threads; just one if there can be no copies."""
         while self._copyable and len(self) < min(wanted, torch.get_num_threads()):
-            copy = copied(self._recorders[0])
+            copy = self._recorders[0].copied()
             if copy is None:
                 self._copyable = False
             else:
@@ -63,13 +62,3 @@ class Crew:
                 work(memory["recorder"], task)
 
         share_out(tasks, one, len(self))
-
-
-def copied(recorder: Recorder) -> Recorder | None:
-    """One of a copy of the module; None if it cannot be copied."""
-    module = recorder.model.module
-    try:
-        with torch.random.fork_rng(devices=[]):  # a module may make its copies from scratch
-            return deepcopy(recorder, {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())})
-    except Exception:  # of any kind: parts of a module have their own reasons
-        return None

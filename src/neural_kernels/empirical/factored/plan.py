@@ -17,7 +17,7 @@ from neural_kernels.empirical.factored.passes import Crew
 from neural_kernels.empirical.module.batches import pieces
 from neural_kernels.empirical.module.jacobian import jacobian
 from neural_kernels.empirical.module.model import Model, check_finite
-from neural_kernels.empirical.outputs import Probe
+from neural_kernels.empirical.module.outputs import Probe
 from neural_kernels.runtime.heap import keep_freed
 
 _CAPTURE = 1 << 23  # numbers that a pass through the module may keep, or
@@ -85,7 +85,7 @@ class Plan:
             factors = [blocks[group] for group in self.structure.groups]
         if self.structure.rest:
             factors.append(self._differentiated(parts, rows))
-        return [self.probe.fold(factor) for factor in factors]
+        return [factor.joined() for factor in factors] if self.probe.averaged else factors
 
     def _parts(self, batch: Any, rows: slice) -> list[tuple[slice, Any]]:
         """The examples of every pass, as many for each recorder."""

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from neural_kernels.empirical.module.batches import Source, count_of, pieces
 from neural_kernels.empirical.module.derivative import unfused
 from neural_kernels.empirical.module.model import Model, check_finite
-from neural_kernels.empirical.outputs import Probe
+from neural_kernels.empirical.module.outputs import Probe
 
 
 def jacobian(

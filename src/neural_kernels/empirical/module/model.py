@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +113,23 @@ class Model:
                     f"no output has a gradient by {', '.join(list(values)[:4])}, ...: look for detach() and no_grad() "
                     "in the module, or choose other parameters"
                 )
+
+
+def snapshot(module: nn.Module) -> nn.Module:
+    """Copy a module with all that it holds.
+
+    Raises
+    ------
+    ValueError
+        It holds the result of a computation that autograd follows, which torch does not copy.
+    """
+    try:
+        return deepcopy(module)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{type(module).__name__} cannot be copied: {error}. Detach what it keeps from a forward pass; in place of "
+            "torch.nn.utils.weight_norm use torch.nn.utils.parametrizations.weight_norm."
+        ) from error
 
 
 def check_outputs(outputs: Any, count: int) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from neural_kernels.empirical.factored.contractions import steps
 from neural_kernels.empirical.rules.base import Rule, Size, put, stacked, with_ones
+from neural_kernels.empirical.rules.cache import steps
 from neural_kernels.empirical.rules.inputs import Left, Patches
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import nn
 from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.kernels import EmpiricalNTK
 from neural_kernels.empirical.module.batches import Source, read
-from neural_kernels.empirical.module.model import Model, check_finite
+from neural_kernels.empirical.module.model import Model, check_finite, snapshot
 from neural_kernels.runtime.types import Array
 
 _PASS = 256  # examples that pass through the module at a time
@@ -85,23 +84,6 @@ class Expansion:
                 strip, start = [], rows.start
             strip.append(batch)
         yield strip
-
-
-def snapshot(module: nn.Module) -> nn.Module:
-    """Copy a module with all that it holds.
-
-    Raises
-    ------
-    ValueError
-        It holds the result of a computation that autograd follows, which torch does not copy.
-    """
-    try:
-        return deepcopy(module)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{type(module).__name__} cannot be copied: {error}. Detach what it keeps from a forward pass; in place of "
-            "torch.nn.utils.weight_norm use torch.nn.utils.parametrizations.weight_norm."
-        ) from error
 
 
 def as_array(values: Any) -> np.ndarray:

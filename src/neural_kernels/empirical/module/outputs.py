@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neural_kernels.empirical.factored.factors import Factor, Materialised, Outer
-
 
 @dataclass(frozen=True)
 class Probe:
@@ -28,15 +26,6 @@ class Probe:
     def kept(self) -> int:
         """Outputs of the kernel."""
         return 1 if self.averaged else self.columns.shape[1]
-
-    def fold(self, factor: Factor) -> Factor:
-        """Gradients of all columns, as those of the outputs that are kept."""
-        if not self.averaged:
-            return factor
-        if isinstance(factor, Materialised):
-            return Materialised(factor.values.flatten(1)[:, None])
-        assert isinstance(factor, Outer)
-        return Outer(factor.left, factor.right.flatten(2)[:, :, None])
 
     def scaled(self) -> Tensor:
         """Columns whose inner products need no further factor."""

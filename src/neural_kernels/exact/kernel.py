@@ -54,11 +54,13 @@ class KernelSum(Kernel):
 
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """Both Gram matrices, added."""
-        return self.first(x1, x2) + self.second(x1, x2)
+        first, second = _alike(self.first(x1, x2), self.second(x1, x2))
+        return first + second
 
     def diag(self, x: Any) -> Any:
         """Both diagonals, added."""
-        return self.first.diag(x) + self.second.diag(x)
+        first, second = _alike(self.first.diag(x), self.second.diag(x))
+        return first + second
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,13 @@ class KernelProduct(Kernel):
 
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """Both Gram matrices, multiplied entry by entry."""
-        return self.first(x1, x2) * self.second(x1, x2)
+        first, second = _alike(self.first(x1, x2), self.second(x1, x2))
+        return first * second
 
     def diag(self, x: Any) -> Any:
         """Both diagonals, multiplied."""
-        return self.first.diag(x) * self.second.diag(x)
+        first, second = _alike(self.first.diag(x), self.second.diag(x))
+        return first * second
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,16 @@ def as_kernel(value: Any) -> Kernel:
 def len_of(x: Any) -> int:
     """The number of examples of a batch, sparse ones included."""
     return x.shape[0] if hasattr(x, "shape") else len(x)
+
+
+def _alike(first: Any, second: Any) -> tuple[Any, Any]:
+    """Two results of equal shape: entries that are matrices over outputs would be broadcast against numbers."""
+    if tuple(first.shape) != tuple(second.shape):
+        raise ValueError(
+            f"kernels with results of shapes {tuple(first.shape)} and {tuple(second.shape)} neither add nor multiply. "
+            "In place of nk.EmpiricalNTK, whose entries are matrices over outputs, take nk.TraceNTK or nk.PseudoNTK."
+        )
+    return first, second
 
 
 def _is_number(value: object) -> bool:

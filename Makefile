@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test test-all lint format bench docs clean
+.PHONY: demo test test-all test-gpu lint format bench bench-gpu docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "neural-kernels needs Python 3.11 or newer; set PYTHON=...")'
@@ -28,6 +28,11 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest -n auto -m ""
 
+# Skipped with a message where there is no CUDA device; `make test-gpu DEVICE=cpu` tries the tests themselves.
+DEVICE ?= cuda
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest tests/gpu -m gpu --device $(DEVICE)
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -40,6 +45,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/features_accuracy.py
 	$(BIN)/python benchmarks/features_speed.py
 	$(BIN)/python benchmarks/empirical.py
+
+bench-gpu: $(STAMP)
+	$(BIN)/python benchmarks/gpu.py --device $(DEVICE)
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

@@ -7,8 +7,28 @@ import pytest
 import torch
 from hypothesis import settings
 
+NO_DEVICE = "there is no CUDA device (`make test-gpu DEVICE=cpu` tries them on the CPU)"
+
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="cuda", help="where the tests marked gpu run: cuda, or cpu to try them out")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if torch.device(config.getoption("--device")).type != "cuda" or torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason=NO_DEVICE))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    count = sum(NO_DEVICE in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    if count:
+        terminalreporter.write_line(f"{count} tests marked gpu were skipped: {NO_DEVICE}")
 
 
 @pytest.fixture(scope="session", autouse=True)

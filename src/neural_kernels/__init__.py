@@ -19,7 +19,7 @@ from neural_kernels.exact.graphs import Graphs
 from neural_kernels.layers import *  # noqa: F403
 
 if TYPE_CHECKING:
-    from neural_kernels import analysis, sketches
+    from neural_kernels import analysis, sketches, solvers
     from neural_kernels.empirical import EmpiricalNTK, LastLayers, PseudoNTK, TraceNTK
     from neural_kernels.empirical.gradient_features import GradientFeatures
     from neural_kernels.empirical.linearize import linearize
@@ -99,13 +99,14 @@ __all__ = [
     "kernels",
     "linearize",
     "sketches",
+    "solvers",
     *_activations.__all__,
     *_layers.__all__,
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("analysis", "sketches"):
+    if name in ("analysis", "sketches", "solvers"):
         return import_module(f"neural_kernels.{name}")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)

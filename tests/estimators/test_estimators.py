@@ -20,6 +20,7 @@ from neural_kernels.estimators import NeuralKernelClassifier, NeuralKernelRegres
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.exact import NNGP, NTK
 from neural_kernels.layers import Dense, Sequential, mlp
+from neural_kernels.solvers import Cholesky, Spectral
 
 NET = mlp(2, bias_var=0.1)
 KERNEL = {"ntk": NTK(NET), "nngp": NNGP(NET)}
@@ -176,8 +177,8 @@ def test_grid_search_on_a_precomputed_kernel(data):
         ({"alpha": True}, "alpha=True"),
         ({"kernel": "rbf"}, "kernel='rbf': expected one of 'ntk'"),
         ({"kernel": None}, "kernel=None"),
-        ({"solver": "cg"}, "solver='cg'"),
-        ({"solver": "cholesky", "alpha": [0.1, 1.0]}, "one alpha"),
+        ({"solver": "cholesky"}, r"solver='cholesky': expected .* nk.solvers.Cholesky\(\)"),
+        ({"solver": Cholesky}, r"\(write Cholesky\(\)\)"),
         ({"network": "mlp"}, "network='mlp': expected a layer"),
         ({"network": mlp}, "expected a layer"),
         ({"memory_budget": -1}, "memory_budget=-1"),
@@ -186,7 +187,7 @@ def test_grid_search_on_a_precomputed_kernel(data):
 @pytest.mark.parametrize("estimator", [NeuralKernelRegressor, NeuralKernelClassifier])
 def test_bad_parameters_are_refused_in_fit(data, estimator, parameters, message):
     X, y, _ = data
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(TypeError if "solver" in parameters else ValueError, match=message):
         estimator(**parameters).fit(X, (y > 6).astype(int))
 
 
@@ -220,3 +221,39 @@ def test_no_ridge_interpolates_or_says_why_not(data):
     for alpha in (0.0, [0.0, 1.0]):
         with pytest.raises(np.linalg.LinAlgError, match="larger ridge"):
             NeuralKernelRegressor(linear, alpha=alpha).fit(X, y)
+
+
+@pytest.mark.parametrize("model", [NeuralKernelRegressor(NET), NeuralKernelClassifier(NET)])
+def test_every_solver_gives_the_same_model(data, model):
+    X, y, Z = data
+    y = y if isinstance(model, NeuralKernelRegressor) else (y > 6).astype(int)
+    one = fresh(model).set_params(alpha=[1e-3, 1e-2, 1e-1], solver=Spectral()).fit(X, y)
+    other = fresh(model).set_params(alpha=[1e-3, 1e-2, 1e-1], solver=Cholesky()).fit(X, y)
+    assert_allclose(other.loo_scores_, one.loo_scores_, rtol=1e-9)
+    assert other.alpha_ == one.alpha_
+    assert_allclose(other.predict(Z), one.predict(Z), rtol=1e-9)
+    assert (one.solver_, one.solver_reason_) == (Spectral(), "as asked for")
+    assert other.solver_ == Cholesky()
+
+
+def test_the_solver_that_is_taken_depends_on_ridges_and_memory(data):
+    X, y, _ = data
+    one = NeuralKernelRegressor(NET).fit(X, y)
+    assert one.solver_ == Cholesky()
+    assert "one ridge" in one.solver_reason_
+    several = NeuralKernelRegressor(NET, alpha=[0.1, 1.0]).fit(X, y)
+    assert several.solver_ == Spectral()
+    assert "all 2 ridges" in several.solver_reason_
+    tight = NeuralKernelRegressor(NET, alpha=[0.1, 1.0], memory_budget=100_000).fit(X, y)
+    assert tight.solver_ == Cholesky()
+    assert "no memory" in tight.solver_reason_
+    assert_allclose(tight.loo_scores_, several.loo_scores_, rtol=1e-9)
+    with pytest.raises(MemoryError):
+        NeuralKernelRegressor(NET, alpha=[0.1, 1.0], memory_budget=100_000, solver=Spectral()).fit(X, y)
+
+
+def test_grid_search_over_solvers(data):
+    X, y, _ = data
+    search = GridSearchCV(NeuralKernelRegressor(NET), {"solver": [None, Cholesky(), Spectral()]}, cv=3).fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert_allclose(scores, scores[0], rtol=1e-9)

@@ -14,8 +14,8 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import KernelCenterer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from neural_kernels.estimators import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
 from neural_kernels.estimators.calibration import fit_temperature
-from neural_kernels.estimators.feature_regressor import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
 from neural_kernels.exact import NTK
 from neural_kernels.features import Nystrom, ZonalFeatures
 from neural_kernels.layers import mlp

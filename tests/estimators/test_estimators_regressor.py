@@ -15,7 +15,7 @@ from neural_kernels.activations import ReLU
 from neural_kernels.estimators import NeuralKernelRegressor
 from neural_kernels.exact import NNGP, NTK
 from neural_kernels.layers import Dense, Sequential, mlp
-from neural_kernels.solvers import ensemble_covariance
+from neural_kernels.solvers import Cholesky, Spectral, ensemble_covariance
 
 NET = mlp(2, bias_var=0.1)
 KERNEL = {"ntk": NTK(NET), "nngp": NNGP(NET)}
@@ -40,7 +40,7 @@ def ridge_of_scikit_learn(ridge: Any) -> Any:
     return KernelRidge(alpha=ridge, kernel="precomputed")
 
 
-@pytest.mark.parametrize("solver", ["cholesky", "eigen"])
+@pytest.mark.parametrize("solver", [Cholesky(), Spectral()])
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_equals_kernel_ridge_with_the_same_ridge(data, kernel, solver, weighted):
@@ -80,7 +80,7 @@ def test_selection_is_by_exact_leave_one_out(data, weighted):
     assert_allclose(model.predict(X), NeuralKernelRegressor(NET, alpha=model.alpha_).fit(X, y, w).predict(X), rtol=1e-9)
 
 
-@pytest.mark.parametrize("solver", ["cholesky", "eigen"])
+@pytest.mark.parametrize("solver", [Cholesky(), Spectral()])
 def test_training_time(data, solver):
     X, y, Z = data
     model = NeuralKernelRegressor(NET, alpha=0.01, solver=solver).fit(X, y)

@@ -99,7 +99,7 @@ def test_the_two_solvers_agree(problem):
     cholesky, spectral = CholeskyRidge(gram, 0.3, w), SpectralRidge(gram, w)
     assert_allclose(cholesky.solve(y), spectral.solve(y, 0.3), rtol=1e-10)
     assert_allclose(cholesky.loo_residuals(y), spectral.loo_residuals(y, [0.3])[0], rtol=1e-10)
-    assert_allclose(cholesky.spectral.solve(y, 0.3, 2.0), spectral.solve(y, 0.3, 2.0), rtol=1e-9)
+    assert_allclose(cholesky.solve(y, 0.3, 2.0), spectral.solve(y, 0.3, 2.0), rtol=1e-9)
 
 
 def test_shapes_follow_the_targets(problem):

@@ -1,6 +1,23 @@
-"""scikit-learn estimators: exact kernel regression and classification, and ridge regression on feature maps."""
+"""scikit-learn estimators: exact kernel regression and classification, and ridge regression on feature maps.
 
-from neural_kernels.estimators.feature_regressor import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
+What users call:
+
+- `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; `kernel_base` is what they share;
+- `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; `feature_base`;
+- `linearized`: what training a torch module would give, by its empirical kernel.
+
+What they are made of:
+
+- `settings`: parameters (alpha, solver, network, memory_budget), read and refused in one place;
+- `inputs`: arrays and weights, and what is said where shapes do not fit;
+- `examples`: rows of no weight left out, copies merged;
+- `selection`: which alpha is used, by leave-one-out;
+- `labels`, `class_weight`, `calibration`: labels as targets, and scores as probabilities.
+"""
+
+from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
+from neural_kernels.estimators.feature_regressor import NeuralFeatureRegressor
+from neural_kernels.estimators.feature_transformer import NeuralFeatures
 from neural_kernels.estimators.kernel_classifier import NeuralKernelClassifier
 from neural_kernels.estimators.kernel_regressor import NeuralKernelRegressor
 

@@ -1,4 +1,4 @@
-"""Scores to probabilities by one temperature."""
+"""Scores of classes to probabilities, by one temperature."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from scipy.special import softmax
 from neural_kernels.runtime.types import Array
 
 COLDEST, WARMEST = 1e-9, 1e9
+
+
+def per_class(scores: Array) -> Array:
+    """One column per class, (n, K): two classes may share one, (n, 1), positive for the second."""
+    return np.hstack([-scores, scores]) if scores.shape[1] == 1 else scores
+
+
+def probabilities(scores: Array, temperature: float) -> Array:
+    """The softmax of the scores, (n, 1) or (n, K), over the temperature: shape (n, K)."""
+    return softmax(per_class(scores) / temperature, axis=1)
 
 
 def fit_temperature(scores: Array, shares: Array, weights: Array) -> float:

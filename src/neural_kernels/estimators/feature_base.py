@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import tqdm
 
-from neural_kernels.estimators import inputs as _inputs
-from neural_kernels.estimators import settings as _settings
+from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.selection import Selection, mean_r2, squared_errors
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.moments import Moments, RidgePath
+from neural_kernels.solvers.system import require_scale
 
 KERNELS = ("ntk", "nngp")
 _BLOCK = 2**24  # numbers in the features of one block of rows
-_JUDGES = 2**14  # rows by which alpha and temperature are chosen
+_VALIDATION = 2**14  # rows by which alpha and temperature are chosen
 _FEW = 0.2  # of all rows: fewer are no fair sample
 
 
@@ -45,17 +47,48 @@ class FeatureModel(BaseEstimator):
         if isinstance(X, Graphs):
             raise TypeError(f"{type(self).__name__} takes arrays, got nk.Graphs, of which there are no feature maps")
         if options.get("reset") is False:
-            _inputs.check_shape(self, X, self.map_.shape or ())
+            inputs.check_shape(self, X, self.map_.shape or ())
         return validate_data(self, X, accept_sparse="csr", dtype=[np.float32, np.float64], allow_nd=True, **options)
 
     def _set_map(self, rows: Any) -> None:
         """Set `network_` and `map_`, built for data like these."""
-        _settings.choice("kernel", self.kernel, KERNELS)
-        self.network_ = _settings.network(self.network)
+        settings.choice("kernel", self.kernel, KERNELS)
+        self.network_ = settings.network(self.network)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        with _inputs.advice_on_images(rows):
+        with inputs.advice_on_images(rows):
             self.map_ = FeatureMap(self.network_, self.kernel, self.n_components, self.method, seed).fit(rows)  # pyright: ignore[reportArgumentType]
         self.method_, self.reason_ = self.map_.method_, self.map_.reason_
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Distinct rows of one call.
+
+    Parameters
+    ----------
+    data : array of shape (n, ...)
+    examples : Examples
+        Their targets and weights.
+    unlearned : ndarray of int
+        Positions of those that the map did not learn from.
+    """
+
+    data: Any
+    examples: Examples
+    unlearned: np.ndarray
+
+    def validation(self) -> TrainingRows:
+        """Those whose leave-one-out residuals are computed: not too many, and none that the map learned from.
+
+        A landmark has a column that hardly any other row has a part in: left out, it says nothing of new rows.
+        """
+        count = len(self.examples.support)
+        rows = self.unlearned if len(self.unlearned) >= _FEW * count else np.arange(count)
+        if len(rows) > _VALIDATION:
+            rows = rows[np.linspace(0, len(rows) - 1, _VALIDATION).astype(np.intp)]
+        if len(rows) == count:
+            return self
+        return TrainingRows(self.data[rows], self.examples.take(rows), np.arange(len(rows)))
 
 
 class FeatureRidge(FeatureModel):
@@ -69,53 +102,49 @@ class FeatureRidge(FeatureModel):
 
     def _read_training(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, Array]:
         X, y = self._read(X, y=y, **options)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if (weights < 0).any() or not weights.any():
-            raise ValueError("sample_weight: expected non-negative numbers, not all 0")
-        return X, y, weights
+        return X, y, inputs.read_weights(sample_weight, X)
 
-    def _learn(self, X: Any, targets: Array, weights: Array, anew: bool, loo: bool) -> tuple[Examples, Any]:
-        """Take in rows and solve anew for `coef_` (o, m) and `intercept_` (o,).
+    def _begin(self, X: Any, targets: Array, weights: Array) -> TrainingRows:
+        """Build the map for these rows, and take them in: all that is known until `_add`."""
+        data, examples = _distinct(X, targets, weights)
+        self._check_memory(data, len(settings.alphas(self.alpha)))
+        self._set_map(data)
+        self.moments_ = Moments(self.map_.columns, targets.shape[1])
+        self._accumulate(data, examples)
+        return TrainingRows(data, examples, np.setdiff1d(np.arange(data.shape[0]), self.map_.learned))
 
-        Returns those of the distinct rows among them by which it judges, and, with `loo`, their exact leave-one-out
-        residuals, (rows, o).
-        """
-        alphas = _settings.alphas(self.alpha)
-        examples = Examples.of(X, targets, weights)
-        whole = len(examples.support) == X.shape[0]  # then in order, and no copy is needed
-        rows = X if whole else X[examples.support]
-        if anew:
-            self._check_memory(rows, len(alphas) > 1)
-            self._set_map(rows)
-            self.moments_ = Moments(self.map_.columns, targets.shape[1])
-        for block in self._blocks(rows, "features"):
-            self.moments_.update(self._features(rows[block]), examples.targets[block], examples.weights[block])
-        ridges = alphas * self._scale()
-        self.loo_scores_, residuals, best = None, None, 0
-        if loo or len(alphas) > 1:
-            path = self.moments_.path(ridges)
-            judges = self._judges(rows.shape[0], anew)
-            rows, examples = (rows, examples) if len(judges) == rows.shape[0] else (rows[judges], examples.take(judges))
-            residuals = self._loo_residuals(path, rows, examples)
-            if len(alphas) > 1:
-                self.loo_scores_ = self._scores(residuals, examples)
-                best = int(np.argmax(self.loo_scores_))
-            residuals, coefficients, intercept = residuals[best], path.coefficients[best], path.intercepts[best]
-        else:
-            coefficients, intercept = self.moments_.solve(ridges[0])
-        self.alpha_, self.ridge_ = float(alphas[best]), float(ridges[best])
+    def _add(self, X: Any, targets: Array, weights: Array) -> TrainingRows:
+        """Take in more rows."""
+        data, examples = _distinct(X, targets, weights)
+        self._accumulate(data, examples)
+        return TrainingRows(data, examples, np.arange(data.shape[0]))
+
+    def _accumulate(self, data: Any, examples: Examples) -> None:
+        for block in self._blocks(data, "features"):
+            self.moments_.update(self._features(data[block]), examples.targets[block], examples.weights[block])
+
+    def _solve(self, rows: TrainingRows) -> None:
+        """Set `coef_` (o, m) and `intercept_` (o,) for the only alpha, or for the best of several."""
+        alphas = settings.alphas(self.alpha)
+        if len(alphas) > 1:
+            self._solve_with_residuals(rows)
+            return
+        chosen = Selection.of(alphas, self._scale(), np.zeros_like)
+        self._use(chosen, *self.moments_.solve(chosen.ridge))
+
+    def _solve_with_residuals(self, rows: TrainingRows) -> tuple[Examples, Array]:
+        """As `_solve`; also return some of the rows' examples, and their exact leave-one-out residuals (n, o)."""
+        alphas, scale = settings.alphas(self.alpha), self._scale()
+        path = self.moments_.path(alphas * scale)
+        rows = rows.validation()
+        residuals = self._loo_residuals(path, rows)
+        chosen = Selection.of(alphas, scale, lambda _: self._scores(residuals, rows.examples))
+        self._use(chosen, path.coefficients[chosen.index], path.intercepts[chosen.index])
+        return rows.examples, residuals[chosen.index]
+
+    def _use(self, chosen: Selection, coefficients: Array, intercept: Array) -> None:
+        self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self.coef_, self.intercept_ = np.ascontiguousarray(coefficients.T), intercept
-        return examples, residuals
-
-    def _judges(self, count: int, anew: bool) -> np.ndarray:
-        """Rows whose leave-one-out residuals are computed: at most so many, and none that the map learned from.
-
-        A landmark has a column that hardly any other row has a part in: left out, it says nothing of new rows.
-        """
-        rows = np.arange(count)
-        others = np.setdiff1d(rows, self.map_.learned) if anew else rows
-        rows = others if len(others) >= _FEW * count else rows
-        return rows if len(rows) <= _JUDGES else rows[np.linspace(0, len(rows) - 1, _JUDGES).astype(np.intp)]
 
     def _warn_if_narrow(self) -> None:
         """After the first of several calls, whose rows alone a map by landmarks knows."""
@@ -136,29 +165,22 @@ class FeatureRidge(FeatureModel):
         return (slice(k, k + step) for k in tqdm(starts, desc=what, unit="block", disable=not self.verbose))
 
     def _scale(self) -> float:
-        scale = self.moments_.mean_square
-        if not scale > 0:
-            raise ValueError(
-                f"the features' mean square is {scale:.3g}, expected a positive number: all inputs are 0, or the "
-                "network ignores them (with a bias_var > 0 the kernel of zero inputs is positive)"
-            )
-        return scale
+        return require_scale(self.moments_.mean_square, "mean square of the features", inputs.NO_SCALE)
 
-    def _loo_residuals(self, path: RidgePath, rows: Any, examples: Examples) -> Array:
-        """A second pass: (r, m, o)."""
-        y, w = examples.targets, examples.weights
+    def _loo_residuals(self, path: RidgePath, rows: TrainingRows) -> Array:
+        """A second pass: (r, n, o)."""
+        y, w = rows.examples.targets, rows.examples.weights
         if self.moments_.weight <= w.max():
             raise ValueError(
                 "leave-one-out needs at least 2 distinct samples, got n_samples=1; give more, or one number as alpha"
             )
-        blocks = self._blocks(rows, "leave-one-out")
-        return np.concatenate([path.loo_residuals(self._features(rows[b]), y[b], w[b]) for b in blocks], axis=1)
+        blocks = self._blocks(rows.data, "leave-one-out")
+        return np.concatenate([path.loo_residuals(self._features(rows.data[b]), y[b], w[b]) for b in blocks], axis=1)
 
     def _scores(self, residuals: Array, examples: Examples) -> Array:
         """Leave-one-out R^2 of each ridge, averaged over outputs."""
-        total = examples.weights @ np.square(examples.targets - self.moments_.target_mean) + examples.scatter
-        lost = np.square(residuals).transpose(0, 2, 1) @ examples.weights + examples.scatter
-        return (1 - lost / np.where(total > 0, total, 1)).mean(axis=1)
+        mean = self.moments_.target_mean
+        return mean_r2(*squared_errors(residuals, examples.targets, mean, examples.weights, examples.scatter))
 
     def _outputs(self, X: Any) -> Array:
         """Predict, (n, o)."""
@@ -166,21 +188,26 @@ class FeatureRidge(FeatureModel):
         X = self._read(X, reset=False)
         return self.map_.project(X, np.atleast_2d(self.coef_).T) + self.intercept_
 
-    def _check_memory(self, rows: Any, several: bool) -> None:
+    def _check_memory(self, rows: Any, ridges: int) -> None:
         """Raise before anything large is made."""
-        budget = self.memory_budget
-        if budget is None:
+        if self.memory_budget is None:
             return
-        if isinstance(budget, bool) or not isinstance(budget, (int, float, np.number)) or not budget > 0:
-            raise ValueError(f"memory_budget={budget!r}: expected a positive number of bytes, or None")
+        budget = settings.as_budget(self.memory_budget)
         bounded = self.method is None or isinstance(self.method, Nystrom)
         m, itemsize = int(min(self.n_components, rows.shape[0]) if bounded else self.n_components), rows.dtype.itemsize
-        need = (itemsize + 8 * (4 if several else 3)) * m * m + 3 * itemsize * _block_rows(m) * m
+        need = Moments.memory(m, ridges) + itemsize * m * m + 3 * itemsize * _block_rows(m) * m
         if need > budget:
             raise MemoryError(
                 f"ridge regression on {m:,} features takes {need:,} bytes; memory_budget is {int(budget):,}. Use fewer "
-                f"n_components{', one alpha' if several else ''} or raise the budget."
+                f"n_components{', one alpha' if ridges > 1 else ''} or raise the budget."
             )
+
+
+def _distinct(X: Any, targets: Array, weights: Array) -> tuple[Any, Examples]:
+    """Rows of positive weight, each once, and their targets and weights."""
+    examples = Examples.of(X, targets, weights)
+    whole = len(examples.support) == X.shape[0]  # then in order, and no copy is needed
+    return (X if whole else X[examples.support]), examples
 
 
 def _block_rows(columns: int) -> int:

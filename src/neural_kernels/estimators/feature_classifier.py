@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from neural_kernels.estimators.calibration import fit_temperature
-from neural_kernels.estimators.class_weight import class_factors
-from neural_kernels.estimators.feature_base import FeatureRidge
-from neural_kernels.estimators.kernel_classifier import _all_scores
+from neural_kernels.estimators.calibration import per_class, probabilities
+from neural_kernels.estimators.feature_base import FeatureRidge, TrainingRows
+from neural_kernels.estimators.labels import code_labels, find_classes, loo_temperature
 from neural_kernels.runtime.types import Array
 
 
@@ -59,7 +57,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     >>> from sklearn.model_selection import cross_val_score
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from neural_kernels.estimators.feature_regressor import NeuralFeatureClassifier
+    >>> from neural_kernels.estimators import NeuralFeatureClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = make_pipeline(StandardScaler(), NeuralFeatureClassifier(n_components=128, random_state=0))
     >>> bool(cross_val_score(model, X, y).mean() > 0.96)
@@ -91,10 +89,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureClassifier:
         """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1."""
-        X, y, weights = self._read_training(X, y, sample_weight)
-        check_classification_targets(y)
-        self.classes_ = _classes(y[weights > 0])
-        return self._fit(X, y, weights, anew=True)
+        return self._fit(X, y, sample_weight, None)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> NeuralFeatureClassifier:
         """Take in more rows, as :meth:`NeuralFeatureRegressor.partial_fit` does.
@@ -107,33 +102,32 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
             All labels there will be; needed in the first call.
         sample_weight : array-like of shape (n,), optional
         """
-        anew = not hasattr(self, "moments_")
         if isinstance(self.class_weight, str):
             raise ValueError(f"class_weight={self.class_weight!r}: partial_fit does not know all labels; give a dict")
-        X, y, weights = self._read_training(X, y, sample_weight, reset=anew)
-        check_classification_targets(y)
-        if anew and classes is None:
-            raise ValueError("classes: expected all labels there will be, in the first call of partial_fit")
-        if anew:
-            self.classes_ = _classes(classes)
-        elif classes is not None and not np.array_equal(_classes(classes), self.classes_):
-            raise ValueError(f"classes={classes!r}: expected those of the first call, {self.classes_}")
-        self._fit(X, y, weights, anew)
-        if anew:
+        if not hasattr(self, "moments_"):
+            if classes is None:
+                raise ValueError("classes: expected all labels there will be, in the first call of partial_fit")
+            self._fit(X, y, sample_weight, classes)
             self._warn_if_narrow()
-        return self
+            return self
+        X, y, weights = self._read_labels(X, y, sample_weight, reset=False)
+        if classes is not None and not np.array_equal(find_classes(classes), self.classes_):
+            raise ValueError(f"classes={classes!r}: expected those of the first call, {self.classes_}")
+        return self._finish(self._add(X, *code_labels(y, self.classes_, weights, self.class_weight)))
 
-    def _fit(self, X: Any, y: np.ndarray, weights: Array, anew: bool) -> NeuralFeatureClassifier:
-        k = len(self.classes_)
-        label = np.searchsorted(self.classes_, y).clip(max=k - 1)
-        unknown = (self.classes_[label] != y) & (weights > 0)
-        if unknown.any():
-            raise ValueError(f"y holds {y[unknown][0]!r}, which is not among the classes {self.classes_}")
-        weights = weights * class_factors(self.class_weight, self.classes_, label, weights)[label]
-        targets = 2.0 * np.eye(k)[label] - 1
-        examples, residuals = self._learn(X, targets[:, 1:] if k == 2 else targets, weights, anew, loo=True)
-        shares = (_all_scores(examples.targets) + 1) / 2
-        self.temperature_ = fit_temperature(_all_scores(examples.targets - residuals), shares, examples.weights)
+    def _read_labels(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
+        X, y, weights = self._read_training(X, y, sample_weight, reset=reset)
+        check_classification_targets(y)
+        return X, y, weights
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> NeuralFeatureClassifier:
+        """Fit to rows that may not have all of the classes; None: they have."""
+        X, y, weights = self._read_labels(X, y, sample_weight, reset=True)
+        self.classes_ = find_classes(y[weights > 0] if classes is None else classes)
+        return self._finish(self._begin(X, *code_labels(y, self.classes_, weights, self.class_weight)))
+
+    def _finish(self, rows: TrainingRows) -> NeuralFeatureClassifier:
+        self.temperature_ = loo_temperature(*self._solve_with_residuals(rows))
         return self
 
     def decision_function(self, X: Any) -> Array:
@@ -143,13 +137,12 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict labels, shape (n,)."""
-        scores = _all_scores(self._outputs(X))
+        scores = per_class(self._outputs(X))
         return self.classes_[scores.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the classes, (n, K): the softmax of the scores over `temperature_`."""
-        scores = _all_scores(self._outputs(X))
-        return softmax(scores / self.temperature_, axis=1)
+        return probabilities(self._outputs(X), self.temperature_)
 
 
 def _classes(labels: Any) -> np.ndarray:

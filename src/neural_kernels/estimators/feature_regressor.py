@@ -1,89 +1,14 @@
-"""Learning with feature maps: a transformer, and ridge regression on it in one pass over the data."""
+"""Regression with features of infinitely wide networks, in one pass over the data."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import RegressorMixin
 
-from neural_kernels.estimators.feature_base import FeatureModel, FeatureRidge
-from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
+from neural_kernels.estimators.feature_base import FeatureRidge, TrainingRows
 from neural_kernels.runtime.types import Array
-
-__all__ = ["NeuralFeatureClassifier", "NeuralFeatureRegressor", "NeuralFeatures"]
-
-
-class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureModel):
-    r"""Features of an infinitely wide network, for any linear model: :math:`\phi(x) \cdot \phi(y) \approx k(x, y)`.
-
-    Parameters
-    ----------
-    network : Layer, optional
-        Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart.
-    kernel : {"ntk", "nngp"}
-        "ntk": what training all layers learns; "nngp": the last one.
-    n_components : int
-        Columns of the result. With fewer distinct training rows than that, methods by landmarks leave the rest 0.
-    method : Method, optional
-        Such as ``nk.Nystrom("rpcholesky")`` or ``nk.ZonalFeatures()``; None takes what suits.
-    random_state : int, RandomState or None
-        Of all that the map draws.
-
-    Attributes
-    ----------
-    map_ : FeatureMap
-        A torch module, of use on its own.
-    method_, reason_
-        The method in use, and why this one.
-    network_, n_features_in_, feature_names_in_
-        As for :class:`NeuralKernelRegressor`.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from neural_kernels.estimators.feature_regressor import NeuralFeatures
-    >>> X, y = load_iris(return_X_y=True)
-    >>> features = NeuralFeatures(n_components=64, random_state=0)
-    >>> model = make_pipeline(StandardScaler(), features, LogisticRegression(C=10, max_iter=1000))
-    >>> bool(model.fit(X, y).score(X, y) > 0.95)
-    True
-    """
-
-    def __init__(
-        self,
-        network: Any = None,
-        *,
-        kernel: str = "ntk",
-        n_components: int = 4096,
-        method: Any = None,
-        random_state: Any = None,
-    ):
-        self.network = network
-        self.kernel = kernel
-        self.n_components = n_components
-        self.method = method
-        self.random_state = random_state
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]  # pyright: ignore[reportOptionalMemberAccess]
-        return tags
-
-    def fit(self, X: Any, y: Any = None) -> NeuralFeatures:
-        """Build the map for rows like X, shape (n, d); y is ignored."""
-        self._set_map(self._read(X))
-        self._n_features_out = self.map_.n_components
-        return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Features of rows, shape (n, n_components), in their precision."""
-        check_is_fitted(self)
-        return self.map_(self._read(X, reset=False))
 
 
 class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
@@ -143,7 +68,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
     >>> from sklearn.model_selection import cross_val_score
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from neural_kernels.estimators.feature_regressor import NeuralFeatureRegressor
+    >>> from neural_kernels.estimators import NeuralFeatureRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = NeuralFeatureRegressor(n_components=128, alpha=[0.01, 0.1, 1.0, 10.0], random_state=0)
     >>> bool(cross_val_score(make_pipeline(StandardScaler(), model), X, y).mean() > 0.45)
@@ -178,7 +103,8 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
         """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1."""
-        return self._fit(X, y, sample_weight, anew=True)
+        X, y, weights = self._read_rows(X, y, sample_weight, reset=True)
+        return self._finish(self._begin(X, y.reshape(len(y), -1), weights), y.ndim)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
         """Take in more rows; the result is that of `fit` to all of them with the map built by the first call.
@@ -186,17 +112,21 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
         Methods that learn from data see the first call's rows only: give it a fair sample, larger than `n_components`.
         Of several alphas, the one in use is chosen on the leave-one-out residuals of the last call's rows.
         """
-        anew = not hasattr(self, "moments_")
-        self._fit(X, y, sample_weight, anew)
-        if anew:
+        if not hasattr(self, "moments_"):
+            self.fit(X, y, sample_weight)
             self._warn_if_narrow()
-        return self
+            return self
+        X, y, weights = self._read_rows(X, y, sample_weight, reset=False)
+        return self._finish(self._add(X, y.reshape(len(y), -1), weights), y.ndim)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, anew: bool) -> NeuralFeatureRegressor:
-        X, y, weights = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True, reset=anew)
-        y = np.asarray(y, dtype=np.float64)
-        self._learn(X, y.reshape(len(y), -1), weights, anew, loo=False)
-        if y.ndim == 1:
+    def _read_rows(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Array, Array]:
+        X, y, weights = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True, reset=reset)
+        return X, np.asarray(y, dtype=np.float64), weights
+
+    def _finish(self, rows: TrainingRows, axes: int) -> NeuralFeatureRegressor:
+        """Solve, and drop the axis of outputs where targets had none."""
+        self._solve(rows)
+        if axes == 1:
             self.coef_, self.intercept_ = self.coef_[0], np.asarray(self.intercept_).item()
         return self
 

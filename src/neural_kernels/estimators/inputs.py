@@ -8,8 +8,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import _check_sample_weight
 
-from neural_kernels.runtime.types import Shape
+from neural_kernels.runtime.types import Array, Shape
+
+NO_SCALE = "all inputs are 0, or the network ignores them (with a bias_var > 0 the kernel of zero inputs is positive)"
+
+
+def read_weights(sample_weight: Any, X: Any) -> Array:
+    """Require a non-negative weight for every example, not all 0; None means 1 for each."""
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if (weights < 0).any() or not weights.any():
+        raise ValueError("sample_weight: expected non-negative numbers, not all 0")
+    return weights
 
 
 def refuse_graphs(estimator: object, X: Any) -> None:

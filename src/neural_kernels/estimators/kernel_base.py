@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neural_kernels.estimators import inputs as _inputs
-from neural_kernels.estimators import settings as _settings
+from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.selection import Selection, mean_r2, squared_errors
 from neural_kernels.runtime.types import Array
-from neural_kernels.solvers import CholeskyRidge, SpectralRidge
-from neural_kernels.solvers.system import as_time
+from neural_kernels.solvers.system import as_time, mean_diagonal
 
 BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget is smaller
 
@@ -25,7 +24,7 @@ class KernelModel(BaseEstimator):
     network: Any
     kernel: str
     alpha: Any
-    solver: str
+    solver: Any
     memory_budget: int | None
     verbose: int
     loo_scores_: Any
@@ -38,53 +37,47 @@ class KernelModel(BaseEstimator):
 
     def _read(self, X: Any, **options: Any) -> Any:
         """Validate as scikit-learn does, options (y, reset, ...) included; float32 and float64 are kept."""
-        _inputs.refuse_graphs(self, X)
+        inputs.refuse_graphs(self, X)
         options |= {"dtype": [np.float32, np.float64]}
         if self.kernel != "precomputed":
             options |= {"accept_sparse": "csr", "allow_nd": True}
             if not options.get("reset", True):
-                _inputs.check_shape(self, X, self.X_fit_.shape[1:])
+                inputs.check_shape(self, X, self.X_fit_.shape[1:])
         return validate_data(self, X, **options)
 
     def _read_training(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, Array]:
-        _settings.choice("kernel", self.kernel, _settings.KERNELS)
+        settings.choice("kernel", self.kernel, settings.KERNELS)
         X, y = self._read(X, y=y, **options)
         if self.kernel == "precomputed":
             _check_gram(X)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if (weights < 0).any() or not weights.any():
-            raise ValueError("sample_weight: expected non-negative numbers, not all 0")
-        return X, y, weights
+        return X, y, inputs.read_weights(sample_weight, X)
 
     def _fit_examples(self, X: Any, examples: Examples) -> None:
         """Set `dual_coef_` (m, o), `y_offset_` (o,) and all that does not depend on what targets mean."""
-        alphas = _settings.alphas(self.alpha)
-        solver = _settings.solver(self.solver, len(alphas) > 1)
+        alphas = settings.alphas(self.alpha)
         self.support_ = examples.support
-        m = len(self.support_)
-        _settings.check_memory(self.memory_budget, m, X.dtype.itemsize, 2 if solver == "cholesky" else 3)
+        n, outputs = examples.targets.shape
+        self.solver_, self.solver_reason_ = settings.solver(
+            self.solver, self.memory_budget, n, outputs, len(alphas), gram=X.dtype.itemsize * n * n
+        )
         gram = self._training_gram(X)
-        scale = _scale(gram, examples.weights)
-        ridges = alphas * scale
-        if solver == "cholesky":
-            self._system = CholeskyRidge(gram, ridges[0], examples.weights)
-        else:
-            self._system = SpectralRidge(gram, examples.weights)
-        best = self._select(examples, ridges)
-        self.alpha_, self.ridge_ = float(alphas[best]), float(ridges[best])
+        scale = mean_diagonal(gram, examples.weights, inputs.NO_SCALE)
+        self._system = self.solver_.system(gram, examples.weights)
         self.y_offset_ = examples.offset
+        chosen = Selection.of(alphas, scale, lambda ridges: self._scores(examples, ridges))
+        self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self._mass = float(examples.weights.sum())
         self._targets = examples.targets - self.y_offset_
-        self.dual_coef_ = self._solve(self._targets)
+        self.dual_coef_ = self._system.solve(self._targets, self.ridge_)
 
     def _training_gram(self, X: Any) -> np.ndarray:
         if self.kernel == "precomputed":
             return X[np.ix_(self.support_, self.support_)]
-        self.network_ = _settings.network(self.network)
+        self.network_ = settings.network(self.network)
         self.X_fit_ = X[self.support_]
         kernel = self._kernel(self.kernel)
-        with _inputs.advice_on_images(X):
-            _inputs.check_outputs(kernel, X)
+        with inputs.advice_on_images(X):
+            inputs.check_outputs(kernel, X)
             return kernel(self.X_fit_)
 
     def _kernel(self, name: str) -> Any:
@@ -92,15 +85,12 @@ class KernelModel(BaseEstimator):
 
         return (NTK if name == "ntk" else NNGP)(self.network_, progress=bool(self.verbose))
 
-    def _select(self, examples: Examples, ridges: Array) -> int:
-        """Return the index of the best ridge, by leave-one-out R^2 averaged over outputs, where there are several."""
-        self.loo_scores_ = None
-        if len(ridges) == 1:
-            return 0
-        total = examples.weights @ np.square(examples.targets - examples.offset) + examples.scatter
-        lost = np.square(self._loo_residuals(examples, ridges)).transpose(0, 2, 1) @ examples.weights + examples.scatter
-        self.loo_scores_ = (1 - lost / np.where(total > 0, total, 1)).mean(axis=1)
-        return int(np.argmax(self.loo_scores_))
+    def _scores(self, examples: Examples, ridges: Array) -> Array:
+        """Leave-one-out R^2 of each ridge, averaged over outputs."""
+        residuals = self._loo_residuals(examples, ridges)
+        return mean_r2(
+            *squared_errors(residuals, examples.targets, examples.offset, examples.weights, examples.scatter)
+        )
 
     def _loo_residuals(self, examples: Examples, ridges: Array) -> Array:
         """Exact residuals (r, m, o) of predictions without the example itself, neither in f nor in the offset.
@@ -114,20 +104,9 @@ class KernelModel(BaseEstimator):
                 "leave-one-out needs at least 2 distinct samples, got n_samples=1; pass one number as alpha"
             )
         targets = np.column_stack([centred, np.ones(len(w))])
-        if isinstance(self._system, CholeskyRidge):
-            residuals = self._system.loo_residuals(targets)[None]
-        else:
-            residuals = self._system.loo_residuals(targets, ridges)
+        residuals = self._system.loo_residuals(targets, ridges)
         shift = -(w / (w.sum() - w))[:, None] * centred
         return residuals[..., :-1] - shift * residuals[..., -1:]
-
-    def _solve(self, targets: Array, time: float = np.inf) -> Array:
-        """Coefficients after training for `time`, in units of the solver."""
-        if not isinstance(self._system, CholeskyRidge):
-            return self._system.solve(targets, self.ridge_, time)
-        if time == np.inf:
-            return self._system.solve(targets)
-        return self._system.spectral.solve(targets, self.ridge_, time)
 
     def _rate(self, time: float | None) -> float:
         """Training time in units of the solver: the loss is a mean over examples and outputs."""
@@ -138,7 +117,7 @@ class KernelModel(BaseEstimator):
         check_is_fitted(self)
         X = self._read(X, reset=False)
         rate = self._rate(time)
-        coefficients = self.dual_coef_ if rate == np.inf else self._solve(self._targets, rate)
+        coefficients = self.dual_coef_ if rate == np.inf else self._system.solve(self._targets, self.ridge_, rate)
         coefficients = coefficients.reshape(len(self.support_), -1)
         outputs = np.empty((X.shape[0], coefficients.shape[1]))
         for rows in self._blocks(X.shape[0]):
@@ -163,14 +142,3 @@ def _check_gram(gram: np.ndarray) -> None:
     strips = (slice(start, start + 256) for start in range(0, len(gram), 256))
     if not all(np.allclose(gram[s], gram[:, s].T, rtol=1e-4, atol=tolerance) for s in strips):
         raise ValueError('kernel="precomputed": expected a symmetric matrix')
-
-
-def _scale(gram: np.ndarray, weights: Array) -> float:
-    """Mean diagonal, weighted so that repeating an example is the same as doubling its weight."""
-    scale = float(np.average(np.diagonal(gram).astype(np.float64), weights=weights))
-    if not scale > 0:
-        raise ValueError(
-            f"the mean diagonal of the training kernel is {scale:.3g}, expected a positive number: all inputs are 0, "
-            "or the network ignores them (with a bias_var > 0 the kernel of zero inputs is positive)"
-        )
-    return scale

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from neural_kernels.estimators.calibration import fit_temperature
-from neural_kernels.estimators.class_weight import class_factors
+from neural_kernels.estimators.calibration import per_class, probabilities
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.kernel_base import KernelModel
+from neural_kernels.estimators.labels import code_labels, find_classes, loo_temperature
 from neural_kernels.runtime.types import Array
 
 
@@ -39,9 +38,10 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     alpha : float or array-like of shape (r,)
         Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best leave-one-out
         R^2 of the scores, which is exact.
-    solver : {"auto", "cholesky", "eigen"}
-        "auto": "cholesky" for one alpha, "eigen" for several. "eigen" also makes training times cheap; "cholesky"
-        decomposes when the first one is asked for.
+    solver : Solver, optional
+        Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for one alpha, else Spectral if
+        memory allows, as `solver_reason_` says. Spectral also makes training times cheap; Cholesky decomposes when the
+        first one is asked for.
     class_weight : dict or "balanced", optional
         Positive factors of the sample weights by class; "balanced" gives all classes the same total weight.
         Probabilities then refer to the population so weighted.
@@ -64,7 +64,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         Coefficients of the kernel at the distinct training examples.
     y_offset_ : ndarray of shape (1,) or (K,)
         The intercepts.
-    support_, X_fit_, network_, n_features_in_, feature_names_in_
+    solver_, solver_reason_, support_, X_fit_, network_, n_features_in_, feature_names_in_
         As for :class:`NeuralKernelRegressor`.
 
     Raises
@@ -74,8 +74,8 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
 
     Notes
     -----
-    Time: n^2 / 2 kernel entries, then n^3 ("cholesky", most of it for the temperature) or about 9 n^3 ("eigen") to fit;
-    m n entries to predict. Memory: the Gram matrix, and up to two ("cholesky") or three ("eigen") n x n float64
+    Time: n^2 / 2 kernel entries, then n^3 (Cholesky, most of it for the temperature) or about 9 n^3 (Spectral) to fit;
+    m n entries to predict. Memory: the Gram matrix, and up to two (Cholesky) or three (Spectral) n x n float64
     matrices; a fitted model keeps one or two.
 
     References
@@ -103,7 +103,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         *,
         kernel: str = "ntk",
         alpha: Any = 1e-2,
-        solver: str = "auto",
+        solver: Any = None,
         class_weight: Any = None,
         memory_budget: int | None = None,
         verbose: int = 0,
@@ -120,21 +120,11 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1."""
         X, y, weights = self._read_training(X, y, sample_weight)
         check_classification_targets(y)
-        used = weights > 0
-        self.classes_ = np.unique(y[used])
-        k = len(self.classes_)
-        if k < 2:
-            raise ValueError(
-                f"y holds one class, {self.classes_[0]!r}, among samples of positive weight; expected 2 or more"
-            )
-        label = np.where(used, np.searchsorted(self.classes_, y).clip(max=k - 1), 0)
-        weights = weights * class_factors(self.class_weight, self.classes_, label, weights)[label]
-        targets = 2.0 * np.eye(k)[label] - 1
-        examples = Examples.of(X, targets[:, 1:] if k == 2 else targets, weights)
+        self.classes_ = find_classes(y[weights > 0])
+        targets, weights = code_labels(y, self.classes_, weights, self.class_weight)
+        examples = Examples.of(X, targets, weights)
         self._fit_examples(X, examples)
-        residuals = self._loo_residuals(examples, np.array([self.ridge_]))[0]
-        shares = (_all_scores(examples.targets) + 1) / 2
-        self.temperature_ = fit_temperature(_all_scores(examples.targets - residuals), shares, examples.weights)
+        self.temperature_ = loo_temperature(examples, self._loo_residuals(examples, np.array([self.ridge_]))[0])
         return self
 
     def decision_function(self, X: Any, time: float | None = None) -> Array:
@@ -147,15 +137,9 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
 
     def predict(self, X: Any, time: float | None = None) -> np.ndarray:
         """Predict labels, at the end of training or at a `time` of it as in :meth:`NeuralKernelRegressor.predict`."""
-        scores = _all_scores(self._outputs(X, time))
+        scores = per_class(self._outputs(X, time))
         return self.classes_[scores.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the classes, (n, K): the softmax of the scores over `temperature_`."""
-        scores = _all_scores(self._outputs(X, None))
-        return softmax(scores / self.temperature_, axis=1)
-
-
-def _all_scores(scores: Array) -> Array:
-    """One column per class; two classes are fitted in one."""
-    return np.hstack([-scores, scores]) if scores.shape[1] == 1 else scores
+        return probabilities(self._outputs(X, None), self.temperature_)

@@ -34,9 +34,10 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     alpha : float or array-like of shape (r,)
         Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best leave-one-out
         score, which is exact (refits with the same ridge would give it).
-    solver : {"auto", "cholesky", "eigen"}
-        "auto": "cholesky" for one alpha, "eigen" for several. "eigen" also makes training times cheap; "cholesky"
-        decomposes when the first one is asked for.
+    solver : Solver, optional
+        Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for one alpha, else Spectral if
+        memory allows, as `solver_reason_` says. Spectral also makes training times cheap; Cholesky decomposes when the
+        first one is asked for.
     memory_budget : int, optional
         Bytes that the Gram matrix and the solver may take.
     verbose : int
@@ -46,6 +47,8 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     ----------
     alpha_, ridge_ : float
         The alpha in use, and the ridge it means.
+    solver_, solver_reason_
+        The solver in use, and why this one.
     loo_scores_ : ndarray of shape (r,) or None
         Leave-one-out R^2 of every alpha, averaged over outputs; None with one alpha.
     dual_coef_ : ndarray of shape (m,) or (m, n_outputs)
@@ -72,8 +75,8 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
 
     Notes
     -----
-    Time: n^2 / 2 kernel entries, then n^3 / 3 ("cholesky") or about 9 n^3 ("eigen") to fit; m n entries to predict.
-    Memory: the Gram matrix, and up to two ("cholesky") or three ("eigen") n x n float64 matrices; a fitted model keeps
+    Time: n^2 / 2 kernel entries, then n^3 / 3 (Cholesky) or about 9 n^3 (Spectral) to fit; m n entries to predict.
+    Memory: the Gram matrix, and up to two (Cholesky) or three (Spectral) n x n float64 matrices; a fitted model keeps
     one or two.
 
     References
@@ -102,7 +105,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         *,
         kernel: str = "ntk",
         alpha: Any = 1e-2,
-        solver: str = "auto",
+        solver: Any = None,
         memory_budget: int | None = None,
         verbose: int = 0,
     ):
@@ -187,8 +190,8 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     def _posterior(self, prior: npt.ArrayLike, X: Any, train: npt.ArrayLike | None, rate: float) -> Array:
         if train is None:
             cross = self._cross(X)
-            return gp_covariance(prior, cross, self._solve(cross.T, 2 * rate).T)
+            return gp_covariance(prior, cross, self._system.solve(cross.T, self.ridge_, 2 * rate).T)
         from neural_kernels.exact import kernels
 
         cross, tangent = kernels(self.network_, X, self.X_fit_)
-        return ensemble_covariance(prior, cross, train, self._solve(tangent.T, rate).T)
+        return ensemble_covariance(prior, cross, train, self._system.solve(tangent.T, self.ridge_, rate).T)

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from neural_kernels.algebra import Layer
 from neural_kernels.runtime.types import Array
+from neural_kernels.solvers.automatic import Automatic
+from neural_kernels.solvers.protocol import Solver
 
 KERNELS = ("ntk", "nngp", "precomputed")
-SOLVERS = ("auto", "cholesky", "eigen")
 
 
 def choice(name: str, value: object, options: tuple[str, ...]) -> str:
@@ -34,14 +35,40 @@ def alphas(value: npt.ArrayLike) -> Array:
     return np.atleast_1d(numbers)
 
 
-def solver(value: object, several: bool) -> str:
-    """Resolve "auto": Cholesky for one ridge, an eigendecomposition to select from several."""
-    name = choice("solver", value, SOLVERS)
-    if name == "cholesky" and several:
-        raise ValueError('solver="cholesky" serves one alpha; use "eigen" or "auto" to select from several')
-    if name == "auto":
-        return "eigen" if several else "cholesky"
-    return name
+def solver(value: object, budget: Any, n: int, outputs: int, ridges: int, gram: int) -> tuple[Solver, str]:
+    """Select the solver, and refuse before anything large is made what would not fit into memory.
+
+    Parameters
+    ----------
+    value : object
+        The parameter `solver`.
+    budget : object
+        The parameter `memory_budget`.
+    n, outputs, ridges : int
+        Examples, columns of targets, ridges to select from.
+    gram : int
+        Bytes of the Gram matrix.
+
+    Returns
+    -------
+    solver : Solver
+    reason : str
+    """
+    if value is not None and not isinstance(value, Solver):
+        hint = f" (write {value.__name__}())" if isinstance(value, type) else ""
+        raise TypeError(
+            f"solver={value!r}{hint}: expected an object such as nk.solvers.Cholesky() or nk.solvers.Spectral(), or "
+            "None for the one that suits"
+        )
+    room = as_budget(budget) - gram
+    chosen, reason = (Automatic() if value is None else value).select(n, outputs, ridges, room)
+    work = chosen.memory(n, outputs)
+    if work > room:
+        raise MemoryError(
+            f"the Gram matrix of {n:,} examples takes {gram:,} bytes and solving with it {work:,} more; memory_budget "
+            f"is {int(budget):,}. Fit fewer examples or raise the budget."
+        )
+    return chosen, reason
 
 
 def network(value: object) -> Layer:
@@ -56,15 +83,10 @@ def network(value: object) -> Layer:
     return value
 
 
-def check_memory(budget: Any, n: int, itemsize: int, copies: int) -> None:
-    """Raise before a Gram matrix and `copies` float64 matrices of its size are made."""
-    if budget is None:
-        return
-    if isinstance(budget, bool) or not isinstance(budget, (int, float, np.number)) or not budget > 0:
-        raise ValueError(f"memory_budget={budget!r}: expected a positive number of bytes, or None")
-    gram, work = itemsize * n * n, 8 * copies * n * n
-    if gram + work > budget:
-        raise MemoryError(
-            f"the Gram matrix of {n:,} examples takes {gram:,} bytes and solving with it {work:,} more; memory_budget "
-            f"is {int(budget):,}. Fit fewer examples or raise the budget."
-        )
+def as_budget(value: Any) -> float:
+    """Require a positive number of bytes; None is infinity."""
+    if value is None:
+        return np.inf
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0:
+        raise ValueError(f"memory_budget={value!r}: expected a positive number of bytes, or None")
+    return float(value)

@@ -1,14 +1,38 @@
-"""Ridge regression, gradient flow and posteriors on a Gram matrix or on features, usable without networks."""
+"""Ridge regression, gradient flow and posteriors on a Gram matrix or on features, usable without networks.
 
-from neural_kernels.solvers.cholesky import CholeskyRidge
+Settings, which estimators take as `solver`, and the systems that they make:
+
+- `protocol`: what each of them answers (`Solver`, `RidgeSystem`);
+- `cholesky`: one factorisation, the cheapest for one ridge;
+- `spectral`: one eigendecomposition, for every ridge and training time;
+- `block`: kernels whose entries are matrices over outputs, by one of those two;
+- `automatic`: which of them is taken where none is named.
+
+Beside them:
+
+- `moments`: ridge regression on features, in one pass over the rows;
+- `posterior`: covariances of Gaussian processes and of trained ensembles, from a system's solutions;
+- `system`: the checks, errors and weighted matrix that the above share.
+"""
+
+from neural_kernels.solvers.automatic import Automatic
+from neural_kernels.solvers.block import BlockRidge
+from neural_kernels.solvers.cholesky import Cholesky, CholeskyRidge
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.posterior import ensemble_covariance, gp_covariance
-from neural_kernels.solvers.spectral import SpectralRidge, max_learning_rate
+from neural_kernels.solvers.protocol import RidgeSystem, Solver
+from neural_kernels.solvers.spectral import Spectral, SpectralRidge, max_learning_rate
 
 __all__ = [
+    "Automatic",
+    "BlockRidge",
+    "Cholesky",
     "CholeskyRidge",
     "Moments",
     "RidgePath",
+    "RidgeSystem",
+    "Solver",
+    "Spectral",
     "SpectralRidge",
     "ensemble_covariance",
     "gp_covariance",

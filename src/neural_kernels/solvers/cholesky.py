@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, get_lapack_funcs
+from typing_extensions import override
 
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
+from neural_kernels.solvers.protocol import RidgeSystem, Solver, vectors_memory
 from neural_kernels.solvers.spectral import SpectralRidge
 
+_TILE = 128  # rows and columns that are transposed at a time: both tiles stay in cache
 
-class CholeskyRidge:
-    r"""Kernel ridge regression for one ridge: the cheapest exact solver.
 
-    Minimises :math:`\sum_i w_i (y_i - f(x_i))^2 + \lambda |f|_K^2` over :math:`f = \sum_j a_j k(\cdot, x_j)`:
+@dataclass(frozen=True)
+class Cholesky(Solver):
+    """A Cholesky factorisation: the cheapest exact solver for one ridge.
 
-    .. math:: a = S (S K S + \lambda I)^{-1} S y, \qquad S = \mathrm{diag}(\sqrt{w}).
+    Time n^3 / 3 for a ridge, and n^3 more for its leave-one-out residuals; training times take an eigendecomposition,
+    about 9 n^3, when the first one is asked for. Memory: one n x n float64 matrix, a second one for leave-one-out
+    residuals, three more for training times.
 
-    A weight of 0 equals leaving the example out. Nothing is added to the matrix but the ridge that was asked for.
+    Examples
+    --------
+    >>> from neural_kernels.solvers import Cholesky
+    >>> Cholesky().system([[2.0, 1.0], [1.0, 2.0]]).solve([1.0, 1.0], ridge=1.0)
+    array([0.25, 0.25])
+    """
+
+    @override
+    def system(self, gram: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> CholeskyRidge:
+        return CholeskyRidge(gram, sample_weight=sample_weight)
+
+    @override
+    def memory(self, n: int, outputs: int = 1) -> int:
+        return 2 * 8 * n * n + vectors_memory(n, outputs)
+
+
+class CholeskyRidge(RidgeSystem):
+    r"""Kernel ridge regression by a Cholesky factorisation, made anew when another ridge is asked for.
+
+    .. math:: a = S (S K S + \lambda I)^{-1} S y, \qquad S = \mathrm{diag}(\sqrt{w}),
+
+    as :class:`RidgeSystem` says. Nothing is added to the matrix but the ridge that was asked for.
 
     Parameters
     ----------
     gram : array-like of shape (n, n)
         The kernel matrix of the training examples, symmetric; only its lower triangle is read.
-    ridge : float
-        :math:`\lambda`, at least 0.
+    ridge : float, optional
+        :math:`\lambda`, at least 0, for which the matrix is factorised at once, and which `solve` and `loo_residuals`
+        take by default. None: a ridge is named in each call.
     sample_weight : array-like of shape (n,), optional
         Non-negative weights; default all 1.
 
@@ -45,60 +73,111 @@ class CholeskyRidge:
 
     Notes
     -----
-    Time n^3 / 3 to factorise, 2 n^2 a target to solve, n^3 more for `loo_residuals`; memory one n x n float64 matrix.
+    Time n^3 / 3 to factorise, 2 n^2 a target to solve, n^3 more for `loo_residuals`; memory one n x n float64 matrix:
+    the factor lies in its lower triangle, the Gram matrix in the other, ready for the next ridge.
 
     Examples
     --------
     >>> import numpy as np
     >>> from neural_kernels.solvers import CholeskyRidge
-    >>> ridge = CholeskyRidge([[2.0, 1.0], [1.0, 2.0]], ridge=1.0)
-    >>> ridge.solve([1.0, 1.0])
+    >>> system = CholeskyRidge([[2.0, 1.0], [1.0, 2.0]], ridge=1.0)
+    >>> system.solve([1.0, 1.0])
     array([0.25, 0.25])
-    >>> ridge.loo_residuals([1.0, 1.0])
+    >>> system.loo_residuals([1.0, 1.0])
     array([0.66666667, 0.66666667])
     """
 
-    def __init__(self, gram: npt.ArrayLike, ridge: float, sample_weight: npt.ArrayLike | None = None):
-        matrix, self.root = system.weighted_gram(gram, sample_weight)
-        self.ridge = system.as_ridge(ridge)
-        matrix[np.diag_indices_from(matrix)] += self.ridge
-        potrf, pocon, lange = get_lapack_funcs(("potrf", "pocon", "lange"), (matrix,))
-        norm = lange("1", matrix)
-        self.factor, failed = potrf(matrix, lower=1, clean=1, overwrite_a=1)
-        if failed:
-            raise system.singular(f"the leading minor of order {failed} is not", self.ridge)
-        reciprocal, _ = pocon(self.factor, norm, uplo="L")
-        system.warn_if_ill_conditioned(reciprocal, self.ridge)
+    def __init__(self, gram: npt.ArrayLike, ridge: float | None = None, sample_weight: npt.ArrayLike | None = None):
+        self._matrix, self.root = system.weighted_gram(gram, sample_weight)
+        self._diagonal = np.diagonal(self._matrix).copy()
+        _mirror(self._matrix)
+        self._factorised: float | None = None  # the ridge whose factor lies in the lower triangle
+        self._overwritten = False
+        self._inverse_diagonal: Array | None = None
+        self._ridge = None if ridge is None else system.as_ridge(ridge)
+        if self._ridge is not None:
+            self._factorise(self._ridge)
 
-    def solve(self, targets: npt.ArrayLike) -> Array:
-        """Return the coefficients a, in the shape of the targets, (n,) or (n, o): f is ``cross_gram @ a``."""
+    @property
+    def ridge(self) -> float:
+        """The one that the system was made for."""
+        if self._ridge is None:
+            raise ValueError("ridge: expected a number, as the system was made without one")
+        return self._ridge
+
+    @override
+    def solve(self, targets: npt.ArrayLike, ridge: float | None = None, time: float = np.inf) -> Array:
+        ridge = self.ridge if ridge is None else system.as_ridge(ridge)
+        if system.as_time(time) < np.inf:
+            return self._spectral.solve(targets, ridge, time)
         y, shape = system.as_targets(targets, len(self.root))
-        s = self.root[:, None]
-        return (s * cho_solve((self.factor, True), s * y)).reshape(shape)
+        return (self.root[:, None] * self._dual(y, ridge)).reshape(shape)
 
-    def loo_residuals(self, targets: npt.ArrayLike) -> Array:
-        """Exact leave-one-out residuals y_i - f_{-i}(x_i), in the shape of the targets; the ridge stays as it is.
-
-        Raises
-        ------
-        ValueError
-            If a weight is 0.
-        """
+    @override
+    def loo_residuals(self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike | None = None) -> Array:
         system.require_weights(self.root, "loo_residuals")
         y, shape = system.as_targets(targets, len(self.root))
-        s = self.root[:, None]
-        dual = cho_solve((self.factor, True), s * y)
-        return (dual / (s * self._inverse_diagonal[:, None])).reshape(shape)
+        given = self.ridge if ridges is None else ridges
+        residuals = []
+        for ridge in np.atleast_1d(np.asarray(given, dtype=np.float64)):
+            dual = self._dual(y, system.as_ridge(ridge))
+            if self._inverse_diagonal is None:
+                self._inverse_diagonal = np.diagonal(self._inverse()).copy()
+            residuals.append((dual / (self.root[:, None] * self._inverse_diagonal[:, None])).reshape(shape))
+        return np.stack(residuals) if np.ndim(given) else residuals[0]
+
+    @override
+    def inverse_blocks(self, ridge: float, size: int) -> Array:
+        system.require_weights(self.root, "inverse_blocks")
+        self._factorise(system.as_ridge(ridge))
+        inverse = self._inverse()
+        blocks = [inverse[start : start + size, start : start + size] for start in range(0, len(inverse), size)]
+        return np.stack([np.tril(block) + np.tril(block, -1).T for block in blocks])
+
+    def _dual(self, y: Array, ridge: float) -> Array:
+        """(S K S + ridge I)^{-1} S y."""
+        self._factorise(ridge)
+        return cho_solve((self._matrix, True), self.root[:, None] * y)
+
+    def _factorise(self, ridge: float) -> None:
+        """Have the Cholesky factor for this ridge in the lower triangle."""
+        if ridge == self._factorised:
+            return
+        if self._overwritten:
+            _mirror(self._matrix.T)
+        self._factorised, self._inverse_diagonal, self._overwritten = None, None, True
+        self._matrix[np.diag_indices_from(self._matrix)] = self._diagonal + ridge
+        potrf, pocon, lange = get_lapack_funcs(("potrf", "pocon", "lange"), (self._matrix,))
+        norm = lange("1", self._matrix)
+        # clean=0: LAPACK does not touch the other triangle, where the Gram matrix stays.
+        self._matrix, failed = potrf(self._matrix, lower=1, clean=0, overwrite_a=1)
+        if failed:
+            raise system.singular(f"the leading minor of order {failed} is not", ridge)
+        self._factorised = ridge
+        reciprocal, _ = pocon(self._matrix, norm, uplo="L")
+        system.warn_if_ill_conditioned(reciprocal, ridge)
+
+    def _inverse(self) -> Array:
+        """(S K S + ridge I)^{-1} for the ridge in use, in the lower triangle of a new matrix."""
+        (potri,) = get_lapack_funcs(("potri",), (self._matrix,))
+        return potri(self._matrix, lower=1)[0]
 
     @cached_property
-    def _inverse_diagonal(self) -> Array:
-        (potri,) = get_lapack_funcs(("potri",), (self.factor,))
-        inverse, _ = potri(self.factor, lower=1)
-        return np.diagonal(inverse).copy()
-
-    @cached_property
-    def spectral(self) -> SpectralRidge:
+    def _spectral(self) -> SpectralRidge:
         """The same system by its eigendecomposition, which training times need: about 9 n^3, at first use."""
-        matrix = self.factor @ self.factor.T
-        matrix[np.diag_indices_from(matrix)] -= self.ridge
+        matrix = self._matrix.copy(order="F")
+        matrix[np.diag_indices_from(matrix)] = self._diagonal
+        _mirror(matrix.T)
         return SpectralRidge.of_weighted(matrix, self.root)
+
+
+def _mirror(matrix: Array) -> None:
+    """Write the strict lower triangle into the upper one, tile by tile."""
+    starts = range(0, len(matrix), _TILE)
+    for i in starts:
+        rows = slice(i, i + _TILE)
+        for j in starts[: i // _TILE]:
+            columns = slice(j, j + _TILE)
+            matrix[columns, rows] = matrix[rows, columns].T
+        tile = matrix[rows, rows]
+        tile[...] = np.tril(tile) + np.tril(tile, -1).T

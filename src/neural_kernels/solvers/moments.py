@@ -73,6 +73,11 @@ class Moments:
         self.mean, self.target_mean = np.zeros(n_features), np.zeros(n_outputs)
         self.scatter, self.cross = np.zeros((n_features, n_features)), np.zeros((n_features, n_outputs))
 
+    @staticmethod
+    def memory(n_features: int, ridges: int = 1) -> int:
+        """Bytes that moments and solving for one ridge, or a path over several, take at their peak; without blocks."""
+        return 8 * (4 if ridges > 1 else 3) * n_features**2
+
     def update(self, features: np.ndarray, targets: np.ndarray, weights: npt.ArrayLike | None = None) -> Moments:
         """Take in rows.
 

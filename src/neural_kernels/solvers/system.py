@@ -62,6 +62,34 @@ def as_targets(targets: npt.ArrayLike, n: int) -> tuple[Array, tuple[int, ...]]:
     return given.reshape(n, -1), given.shape
 
 
+def mean_diagonal(gram: np.ndarray, weights: Array | None, cause: str) -> float:
+    """Mean of k(x, x) over the training examples: the unit of relative ridges (alpha), so that scale does not matter.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (n, n) or (n, n, o, o)
+    weights : ndarray of shape (n,) or None
+        Of the examples, so that repeating one is the same as doubling its weight.
+    cause : str
+        What a mean of 0 comes from, for the error.
+
+    Raises
+    ------
+    ValueError
+        If the mean is not positive.
+    """
+    diagonal = np.diagonal(gram) if gram.ndim == 2 else np.einsum("iiaa->ia", gram)
+    scale = float(np.average(diagonal.astype(np.float64).reshape(len(gram), -1).mean(axis=1), weights=weights))
+    return require_scale(scale, "mean diagonal of the training kernel", cause)
+
+
+def require_scale(scale: float, what: str, cause: str) -> float:
+    """Require a positive unit of relative ridges."""
+    if not scale > 0:
+        raise ValueError(f"the {what} is {scale:.3g}, expected a positive number: {cause}")
+    return scale
+
+
 def singular(smallest: str, ridge: float) -> np.linalg.LinAlgError:
     """Make the error for a matrix that is not positive definite in float64."""
     return np.linalg.LinAlgError(f"gram + ridge is not positive definite ({smallest}; ridge {ridge:.3g}). {ADVICE}")
@@ -74,7 +102,7 @@ def warn_if_ill_conditioned(reciprocal: float, ridge: float) -> None:
             f"gram + ridge is singular to working precision (reciprocal condition number {reciprocal:.1e}, ridge "
             f"{ridge:.3g}): expect inaccurate results. {ADVICE}",
             LinAlgWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

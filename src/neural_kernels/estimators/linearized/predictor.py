@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.validation import check_is_fitted
@@ -19,14 +18,16 @@ from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.kernels import PseudoNTK
 from neural_kernels.empirical.module.batches import Source
 from neural_kernels.empirical.module.model import apart
-from neural_kernels.estimators.calibration import fit_temperature
+from neural_kernels.estimators import settings
+from neural_kernels.estimators.calibration import fit_temperature, per_class, probabilities
 from neural_kernels.estimators.linearized.expansion import Expansion, as_array
-from neural_kernels.estimators.linearized.ridge import BlockRidge
-from neural_kernels.estimators.linearized.targets import Targets, per_class
-from neural_kernels.estimators.settings import alphas as read_alphas
-from neural_kernels.estimators.settings import check_memory
+from neural_kernels.estimators.linearized.targets import Targets
+from neural_kernels.estimators.selection import Selection, mean_r2, squared_errors
 from neural_kernels.runtime.types import Array
-from neural_kernels.solvers.system import as_time
+from neural_kernels.solvers.block import BlockRidge
+from neural_kernels.solvers.system import as_time, mean_diagonal
+
+_NO_SCALE = "the module's outputs do not depend on the parameters at these examples"
 
 
 class LinearizedPredictor(BaseEstimator):
@@ -56,6 +57,9 @@ class LinearizedPredictor(BaseEstimator):
     scale : float
         s, positive. The outputs of trained classifiers are far larger than coded labels: choose s > 1 [3]_.
         ``math.inf`` leaves the outputs out; targets may then be of any number, except with the full kernel.
+    solver : Solver, optional
+        Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for one alpha, else Spectral if
+        memory allows, as `solver_reason_` says.
 
     Attributes
     ----------
@@ -63,6 +67,8 @@ class LinearizedPredictor(BaseEstimator):
         Labels in the order of the outputs; None after a fit to numbers.
     alpha_, ridge_ : float
         The alpha in use, and the ridge it means.
+    solver_, solver_reason_
+        The solver in use, and why this one.
     loo_scores_ : ndarray of shape (r,) or None
         Leave-one-out R^2 of every alpha, over all outputs together; None with one alpha.
     dual_coef_ : ndarray of shape (n, o)
@@ -85,8 +91,8 @@ class LinearizedPredictor(BaseEstimator):
 
     Notes
     -----
-    Time: the Gram matrix, then n^3 / 3 for one alpha, about 9 n^3 for several and for training times (n^3 more with
-    labels); with the full kernel n o in the place of n, and 9 (n o)^3 with labels. Prediction: m n entries; with the
+    Time: the Gram matrix, then n^3 / 3 for one alpha (n^3 more with labels), about 9 n^3 for several and for training
+    times; with the full kernel n o in the place of n. Prediction: m n entries; with the
     full kernel one backward pass over the training examples and a forward one over the others. Memory: the Gram matrix,
     and two (one alpha) or three float64 matrices of its size.
 
@@ -118,11 +124,13 @@ class LinearizedPredictor(BaseEstimator):
         *,
         alpha: Any = 1e-2,
         scale: float = 1.0,
+        solver: Any = None,
     ):
         self.module = module
         self.kernel = kernel
         self.alpha = alpha
         self.scale = scale
+        self.solver = solver
 
     def __sklearn_clone__(self) -> LinearizedPredictor:
         # A copy of the network for every fold would be waste, and no longer the one that a given kernel is of.
@@ -149,22 +157,27 @@ class LinearizedPredictor(BaseEstimator):
         LinearizedPredictor
             Itself.
         """
-        alphas = read_alphas(self.alpha)
+        alphas = settings.alphas(self.alpha)
         self._scale = _as_scale(self.scale)
         self._expansion = Expansion.of(self.module, self.kernel)
         self.kernel_, model, source = self._expansion.kernel, self._expansion.model, self._expansion.read(X)
         n, outputs = source.length, model(source.some([0]), 1).shape[1]
         free = self._scale == math.inf and not self._expansion.full
         self._targets = Targets.of(y, n, None if free else outputs)
-        unknowns = n * outputs if self._expansion.full else n
+        unknowns, columns = (n * outputs, 1) if self._expansion.full else self._targets.values.shape
         itemsize = model.place.dtype.itemsize
-        check_memory(self.kernel_.memory_budget, unknowns, itemsize, 2 if len(alphas) == 1 else 3)
+        self.solver_, self.solver_reason_ = settings.solver(
+            self.solver, self.kernel_.memory_budget, unknowns, columns, len(alphas), gram=itemsize * unknowns**2
+        )
         self._residual = self._targets.values - self._start(source)
-        self._ridge = BlockRidge(self._gram(X, gram, n, outputs), alphas)
-        self._choose(alphas)
+        matrix = self._gram(X, gram, n, outputs)
+        scale = mean_diagonal(matrix, None, _NO_SCALE)
+        self._system = BlockRidge(matrix, self.solver_) if self._expansion.full else self.solver_.system(matrix)
+        chosen = Selection.of(alphas, scale, self._scores_without)
+        self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self.classes_ = self._targets.classes
         self.temperature_ = None if self.classes_ is None else self._temperature()
-        self.dual_coef_ = self._ridge.solve(self._residual, self.ridge_)
+        self.dual_coef_ = self._system.solve(self._residual, self.ridge_)
         self.X_fit_ = X
         return self
 
@@ -218,7 +231,9 @@ class LinearizedPredictor(BaseEstimator):
         The temperature has the least log-loss on the exact leave-one-out scores of the training examples, of which none
         has seen its own label, unless the module itself was trained on them: probabilities are then too sure.
         """
-        return softmax(per_class(self._scores(X, None)) / self.temperature_, axis=1)  # pyright: ignore[reportOperatorIssue]
+        scores = self._scores(X, None)
+        assert self.temperature_ is not None
+        return probabilities(scores, self.temperature_)
 
     def score(self, X: Any, y: Any) -> float:
         """Accuracy of labels; R^2 of numbers, averaged over outputs."""
@@ -227,19 +242,21 @@ class LinearizedPredictor(BaseEstimator):
             return float(accuracy_score(true, predictions))
         return float(r2_score(true.reshape(len(true), -1), predictions.reshape(len(predictions), -1)))
 
-    def _choose(self, alphas: Array) -> None:
-        """The ridge with the least leave-one-out squared error."""
-        ridges, best, self.loo_scores_ = self._ridge.ridges, 0, None
-        if len(alphas) > 1:
-            lost = np.square(self._ridge.loo_residuals(self._residual, ridges)).sum((1, 2))
-            total = np.square(self._targets.values - self._targets.values.mean(0)).sum()
-            self.loo_scores_ = 1 - lost / (total or 1.0)
-            best = int(np.argmax(self.loo_scores_))
-        self.alpha_, self.ridge_ = float(alphas[best]), float(ridges[best])
+    def _scores_without(self, ridges: Array) -> Array:
+        """Leave-one-out R^2 of each ridge, over all outputs together."""
+        y = self._targets.values
+        lost, total = squared_errors(self._loo_residuals(ridges), y, y.mean(axis=0), np.ones(len(y)))
+        return mean_r2(lost.sum(axis=1, keepdims=True), total.sum(keepdims=True))
+
+    def _loo_residuals(self, ridges: Array) -> Array:
+        """Of predictions without the example itself, (r, n, o)."""
+        if len(self._residual) < 2:
+            raise ValueError("leave-one-out (several alphas, or labels) needs at least 2 examples; got 1")
+        return self._system.loo_residuals(self._residual, ridges)
 
     def _temperature(self) -> float:
         """The one that suits the scores without the example itself."""
-        residuals = self._ridge.loo_residuals(self._residual, np.array([self.ridge_]))[0]
+        residuals = self._loo_residuals(np.array([self.ridge_]))[0]
         scores = per_class(self._targets.values - residuals)
         return fit_temperature(scores, self._targets.members, np.ones(len(scores)))
 
@@ -250,7 +267,7 @@ class LinearizedPredictor(BaseEstimator):
         check_is_fitted(self, "dual_coef_")
         coefficients = self.dual_coef_
         if time is not None and as_time(time) < np.inf:
-            coefficients = self._ridge.solve(self._residual, self.ridge_, time / self._residual.size)
+            coefficients = self._system.solve(self._residual, self.ridge_, time / self._residual.size)
         source = self._expansion.read(X)
         return self._start(source) + self._expansion.combine(coefficients, X, self.X_fit_), source
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neural_kernels.estimators.calibration import per_class
 from neural_kernels.estimators.linearized.expansion import as_array
 from neural_kernels.runtime.types import Array
 
@@ -86,8 +87,3 @@ class Targets:
         if self.classes is None:
             return outputs.reshape(len(outputs), *self.shape)
         return self.classes[per_class(outputs).argmax(1)]
-
-
-def per_class(scores: Array) -> Array:
-    """One column per class: two may share one."""
-    return np.hstack([-scores, scores]) if scores.shape[1] == 1 else scores

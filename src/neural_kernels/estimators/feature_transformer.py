@@ -1,0 +1,82 @@
+"""The feature map of an infinitely wide network as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from neural_kernels.estimators.feature_base import FeatureModel
+
+
+class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureModel):
+    r"""Features of an infinitely wide network, for any linear model: :math:`\phi(x) \cdot \phi(y) \approx k(x, y)`.
+
+    Parameters
+    ----------
+    network : Layer, optional
+        Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart.
+    kernel : {"ntk", "nngp"}
+        "ntk": what training all layers learns; "nngp": the last one.
+    n_components : int
+        Columns of the result. With fewer distinct training rows than that, methods by landmarks leave the rest 0.
+    method : Method, optional
+        Such as ``nk.Nystrom("rpcholesky")`` or ``nk.ZonalFeatures()``; None takes what suits.
+    random_state : int, RandomState or None
+        Of all that the map draws.
+
+    Attributes
+    ----------
+    map_ : FeatureMap
+        A torch module, of use on its own.
+    method_, reason_
+        The method in use, and why this one.
+    network_, n_features_in_, feature_names_in_
+        As for :class:`NeuralKernelRegressor`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from neural_kernels.estimators import NeuralFeatures
+    >>> X, y = load_iris(return_X_y=True)
+    >>> features = NeuralFeatures(n_components=64, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), features, LogisticRegression(C=10, max_iter=1000))
+    >>> bool(model.fit(X, y).score(X, y) > 0.95)
+    True
+    """
+
+    def __init__(
+        self,
+        network: Any = None,
+        *,
+        kernel: str = "ntk",
+        n_components: int = 4096,
+        method: Any = None,
+        random_state: Any = None,
+    ):
+        self.network = network
+        self.kernel = kernel
+        self.n_components = n_components
+        self.method = method
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]  # pyright: ignore[reportOptionalMemberAccess]
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> NeuralFeatures:
+        """Build the map for rows like X, shape (n, d); y is ignored."""
+        self._set_map(self._read(X))
+        self._n_features_out = self.map_.n_components
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Features of rows, shape (n, n_components), in their precision."""
+        check_is_fitted(self)
+        return self.map_(self._read(X, reset=False))

@@ -1,0 +1,58 @@
+"""Labels as targets of a regression, one class against the rest, and the temperature of its scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neural_kernels.estimators.calibration import fit_temperature, per_class
+from neural_kernels.estimators.class_weight import class_factors
+from neural_kernels.estimators.examples import Examples
+from neural_kernels.runtime.types import Array
+
+
+def find_classes(labels: Any) -> np.ndarray:
+    """Sort the labels, without repetition; two or more are required."""
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise ValueError(f"y holds one class, {classes[0]!r}, among samples of positive weight; expected 2 or more")
+    return classes
+
+
+def code_labels(y: np.ndarray, classes: np.ndarray, weights: Array, class_weight: Any) -> tuple[Array, Array]:
+    """Return targets and weights for a regression.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    classes : ndarray of shape (K,)
+    weights : ndarray of shape (n,)
+    class_weight : None, "balanced" or dict
+
+    Returns
+    -------
+    targets : ndarray of shape (n, K), or (n, 1) for two classes
+        1 for the class, -1 for the rest; of rows of weight 0 anything.
+    weights : ndarray of shape (n,)
+        Times the factors of the classes.
+
+    Raises
+    ------
+    ValueError
+        A row of positive weight has another label; class weights that are none.
+    """
+    k = len(classes)
+    label = np.searchsorted(classes, y).clip(max=k - 1)
+    unknown = (classes[label] != y) & (weights > 0)
+    if unknown.any():
+        raise ValueError(f"y holds {y[unknown][0]!r}, which is not among the classes {classes}")
+    targets = 2.0 * np.eye(k)[label] - 1
+    factors = class_factors(class_weight, classes, label, weights)[label]
+    return targets[:, 1:] if k == 2 else targets, weights * factors
+
+
+def loo_temperature(examples: Examples, residuals: Array) -> float:
+    """Fit the temperature to scores of which none has seen its own label: targets less leave-one-out residuals."""
+    shares = (per_class(examples.targets) + 1) / 2
+    return fit_temperature(per_class(examples.targets - residuals), shares, examples.weights)

@@ -1,0 +1,43 @@
+"""The solver for those who name none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from neural_kernels.solvers.cholesky import Cholesky
+from neural_kernels.solvers.protocol import RidgeSystem, Solver
+from neural_kernels.solvers.spectral import Spectral
+
+
+@dataclass(frozen=True)
+class Automatic(Solver):
+    """What ``solver=None`` means: the cheapest of the exact solvers for what is asked.
+
+    Examples
+    --------
+    >>> from neural_kernels.solvers import Automatic
+    >>> Automatic().select(n=1000, ridges=4)
+    (Spectral(), 'one eigendecomposition, about 9 n^3 operations, serves all 4 ridges')
+    """
+
+    @override
+    def select(self, n: int, outputs: int = 1, ridges: int = 1, room: float = np.inf) -> tuple[Solver, str]:
+        if ridges == 1:
+            return Cholesky(), "for one ridge a Cholesky factorisation, n^3 / 3 operations, is the cheapest"
+        if Cholesky().memory(n, outputs) <= room < Spectral().memory(n, outputs):
+            return Cholesky(), "there is no memory for an eigendecomposition: factorised anew for each ridge"
+        return Spectral(), f"one eigendecomposition, about 9 n^3 operations, serves all {ridges} ridges"
+
+    @override
+    def system(self, gram: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> RidgeSystem:
+        """As for one ridge; more of them can still be asked for."""
+        return Cholesky().system(gram, sample_weight)
+
+    @override
+    def memory(self, n: int, outputs: int = 1) -> int:
+        """Of the solver for one ridge."""
+        return Cholesky().memory(n, outputs)

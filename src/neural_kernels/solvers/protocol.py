@@ -1,0 +1,134 @@
+"""What every solver answers: which system it makes of a Gram matrix, what that costs, and what the system solves.
+
+A `Solver` is settings: a small frozen object that users pass to estimators. It makes a `RidgeSystem` of a Gram matrix,
+which holds what was computed. `Moments` is no such system: it never sees a Gram matrix, and its targets are summed up
+with the features, so that others cannot be asked for later; only its `path` over ridges is alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+
+from neural_kernels.runtime.types import Array
+
+AS_ASKED = "as asked for"
+
+
+class RidgeSystem(ABC):
+    r"""Kernel ridge regression on the examples of one Gram matrix, for whatever targets, ridge and training time.
+
+    .. math:: a = S\, g(S K S + \lambda I)\, S y, \qquad g(l) = \frac{1 - e^{-t l}}{l} \xrightarrow{t \to \infty} \frac
+       1 l, \qquad S = \mathrm{diag}(\sqrt{w}),
+
+    the minimiser of :math:`\sum_i w_i (y_i - f(x_i))^2 + \lambda |f|_K^2` over :math:`f = \sum_j a_j k(\cdot, x_j)` for
+    :math:`t = \infty`, otherwise gradient flow from f = 0 under :math:`K + \lambda I` at time t.
+    """
+
+    @abstractmethod
+    def solve(self, targets: npt.ArrayLike, ridge: float, time: float = np.inf) -> Array:
+        r"""Return the coefficients a, in the shape of the targets: predictions are ``cross_gram @ a``.
+
+        Parameters
+        ----------
+        targets : array-like of shape (n,) or (n, o)
+            For gradient flow from another start: what is left to learn, ``y - f_0``.
+        ridge : float
+            :math:`\lambda`, at least 0.
+        time : float
+            Of the flow ``df/dt = -K (f - y)``; for the mean over n examples and o outputs divide by n o first.
+
+        Raises
+        ------
+        ValueError
+            For other shapes, a negative ridge or time.
+        numpy.linalg.LinAlgError
+            If the time is infinite and the matrix with its ridge is not positive definite in float64.
+        """
+
+    @abstractmethod
+    def loo_residuals(self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike) -> Array:
+        r"""Exact leave-one-out residuals :math:`y_i - f_{-i}(x_i)`; every ridge stays as it is.
+
+        .. math:: y_i - f_{-i}(x_i) = \frac{b_i}{C_{ii} s_i}, \qquad C = (S K S + \lambda I)^{-1}, \quad b = C S y.
+
+        Parameters
+        ----------
+        targets : array-like of shape (n,) or (n, o)
+        ridges : float or array-like of shape (r,)
+
+        Returns
+        -------
+        ndarray of the targets' shape, for a vector of ridges with a first axis of length r
+
+        Raises
+        ------
+        ValueError
+            If a weight is 0: without its weight the matrix does not say what the example would be.
+        NotImplementedError
+            From a solver that cannot give them; says why.
+        numpy.linalg.LinAlgError
+            As for `solve`.
+        """
+
+    @abstractmethod
+    def inverse_blocks(self, ridge: float, size: int) -> Array:
+        r"""Diagonal blocks of :math:`(S K S + \lambda I)^{-1}`: of so many rows each, shape (n / size, size, size).
+
+        They are what leaving out several rows at a time takes. Errors as for `loo_residuals`.
+        """
+
+
+class Solver(ABC):
+    """Settings of a solver, as estimators take them: a frozen dataclass, to be compared, copied and searched over."""
+
+    def select(self, n: int, outputs: int = 1, ridges: int = 1, room: float = np.inf) -> tuple[Solver, str]:
+        """Say which solver will be taken, and why: itself, if it was asked for by name.
+
+        Parameters
+        ----------
+        n, outputs : int
+            Examples, and columns of targets.
+        ridges : int
+            How many there are to select from.
+        room : float
+            Bytes that solving may take.
+
+        Returns
+        -------
+        solver : Solver
+        reason : str
+        """
+        return self, AS_ASKED
+
+    @abstractmethod
+    def system(self, gram: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> RidgeSystem:
+        """Make the system of one Gram matrix.
+
+        Parameters
+        ----------
+        gram : array-like of shape (n, n)
+            The kernel matrix of the training examples, symmetric; only its lower triangle is read.
+        sample_weight : array-like of shape (n,), optional
+            Non-negative weights w; default all 1. A weight of 0 equals leaving the example out.
+
+        Raises
+        ------
+        ValueError
+            For a matrix that is not square or not finite, negative weights.
+        """
+
+    @abstractmethod
+    def memory(self, n: int, outputs: int = 1) -> int:
+        """Bytes that the system of n examples takes at its peak, beside the Gram matrix that it is made of.
+
+        Solving for one time, infinity, and leave-one-out residuals are counted in; the coefficients of so many outputs
+        as well.
+        """
+
+
+def vectors_memory(n: int, outputs: int) -> int:
+    """Bytes of targets, scaled targets and coefficients, in float64."""
+    return 3 * 8 * n * outputs

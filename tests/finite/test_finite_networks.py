@@ -87,3 +87,11 @@ def test_the_last_affine_map_alone_has_the_outputs() -> None:
         module = net.to_torch(8, 16, out_features=3)
         assert sorted(len(p) for name, p in module.named_parameters() if "weight" in name)[-1] == 16
         assert module(torch.zeros(2, 8)).shape == (2, 3)
+
+
+def test_units_inside_attention_are_as_many_as_the_network_is_wide() -> None:
+    """Also where the attention ends the network and has few outputs."""
+    module = nk.Sequential(nk.Dense(), nk.Residual(nk.Attention(), nk.Dense())).to_torch((3, 4), 16, out_features=2)
+    shapes = {name.rsplit(".", 1)[-1]: tuple(p.shape) for name, p in module.named_parameters()}
+    assert (shapes["key"], shapes["out"]) == ((1, 16, 16), (2, 1, 16))
+    assert module(torch.zeros(1, 3, 4)).shape == (1, 2, 4)

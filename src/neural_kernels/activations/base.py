@@ -5,19 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.activations.expectations.normal import BivariateNormal
-from neural_kernels.algebra import Layer
+from neural_kernels.algebra import KernelPair, Layer, Traits
+from neural_kernels.finite.modules import ActivationModule
 from neural_kernels.runtime.numerics import safe_sqrt
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from neural_kernels.algebra import KernelPair, Traits
+from neural_kernels.runtime.types import Shape
 
 
 @dataclass(frozen=True)
@@ -97,10 +95,8 @@ class Dual(Layer):
         """Needs a Gaussian input."""
         return traits.activated(self, centred=self.odd)
 
-    def build(
-        self, shape: tuple[int, ...], width: int, generator: torch.Generator
-    ) -> tuple[nn.Module, tuple[int, ...]]:
-        """Refuse: a dual without a function has no finite network."""
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         raise TypeError(f"{self!r} is a kernel without an activation function: no finite network has it")
 
 
@@ -131,13 +127,9 @@ class Activation(Dual):
         x = torch.linspace(0, 6, 97, dtype=torch.float64)
         return bool(torch.allclose(self.fn(x), -self.fn(-x), rtol=1e-9, atol=1e-12))
 
-    def build(
-        self, shape: tuple[int, ...], width: int, generator: torch.Generator
-    ) -> tuple[nn.Module, tuple[int, ...]]:
-        """Build a module that applies :meth:`fn`."""
-        from neural_kernels.finite.modules import ActivationModule
-
-        return ActivationModule(self), shape
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        return ActivationModule(self.fn, repr(self)), shape
 
 
 def _difference(

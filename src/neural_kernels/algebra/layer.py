@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+import torch
+from torch import nn
 
-    from neural_kernels.algebra.representation import KernelPair
-    from neural_kernels.algebra.traits import Traits
+from neural_kernels.algebra.representation import KernelPair
+from neural_kernels.algebra.traits import Traits
+from neural_kernels.finite.mixing import as_network
+from neural_kernels.runtime.types import Shape
 
 
 class Layer(ABC):
@@ -27,26 +28,45 @@ class Layer(ABC):
 
     @abstractmethod
     def check(self, traits: Traits) -> Traits:
-        """What is true of the output, given that of the input; raise `ArchitectureError` where no kernel exists."""
+        """Return what is true of the output, given what is of the input.
+
+        Raises
+        ------
+        ArchitectureError
+            Where the layer has no kernel behind such an input.
+        """
 
     @abstractmethod
-    def build(
-        self, shape: tuple[int, ...], width: int, generator: torch.Generator
-    ) -> tuple[nn.Module, tuple[int, ...]]:
-        """A finite module, and the shape after it; affine maps have `width` outputs.
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """Make the layer's finite counterpart.
 
-        Shapes are those of one example: (features,) or (channels, *positions); modules act on batches of them.
+        Parameters
+        ----------
+        shape : tuple of int
+            Of one example at its input: (features,) or (channels, *positions). Modules act on batches of them.
+        width : int
+            Number of units inside the layer, where it has some.
+        outputs : int
+            Number of units that its last affine map gives, where it has one and does not say itself.
+        generator : torch.Generator
+            Of the initial weights: layers draw in the order in which they stand.
+
+        Returns
+        -------
+        module : torch.nn.Module
+        shape : tuple of int
+            Of one example at its output.
         """
 
     @property
     def has_weights(self) -> bool:
-        """Whether the layer ends with an affine map of its own, so that the finite network can choose its outputs."""
+        """Whether the layer ends with affine maps of its own, which have as many outputs as `build` asks for."""
         return False
 
     def to_torch(
         self, input_shape: int | tuple[int, ...], width: int, out_features: int = 1, seed: int = 0
     ) -> nn.Module:
-        """The finite network of this description, NTK parametrisation, freshly initialised.
+        """Return the finite network of this description, NTK parametrisation, freshly initialised.
 
         Parameters
         ----------
@@ -64,6 +84,11 @@ class Layer(ABC):
         torch.nn.Module
             Its empirical NTK and its outputs' covariance tend to those of this description as ``width`` grows.
         """
-        from neural_kernels.finite.modules import build_network
-
-        return build_network(self, input_shape, width, out_features, seed)
+        shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+        for name, value in (("width", width), ("out_features", out_features), *(("input_shape", n) for n in shape)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"to_torch: {name} must be a positive integer, got {value!r}")
+        if not shape:
+            raise ValueError("to_torch: input_shape is empty; expected (features,) or (channels, *positions)")
+        module, _ = self.build(shape, width, out_features, torch.Generator().manual_seed(seed))
+        return as_network(module)

@@ -1,72 +1,134 @@
-"""Finite counterparts of the layers that mix positions as the data say: attention and graph aggregation."""
+"""Finite counterparts of what mixes positions as the data say: attention and sums over neighbours."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
+
+from neural_kernels.runtime.types import Shape
 
 HEAD_SIZE = 4  # With scores over sqrt(size) the limit is in the number of heads; their size does not enter it.
 
 
 class Embed(nn.Module):
-    """Embeddings of positions, added to the channels or beside them; drawn once and not trained."""
+    """Embeddings of positions, added to the channels or beside them; drawn once and not trained.
 
-    def __init__(self, layer: Any, shape: tuple[int, ...], generator: torch.Generator) -> None:
+    Parameters
+    ----------
+    channels : int
+        Of the embeddings.
+    positions : tuple of int
+    added : bool
+        Whether they are added; otherwise they are further channels.
+    weight_var : float
+        Variance of their entries.
+    length : float or None
+        Of the Gaussian covariance of positions; None: independent ones.
+    generator : torch.Generator
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        positions: Shape,
+        added: bool,
+        weight_var: float,
+        length: float | None,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
-        self.added = layer.kind == "sum"
-        grid = torch.cartesian_prod(*(torch.arange(n, dtype=torch.float64) for n in shape[1:])).reshape(
-            -1, len(shape) - 1
-        )
+        self.channels, self.added = channels, added
+        grid = torch.cartesian_prod(*(torch.arange(n, dtype=torch.float64) for n in positions))
+        grid = grid.reshape(-1, len(positions))
         root = torch.eye(len(grid), dtype=torch.float64)
-        if layer.length is not None:
-            values, vectors = torch.linalg.eigh((-(torch.cdist(grid, grid) ** 2) / (2 * layer.length**2)).exp())
+        if length is not None:
+            values, vectors = torch.linalg.eigh((-(torch.cdist(grid, grid) ** 2) / (2 * length**2)).exp())
             root = values.clamp(min=0).sqrt() * vectors
-        channels = shape[0] if self.added else layer.channels
         draws = torch.randn(channels, len(grid), generator=generator).to(root) @ root.T
-        self.register_buffer("embedding", (math.sqrt(layer.weight_var) * draws).float())
+        self.register_buffer("embedding", (math.sqrt(weight_var) * draws).float())
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, P) to the same, or more channels."""
+        """Embed the positions of x, shape (n, channels, P), giving the same shape or more channels."""
         embedding = self.get_buffer("embedding").to(x)
         return x + embedding if self.added else torch.cat([x, embedding.expand(len(x), -1, -1)], 1)
+
+
+@dataclass(frozen=True)
+class Heads:
+    """How attention scores, and the variances of its weights.
+
+    Parameters
+    ----------
+    similarity : {"softmax", "identity", "relu", "abs"}
+    shared : bool
+        Whether keys and queries share their weights and scores are divided by the size of a head: the limit is then one
+        of wide heads, and there is one head as wide as the network. Otherwise they are independent, scores are divided
+        by the root of the size and stay random in every head, and the limit is one of many heads: as many as the
+        network is wide.
+    score_var, value_var, out_var, bias_var : float
+        The product of the variances of keys and queries, and those of values, output and the output's bias.
+    """
+
+    similarity: str
+    shared: bool
+    score_var: float
+    value_var: float
+    out_var: float
+    bias_var: float
 
 
 class NTKAttention(nn.Module):
     """Self-attention whose variances are factors in `forward`.
 
-    With scores divided by the size of a head, keys and queries share their weights and the limit is one of wide heads:
-    one head as wide as the network. With the square root they are independent, scores stay random in every head, and
-    the limit is one of many heads: as many as the network is wide.
+    Parameters
+    ----------
+    channels, width, outputs : int
+    heads : Heads
+    embed : Embed or None
+        What keys and queries see, not only the channels.
+    values_embed : bool
+        Whether values see it too.
+    generator : torch.Generator
+        Of the weights of keys, values, output and (unless shared) queries, then of the bias.
     """
 
     def __init__(
-        self, layer: Any, shape: tuple[int, ...], width: int, outputs: int, generator: torch.Generator
+        self,
+        channels: int,
+        width: int,
+        outputs: int,
+        heads: Heads,
+        embed: Embed | None,
+        values_embed: bool,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.similarity, linear = _similarity(layer.similarity), layer.scaling == "linear"
-        self.embed = nn.Identity() if layer.positions is None else Embed(layer.positions, shape, generator)
-        self.values_embed = layer.positions is not None and layer.positions.values
-        added = layer.positions.channels if layer.positions is not None and layer.positions.kind == "concat" else 0
-        seen = shape[0] + added
-        valued = seen if self.values_embed else shape[0]
-        heads, size = (1, width) if linear else (width, HEAD_SIZE)
+        self.similarity = _similarity(heads.similarity)
+        self.embed = nn.Identity() if embed is None else embed
+        self.values_embed = values_embed
+        seen = channels + (0 if embed is None or embed.added else embed.channels)
+        valued = seen if values_embed else channels
+        count, size = (1, width) if heads.shared else (width, HEAD_SIZE)
 
         def draw(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.randn(*shape, generator=generator))
 
-        self.key, self.value, self.out = draw(heads, size, seen), draw(heads, size, valued), draw(outputs, heads, size)
-        self.query = None if linear else draw(heads, size, seen)
+        self.key, self.value, self.out = draw(count, size, seen), draw(count, size, valued), draw(outputs, count, size)
+        self.query = None if heads.shared else draw(count, size, seen)
         self.bias = draw(outputs)
-        self.score_factor = math.sqrt(layer.key_var * layer.query_var) / seen / (size if linear else size**0.5)
-        self.factor = math.sqrt(layer.value_var / valued * layer.out_var / (heads * size))
-        self.bias_factor = math.sqrt(layer.bias_var)
+        self.score_factor = math.sqrt(heads.score_var) / seen / (size if heads.shared else size**0.5)
+        self.factor = math.sqrt(heads.value_var / valued * heads.out_var / (count * size))
+        self.bias_factor = math.sqrt(heads.bias_var)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Every position takes the values of all, weighted by their similarity to it."""
+        """Give every position the values of all, weighted by their similarity to it."""
         flat = x.flatten(2)
         seen = self.embed(flat)
         key, query = (_heads(weight, seen) for weight in (self.key, self.key if self.query is None else self.query))
@@ -97,6 +159,7 @@ class Aggregate(nn.Module):
 
     adjacency: Tensor | None = None
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         """Node i sums ``adjacency[i, j]`` times node j: (n, channels, nodes) to the same."""
         if self.adjacency is None:
@@ -110,8 +173,9 @@ class GraphNetwork(nn.Sequential):
     Graphs of a batch have the same number of nodes, all of which exist; run smaller ones apart.
     """
 
+    @override
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Adjacency of shape (n, nodes, nodes)."""
+        """Apply the network, with ``adjacency`` of shape (n, nodes, nodes)."""
         if adjacency.shape != (len(x), x.shape[-1], x.shape[-1]):
             raise ValueError(f"expected adjacency of shape {(len(x), x.shape[-1], x.shape[-1])}; got {adjacency.shape}")
         aggregates = [module for module in self.modules() if isinstance(module, Aggregate)]
@@ -122,3 +186,10 @@ class GraphNetwork(nn.Sequential):
         finally:
             for module in aggregates:
                 module.adjacency = None
+
+
+def as_network(module: nn.Module) -> nn.Sequential:
+    """Return a module as a network of its own: one that takes (x, adjacency) where a part sums over neighbours."""
+    modules = module if isinstance(module, nn.Sequential) else (module,)
+    on_graphs = any(isinstance(part, Aggregate) for part in module.modules())
+    return GraphNetwork(*modules) if on_graphs else nn.Sequential(*modules)

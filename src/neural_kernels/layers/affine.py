@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Traits
+from neural_kernels.finite.variances import Variances
 from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.types import Shape
 
@@ -61,11 +62,15 @@ class Affine(Layer):
         """True."""
         return True
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """Its finite counterpart; without gradients unless `trained`."""
-        module, after = self._finite(shape, width, generator)
-        return module.requires_grad_(self.trained), after
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        outputs = self.width or outputs
+        variances = Variances(self.weight_var, self.bias_var, self.parametrization == "standard")
+        module, positions = self._finite(shape, outputs, variances, generator)
+        return module.requires_grad_(self.trained), (outputs, *positions)
 
     @abstractmethod
-    def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[Any, Shape]:
-        """The module, and the shape after it."""
+    def _finite(
+        self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
+    ) -> tuple[nn.Module, Shape]:
+        """Return the module, which trains, and the positions after it."""

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Matrix, PerExample, PerExampleMatrix, Separable, Traits
 from neural_kernels.errors import ArchitectureError
+from neural_kernels.finite.geometry import positions_of
+from neural_kernels.finite.mixing import Embed, Heads, NTKAttention
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
@@ -83,6 +86,11 @@ class Positions:
             share = pair.width / (pair.width + self.channels)
         weight = self.weight_var * (1 if self.kind == "sum" else 1 - share)
         return pair.after(nngp=share * pair.nngp + weight * embedding, ntk=share * pair.ntk)
+
+    def build(self, shape: Shape, generator: torch.Generator) -> Embed:
+        """Make the module that embeds the positions of examples of shape (channels, *positions)."""
+        channels = shape[0] if self.channels is None else self.channels
+        return Embed(channels, shape[1:], self.kind == "sum", self.weight_var, self.length, generator)
 
     def _root(self, size: int) -> Tensor:
         """A square root of R along one axis."""
@@ -213,8 +221,13 @@ class Attention(Layer):
         """True."""
         return True
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """Attention of many heads."""
-        from neural_kernels.finite.positions import build_attention
-
-        return build_attention(self, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """Make attention of heads as wide, or as many, as the network is wide."""
+        positions = positions_of(self, shape)
+        shared, score_var = self.scaling == "linear", self.key_var * self.query_var
+        heads = Heads(self.similarity, shared, score_var, self.value_var, self.out_var, self.bias_var)
+        embed = None if self.positions is None else self.positions.build(shape, generator)
+        values_embed = self.positions is not None and self.positions.values
+        module = NTKAttention(shape[0], width, outputs, heads, embed, values_embed, generator)
+        return module, (outputs, *positions)

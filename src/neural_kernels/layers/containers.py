@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Traits, independent, joined, uncorrelated
-from neural_kernels.finite.modules import build_chain, build_concat, build_product, build_sum
+from neural_kernels.finite.modules import ConcatOfBranches, ProductOfBranches, SumOfBranches
 from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.types import Shape
 
@@ -55,9 +57,15 @@ class Sequential(Layer):
         """Whether any layer is."""
         return any(layer.has_weights for layer in self.layers)
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """A chain of modules."""
-        return build_chain(self.layers, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """Make a chain of modules; the last layer with weights has `outputs`, those before it `width`."""
+        last = max((k for k, layer in enumerate(self.layers) if layer.has_weights), default=-1)
+        modules = []
+        for k, layer in enumerate(self.layers):
+            module, shape = layer.build(shape, width, outputs if k == last else width, generator)
+            modules.append(module)
+        return nn.Sequential(*modules), shape
 
 
 @dataclass(frozen=True)
@@ -113,9 +121,17 @@ class Residual(Layer):
         """Whether all branches are, so that `width` fits both."""
         return self.shortcut is not None and self.body.has_weights and self.shortcut.has_weights
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """A sum of modules."""
-        return build_sum(self, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """Make a sum of modules; without a shortcut the body has as many outputs as the sum has inputs."""
+        if self.shortcut is None:
+            built = [self.body.build(shape, width, shape[0], generator), (nn.Identity(), shape)]
+        else:
+            built = [branch.build(shape, width, outputs, generator) for branch in self._branches]
+        (_, first), (_, second) = built
+        if first != second:
+            raise ValueError(f"{self!r}: the branches' outputs have shapes {first} and {second}, which cannot be added")
+        return SumOfBranches([module for module, _ in built]), first
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -181,9 +197,17 @@ class Concat(Layer):
         """Whether any branch is."""
         return any(branch.has_weights for branch in self.branches)
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """A concatenation of modules, the branches' widths near their shares."""
-        return build_concat(self, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """Make a concatenation of modules, with as many units of each branch as its share says, at least one."""
+        parts = (max(1, round(share * outputs)) for share in self.shares)
+        built = [b.build(shape, width, part, generator) for b, part in zip(self.branches, parts, strict=True)]
+        shapes = [after for _, after in built]
+        if len({after[1:] for after in shapes}) > 1:
+            raise ValueError(f"{self!r}: the branches' outputs have shapes {shapes}; their positions differ")
+        widths = [after[0] for after in shapes]
+        scales = [math.sqrt(share * sum(widths) / n) for share, n in zip(self.shares, widths, strict=True)]
+        return ConcatOfBranches([module for module, _ in built], scales), (sum(widths), *shapes[0][1:])
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -232,6 +256,12 @@ class Product(Layer):
         """Whether all branches are."""
         return all(branch.has_weights for branch in self.branches)
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """A product of modules."""
-        return build_product(self, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        """Make a product of modules; a branch without weights keeps the number of inputs, and so do then all."""
+        outputs = outputs if self.has_weights else shape[0]
+        built = [branch.build(shape, width, outputs, generator) for branch in self.branches]
+        shapes = [after for _, after in built]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"{self!r}: the branches' outputs have shapes {shapes}, which cannot be multiplied")
+        return ProductOfBranches([module for module, _ in built]), shapes[0]

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Separable, Taps
+from neural_kernels.finite.geometry import Windows, positions_of
+from neural_kernels.finite.positions import NTKConv, NTKConvTranspose, NTKLocalConv
+from neural_kernels.finite.variances import Variances
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.layers.affine import Affine
@@ -42,6 +46,10 @@ class Filters(Affine):
     @property
     def _rule(self) -> _windows.Rule:
         return _windows.windows
+
+    def _finite_windows(self, shape: Shape, limit: int | None = None) -> Windows:
+        positions = positions_of(self, shape, limit)
+        return Windows.of(positions, self.kernel_size, self.stride, self.dilation, self.padding)
 
 
 @dataclass(frozen=True)
@@ -98,10 +106,12 @@ class Conv(Filters):
 
     __repr__ = _validate.short_repr
 
-    def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        from neural_kernels.finite.positions import build_conv
-
-        return build_conv(self, shape, width, generator)
+    @override
+    def _finite(
+        self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
+    ) -> tuple[nn.Module, Shape]:
+        windows = self._finite_windows(shape, limit=3)
+        return NTKConv(shape[0], outputs, windows, variances, generator), windows.after()
 
 
 @dataclass(frozen=True)
@@ -144,10 +154,13 @@ class LocalConv(Filters):
         shared = super().propagate(pair)
         return shared.after(nngp=shared.nngp.decorrelate(), ntk=shared.ntk.decorrelate())
 
-    def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        from neural_kernels.finite.positions import build_local_conv
-
-        return build_local_conv(self, shape, width, generator)
+    @override
+    def _finite(
+        self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
+    ) -> tuple[nn.Module, Shape]:
+        windows = self._finite_windows(shape)
+        module = NTKLocalConv(shape[0], outputs, windows, variances, generator)
+        return module, module.after
 
 
 @dataclass(frozen=True)
@@ -193,7 +206,10 @@ class ConvTranspose(Filters):
     def _rule(self) -> _windows.Rule:
         return _windows.transposed
 
-    def _finite(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        from neural_kernels.finite.positions import build_conv_transpose
-
-        return build_conv_transpose(self, shape, width, generator)
+    @override
+    def _finite(
+        self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
+    ) -> tuple[nn.Module, Shape]:
+        windows = self._finite_windows(shape, limit=3)
+        module = NTKConvTranspose(shape[0], outputs, windows, variances, generator)
+        return module, module.after

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair
 from neural_kernels.finite.modules import NTKLinear
+from neural_kernels.finite.variances import Variances
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers.affine import Affine
+from neural_kernels.runtime.types import Shape
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,8 @@ class Dense(Affine):
         """One affine map."""
         return self.update(pair)
 
+    @override
     def _finite(
-        self, shape: tuple[int, ...], width: int, generator: torch.Generator
-    ) -> tuple[nn.Module, tuple[int, ...]]:
-        """A linear map of the channels."""
-        outputs = self.width or width
-        return NTKLinear(shape[0], outputs, self, generator), (outputs, *shape[1:])
+        self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
+    ) -> tuple[nn.Module, Shape]:
+        return NTKLinear(shape[0], outputs, variances, generator), shape[1:]

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, PerExampleMatrix, Traits
+from neural_kernels.finite.geometry import positions_of
+from neural_kernels.finite.mixing import Aggregate
 from neural_kernels.runtime.types import Shape
 
 
@@ -54,8 +57,7 @@ class GraphAggregate(Layer):
         """Takes anything; sums of Gaussian units are Gaussian."""
         return traits
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """A product with the adjacency."""
-        from neural_kernels.finite.positions import build_graph_aggregate
-
-        return build_graph_aggregate(self, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        positions_of(self, shape)
+        return Aggregate(), shape

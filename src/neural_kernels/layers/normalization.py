@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from neural_kernels.algebra import Graph, K, KernelPair, Layer, PerExample, Traits
 from neural_kernels.finite.modules import Normalize
 from neural_kernels.layers import checks as _validate
+from neural_kernels.runtime.types import Shape
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,8 @@ class LayerNorm(Layer):
         """Needs Gaussian units of mean 0."""
         return traits.normalized(self)
 
-    def build(
-        self, shape: tuple[int, ...], width: int, generator: torch.Generator
-    ) -> tuple[nn.Module, tuple[int, ...]]:
-        """Statistics of the units themselves."""
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         return Normalize(self.over, self.eps), shape
 
 
@@ -110,8 +110,6 @@ class Dropout(Layer):
         """Needs many units."""
         return traits.dropped(self)
 
-    def build(
-        self, shape: tuple[int, ...], width: int, generator: torch.Generator
-    ) -> tuple[nn.Module, tuple[int, ...]]:
-        """Torch's own, in training mode."""
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         return nn.Dropout(self.rate), shape

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits
+from neural_kernels.finite.geometry import Windows, positions_of
+from neural_kernels.finite.positions import PositionSum, WindowSum
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
@@ -49,11 +53,15 @@ class Pool(Layer):
         """Takes anything; sums of Gaussian units are Gaussian."""
         return traits
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """Sums over windows."""
-        from neural_kernels.finite.positions import build_pool
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        stride = self.window if self.stride is None else self.stride
+        windows = Windows.of(positions_of(self, shape), self.window, stride, 1, self.padding)
+        return self._finite(windows), (shape[0], *windows.after())
 
-        return build_pool(self, shape, width, generator)
+    @abstractmethod
+    def _finite(self, windows: Windows) -> WindowSum:
+        """Return the module that adds up windows."""
 
 
 def _incidence(index: Tensor, size: int) -> Tensor:
@@ -105,6 +113,10 @@ class AvgPool(Pool):
     def _weights(self, incidence: Tensor, window: int) -> Tensor:
         return incidence / (window if self.count_padding else incidence.sum(1, keepdim=True).clamp(min=1))
 
+    @override
+    def _finite(self, windows: Windows) -> WindowSum:
+        return WindowSum(windows, mean=True, count_padding=self.count_padding)
+
 
 @dataclass(frozen=True)
 class SumPool(Pool):
@@ -137,16 +149,24 @@ class SumPool(Pool):
     def _weights(self, incidence: Tensor, window: int) -> Tensor:
         return incidence
 
+    @override
+    def _finite(self, windows: Windows) -> WindowSum:
+        return WindowSum(windows, mean=False)
+
 
 class GlobalPool(Layer):
     """A sum over all positions, with one weight."""
 
-    def _pool(self, pair: KernelPair[K], mean: bool) -> KernelPair[K]:
+    _mean: ClassVar[bool]
+    """Whether the weight is one over the number of positions; otherwise it is 1."""
+
+    @override
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         positions = _windows.positions_of(self, pair, ordered=False)
-        weights = (torch.full((1, size), 1 / size if mean else 1.0, dtype=torch.float64) for size in positions)
+        weights = (torch.full((1, size), 1 / size if self._mean else 1.0, dtype=torch.float64) for size in positions)
         total = Separable(tuple(map(Matrix, weights)), collapse=True)
         nngp, ntk = pair.nngp.map(total), pair.ntk.map(total)
-        if mean and pair.graph is not None:
+        if self._mean and pair.graph is not None:
             # The others are 0: a mean over all nodes becomes one over those that exist.
             share = pair.graph.present.map(lambda present: present.shape[1] / present.sum(1))
             nngp, ntk = nngp.scale(share), ntk.scale(share)
@@ -156,11 +176,10 @@ class GlobalPool(Layer):
         """Takes anything; sums of Gaussian units are Gaussian."""
         return traits
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """A mean or a sum."""
-        from neural_kernels.finite.positions import build_global_pool
-
-        return build_global_pool(self, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        positions_of(self, shape)
+        return PositionSum(mean=self._mean), shape[:1]
 
 
 @dataclass(frozen=True)
@@ -184,9 +203,7 @@ class GlobalAvgPool(GlobalPool):
     array([[1.]])
     """
 
-    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """The mean."""
-        return self._pool(pair, mean=True)
+    _mean = True
 
 
 @dataclass(frozen=True)
@@ -208,9 +225,7 @@ class GlobalSumPool(GlobalPool):
     array([[256.]])
     """
 
-    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """The sum."""
-        return self._pool(pair, mean=False)
+    _mean = False
 
 
 @dataclass(frozen=True)
@@ -245,8 +260,6 @@ class Flatten(Layer):
         """Takes anything."""
         return traits.mixed()
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """Torch's own."""
-        from neural_kernels.finite.positions import build_flatten
-
-        return build_flatten(self, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        return nn.Flatten(), (math.prod(shape),)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits
+from neural_kernels.finite.geometry import each, positions_of
+from neural_kernels.finite.positions import Interpolate
 from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
@@ -73,11 +76,11 @@ class Resize(Layer):
         """Takes anything; sums of Gaussian units are Gaussian."""
         return traits
 
-    def build(self, shape: Shape, width: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """Torch's own interpolation."""
-        from neural_kernels.finite.positions import build_resize
-
-        return build_resize(self, shape, width, generator)
+    @override
+    def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        before = positions_of(self, shape)
+        after = each(self.shape, len(before))
+        return Interpolate(before, after, self.method, self.antialias), (shape[0], *after)
 
 
 def _linear(before: int, after: int, antialias: bool) -> Tensor:

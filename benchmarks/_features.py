@@ -36,7 +36,7 @@ METHODS: dict[str, Callable[[], Method]] = {
 
 def landmarks(task: Task, m: int) -> Nystroem:
     """Scikit-learn's, of the exact kernel."""
-    kernel: Any = OfNetwork(task.net)
+    kernel: Any = Whole(task.kernel)
     return Nystroem(kernel, n_components=m)
 
 
@@ -83,19 +83,19 @@ class Transformed(Columns):
         return torch.from_numpy(np.asarray(self.transformer.transform(_array(x))))
 
 
-class OfNetwork(Kernel):
-    """The NTK as scikit-learn's pairwise kernels take it whole; plain callables they call for every entry."""
+class Whole(Kernel):
+    """A kernel object as scikit-learn's pairwise kernels take it whole; plain callables they call for every entry."""
 
-    def __init__(self, net: Any) -> None:
-        self.net = net
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
 
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
         """k(X, Y)."""
-        return nk.NTK(self.net)(X) if Y is None else nk.NTK(self.net)(X, Y)
+        return self.kernel(X, Y)
 
     def diag(self, X: Any) -> Any:
         """k(x, x)."""
-        return nk.NTK(self.net).diag(X)
+        return self.kernel.diag(X)
 
     def is_stationary(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         """No."""

@@ -119,7 +119,7 @@ def test_bad_input_is_refused(x, phi):
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"net": "mlp"}, TypeError, "net: expected a description"),
+        ({"net": "mlp"}, TypeError, "expected a description of a network"),
         ({"kernel": "rbf"}, ValueError, "kernel='rbf'"),
         ({"n_components": 0}, ValueError, "n_components=0"),
         ({"n_components": 2.0}, ValueError, "n_components=2.0"),
@@ -234,7 +234,7 @@ def test_wide_sparse_rows(wide, method):
 
 
 def test_lengths_of_wide_rows_stay_exact(wide):
-    reduction = Reduction(Task(NET, "ntk", 100, 20_000, 0, torch.float64))
+    reduction = Reduction(Task(NTK(NET), 100, 20_000, 0, torch.float64))
     rows = reduction(wide)
     assert rows.shape == (300, reduction.width) == (300, 8192)
     assert_allclose(torch.linalg.vector_norm(rows, dim=1).numpy() ** 2, wide.multiply(wide).sum(1).A1)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import neural_kernels as nk
+from neural_kernels.exact import resolve_kernel
 from neural_kernels.features.angle.powers import Powers, inner_width, variance
 from neural_kernels.features.method import Task, UnsuitableError
 
@@ -36,7 +37,7 @@ def error(net, x, width, kernel="ntk", seeds=SEEDS, degree="auto"):
     exact = (nk.NTK if kernel == "ntk" else nk.NNGP)(net)(x)
     size = exact.diagonal().sqrt()
     method = nk.PolynomialSketch(degree)
-    maps = (method.build(Task(net, kernel, width, 12, seed, x.dtype), None) for seed in range(seeds))
+    maps = (method.build(Task(resolve_kernel(net, kernel), width, 12, seed, x.dtype), None) for seed in range(seeds))
     errors = torch.stack([(z @ z.T - exact) / (size[:, None] * size) for z in (phi(x) for phi in maps)])
     return float(errors.square().mean().sqrt()), errors.mean(0), errors.std(0) / seeds**0.5
 

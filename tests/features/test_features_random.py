@@ -8,6 +8,7 @@ import torch
 from scipy import sparse
 
 import neural_kernels as nk
+from neural_kernels.exact import resolve_kernel
 from neural_kernels.features.method import Task, UnsuitableError
 from neural_kernels.features.random import RandomFeatures
 
@@ -50,7 +51,7 @@ def rows(seed=0):
 
 
 def build(net, n_components, seed=0, kernel="ntk", dtype=torch.float64):
-    return RandomFeatures().build(Task(net, kernel, n_components, 12, seed, dtype), None)
+    return RandomFeatures().build(Task(resolve_kernel(net, kernel), n_components, 12, seed, dtype), None)
 
 
 def grams(net, kernel, width):

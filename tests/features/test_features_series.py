@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import neural_kernels as nk
+from neural_kernels.exact import resolve_kernel
 from neural_kernels.features.angle.gegenbauer import HIGHEST, activation_table, gegenbauer_coefficients
 from neural_kernels.features.angle.series import DEGREE, zonal_series
 from neural_kernels.features.method import UnsuitableError
@@ -45,7 +46,7 @@ def exact(net: nk.Layer, kernel: str, std: float) -> np.ndarray:
 @pytest.mark.parametrize("net", NETS, ids=repr)
 def test_equals_the_exact_kernel(net, kernel):
     for std in (0.5, 1.0, 2.0):
-        series = zonal_series(net, kernel, std, 2)
+        series = zonal_series(resolve_kernel(net, kernel), std, 2)
         values = torch.from_numpy(COSINES)[:, None] ** torch.arange(DEGREE + 1) @ series.coefficients
         expected = exact(net, kernel, std)
         scale = np.abs(expected).max()
@@ -58,7 +59,7 @@ def test_equals_the_exact_kernel(net, kernel):
 @pytest.mark.parametrize("dimension", [3, 16, 1024])
 def test_gegenbauer_coefficients(dimension):
     """The sum at 1 stays, and c^2 = (1 - 1/D) P_2 + 1/D."""
-    coefficients = zonal_series(nk.mlp(2), "ntk", 1.0, 2).coefficients
+    coefficients = zonal_series(nk.NTK(nk.mlp(2)), 1.0, 2).coefficients
     b = gegenbauer_coefficients(coefficients, dimension)
     assert float(b.sum()) == pytest.approx(float(coefficients.sum()), rel=1e-12)
     assert (b >= 0).all()
@@ -71,7 +72,7 @@ def test_gegenbauer_coefficients(dimension):
 def test_table_has_the_kernel_as_its_dual():
     """E[sigma(t)^2] over a coordinate of the sphere is the sum of b_2, b_3, ..."""
     dimension = 24
-    b = gegenbauer_coefficients(zonal_series(nk.mlp(1), "ntk", 1.0, 2).coefficients, dimension)
+    b = gegenbauer_coefficients(zonal_series(nk.NTK(nk.mlp(1)), 1.0, 2).coefficients, dimension)
     table, reach = activation_table(b, dimension)
     t = torch.linspace(-reach, reach, len(table), dtype=torch.float64) / math.sqrt(dimension)
     weight = (1 - t * t).clamp(min=0) ** ((dimension - 3) / 2)
@@ -82,4 +83,4 @@ def test_table_has_the_kernel_as_its_dual():
 
 def test_positions_are_refused():
     with pytest.raises((UnsuitableError, ValueError), match="positions"):
-        zonal_series(nk.cnn(1), "ntk", 1.0, 3)
+        zonal_series(nk.NTK(nk.cnn(1)), 1.0, 3)

@@ -8,12 +8,13 @@ import torch
 from scipy import sparse
 
 import neural_kernels as nk
+from neural_kernels.exact import resolve_kernel
 from neural_kernels.features.method import Task, UnsuitableError
 from neural_kernels.features.zonal import ZonalFeatures, homogeneous, suits
 
 
 def build(net, n_components, features, seed=0, kernel="ntk", sample=None, dtype=torch.float64, anchors=0):
-    return ZonalFeatures(anchors).build(Task(net, kernel, n_components, features, seed, dtype), sample)
+    return ZonalFeatures(anchors).build(Task(resolve_kernel(net, kernel), n_components, features, seed, dtype), sample)
 
 
 def rows(n, d, seed=0, unit=False):
@@ -97,12 +98,12 @@ def test_anchored_maps_stay_unbiased(anchors):
 
 
 def test_homogeneity():
-    assert homogeneous(nk.mlp(3), "ntk", 5)
-    assert homogeneous(nk.mlp(2, nk.LeakyReLU(0.1)), "nngp", 5)
-    assert not homogeneous(nk.mlp(2, bias_var=0.1), "ntk", 5)
-    assert not homogeneous(nk.mlp(2, nk.GELU()), "ntk", 5)
-    assert suits(nk.mlp(2), "ntk", 5)
-    assert not suits(nk.mlp(2, nk.Erf()), "ntk", 5)
+    assert homogeneous(nk.NTK(nk.mlp(3)), 5)
+    assert homogeneous(nk.NNGP(nk.mlp(2, nk.LeakyReLU(0.1))), 5)
+    assert not homogeneous(nk.NTK(nk.mlp(2, bias_var=0.1)), 5)
+    assert not homogeneous(nk.NTK(nk.mlp(2, nk.GELU())), 5)
+    assert suits(nk.NTK(nk.mlp(2)), 5)
+    assert not suits(nk.NTK(nk.mlp(2, nk.Erf())), 5)
 
 
 def test_scale_and_zero_rows():

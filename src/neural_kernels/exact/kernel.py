@@ -10,6 +10,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 _ROWS = 64  # of a callable's diagonal at a time: entries beside it are computed for nothing
 
@@ -124,7 +126,7 @@ class CallableKernel(Kernel):
     function: Callable[..., Any]
 
     def __call__(self, x1: Any, x2: Any = None) -> Any:
-        """What the function returns; refused unless it has the shape of a Gram matrix."""
+        """A copy of what the function returns; refused unless it has the shape of a Gram matrix."""
         other = x1 if x2 is None else x2
         gram = self.function(x1, other)
         expected = len_of(x1), len_of(other)
@@ -133,14 +135,15 @@ class CallableKernel(Kernel):
                 f"{self.function!r} gave an array of shape {np.shape(gram)}; expected the Gram matrix of both batches, "
                 f"shape {expected}"
             )
-        return gram
+        return _copy(gram)
 
     def diag(self, x: Any) -> Any:
         """By the function's own `diag`, or from small Gram matrices."""
         if hasattr(self.function, "diag"):
-            return self.function.diag(x)  # pyright: ignore[reportFunctionMemberAccess]
+            return _copy(self.function.diag(x))  # pyright: ignore[reportFunctionMemberAccess]
         parts = [x[start : start + _ROWS] for start in range(0, len_of(x), _ROWS)]
-        return np.concatenate([np.diagonal(np.asarray(self(part))) for part in parts] or [np.empty(0)])
+        diagonals = [self(part).diagonal() for part in parts] or [np.empty(0)]
+        return torch.cat(diagonals) if isinstance(diagonals[0], Tensor) else np.concatenate(diagonals)
 
 
 def as_kernel(value: Any) -> Kernel:
@@ -175,6 +178,11 @@ def _alike(first: Any, second: Any) -> tuple[Any, Any]:
             "In place of nk.EmpiricalNTK, whose entries are matrices over outputs, take nk.TraceNTK or nk.PseudoNTK."
         )
     return first, second
+
+
+def _copy(values: Any) -> Any:
+    """Memory of the caller's own, who may write to it; the user's function may give out what it keeps."""
+    return values.clone() if isinstance(values, Tensor) else np.array(values)
 
 
 def _is_number(value: object) -> bool:

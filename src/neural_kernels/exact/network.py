@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.algebra import KernelPair, Layer, Nothing, Traits
+from neural_kernels.algebra import K, KernelPair, Layer, Nothing, Traits
 from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
 from neural_kernels.exact.evaluate import evaluate
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
-from neural_kernels.exact.kernel import Kernel
+from neural_kernels.exact.kernel import Kernel, as_kernel
 from neural_kernels.exact.on_disk import KernelTask
 from neural_kernels.storage.fingerprint import describe, hash_text
 from neural_kernels.storage.matrix import fill_file
@@ -40,6 +40,18 @@ class NetworkKernel(Kernel):
     @abstractmethod
     def _select(self, batches: Sequence[Batch]) -> Expression:
         """This kernel among the network's."""
+
+    @abstractmethod
+    def represent(self, data: K, features: int) -> K:
+        """This kernel in another representation than entries: what the network's layers make of that of the input.
+
+        Parameters
+        ----------
+        data : Representation
+            The kernel of the input, x.y / d.
+        features : int
+            d: columns of the input, or its channels.
+        """
 
     def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
         """The Gram matrix.
@@ -153,6 +165,12 @@ class NTK(NetworkKernel):
     def _select(self, batches: Sequence[Batch]) -> Expression:
         return _both(_propagate(self.net, batches))[1]
 
+    def represent(self, data: K, features: int) -> K:
+        """The NTK's component of the recursion."""
+        ntk = self.net.propagate(KernelPair(data, data.zero(), features)).ntk
+        assert not isinstance(ntk, Nothing)
+        return ntk
+
 
 @dataclass(frozen=True)
 class NNGP(NetworkKernel):
@@ -176,6 +194,44 @@ class NNGP(NetworkKernel):
 
     def _select(self, batches: Sequence[Batch]) -> Expression:
         return _propagate(self.net, batches, ntk=False).nngp.expression
+
+    def represent(self, data: K, features: int) -> K:
+        """The NNGP kernel's component of the recursion, which does without the NTK."""
+        return self.net.propagate(KernelPair(data, Nothing(), features)).nngp
+
+
+NAMES: dict[str, type[NetworkKernel]] = {"ntk": NTK, "nngp": NNGP}
+
+
+def resolve_kernel(net: Layer | None, kernel: Any) -> Kernel:
+    """The kernel object that is meant by a network and a name, or by a kernel object and no network.
+
+    Parameters
+    ----------
+    net : Layer or None
+    kernel : {"ntk", "nngp"}, Kernel or callable
+        Callables as for `as_kernel`.
+
+    Raises
+    ------
+    TypeError
+        A name without a network, a kernel object beside one, or what is no kernel.
+    ValueError
+        Another name.
+    """
+    if not isinstance(kernel, str):
+        if net is not None:
+            raise TypeError(
+                f"a network and kernel={kernel!r}: that kernel is complete without the network. Leave the network "
+                'away, or name one of its kernels, "ntk" or "nngp"'
+            )
+        return as_kernel(kernel)
+    if kernel not in NAMES:
+        raise ValueError(f'kernel={kernel!r}: expected "ntk", "nngp" or a kernel object such as nk.Laplace()')
+    if net is None or isinstance(net, Kernel):
+        got = "no network" if net is None else f"net={net!r} (a kernel object goes to kernel=...)"
+        raise TypeError(f"kernel={kernel!r} is that of a network, such as nk.mlp(3); got {got}")
+    return NAMES[kernel](net)
 
 
 def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = None) -> tuple[Any, Any]:

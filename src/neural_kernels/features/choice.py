@@ -26,10 +26,12 @@ def choose(task: Task, sample: Any) -> tuple[Method, str]:
     method : Method
     reason : str
     """
+    if not task.has_network:
+        return Nystrom(), "not the kernel of one network: all that is known of it are its values, as at landmarks"
     if task.positions:
         return RandomFeatures(), "a network on positions, of which pairs of examples cost all pairs of positions"
     if sample is not None:
         return Nystrom(), "data to take landmarks from: at equal width a linear model learns most from them"
-    if suits(task.net, task.kernel, task.in_features):
+    if suits(task.network, task.in_features):
         return ZonalFeatures(), "no data to take landmarks from, and the kernel is a function of the angle"
     return RandomFeatures(), "no data to take landmarks from, and the kernel depends on more than the angle"

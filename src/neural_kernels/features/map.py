@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra import Layer, Traits
-from neural_kernels.exact import NNGP, NTK
+from neural_kernels.algebra import Layer
+from neural_kernels.exact import Kernel, resolve_kernel
 from neural_kernels.exact.arrays import Batch, read
 from neural_kernels.exact.graphs import Graphs
+from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.choice import choose
 from neural_kernels.features.distinct import distinct, held_out
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
@@ -33,6 +35,8 @@ class FeatureMap(nn.Module):
 
     Attributes
     ----------
+    kernel : Kernel
+        What is approximated.
     method_ : Method
         The one in use, once the map is built: at the first call, or by `fit`.
     reason_ : str
@@ -47,26 +51,23 @@ class FeatureMap(nn.Module):
     """
 
     def __init__(
-        self, net: Layer, kernel: Literal["ntk", "nngp"], n_components: int, method: Method | None, seed: int
+        self, net: Layer | None, kernel: str | Kernel, n_components: int, method: Method | None, seed: int
     ) -> None:
         super().__init__()
-        if not isinstance(net, Layer):
-            raise TypeError(f"net: expected a description of a network, such as nk.mlp(3); got {net!r}")
-        net.check(Traits.of_input())
-        if kernel not in ("ntk", "nngp"):
-            raise ValueError(f'kernel={kernel!r}: expected "ntk" or "nngp"')
+        self.kernel = resolve_kernel(net, kernel)
+        if isinstance(self.kernel, NetworkKernel):
+            self.kernel = replace(self.kernel, memory_budget=None, progress=False)  # blocks are a map's own affair
         if isinstance(n_components, bool) or not isinstance(n_components, (int, np.integer)) or n_components < 1:
             raise ValueError(f"n_components={n_components!r}: expected a positive integer")
         if method is not None and not isinstance(method, Method):
             raise TypeError(f"method={method!r}: expected a method such as nk.ZonalFeatures(), or None")
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise ValueError(f"seed={seed!r}: expected an integer, at least 0")
-        self.net, self.n_components = net, int(n_components)
-        self.kernel: Literal["ntk", "nngp"] = kernel
-        self.method, self.seed = method, int(seed)
+        self.n_components, self.method, self.seed = int(n_components), method, int(seed)
         self.map: Columns | None = None
         self.shape: tuple[int, ...] | None = None
         self.columns = self.n_components
+        self._task: Task | None = None
         self._held_out: Any = None
         self._error: float | None = None
 
@@ -106,10 +107,10 @@ class FeatureMap(nn.Module):
     @property
     def kernel_error_(self) -> float:
         """See the class."""
-        if self._held_out is None:
+        if self._task is None or self._held_out is None:
             raise RuntimeError("kernel_error_ is measured on data: call fit(x) first")
         if self._error is None:
-            exact = torch.as_tensor((NTK if self.kernel == "ntk" else NNGP)(self.net)(self._held_out)).double()
+            exact = self._task.values(self._held_out).double()
             features = torch.as_tensor(self(self._held_out)).double()
             error = features @ features.T - exact
             for matrix in (error, exact):
@@ -188,7 +189,8 @@ class FeatureMap(nn.Module):
         rows, (features, *positions) = batch.rows, _shape(batch)
         if isinstance(batch.origin, Graphs):
             raise UnsuitableError("x: feature maps of graphs are not there yet; use nk.NTK")
-        task = Task(self.net, self.kernel, self.n_components, features, self.seed, rows.dtype, tuple(positions))
+        numpy = not isinstance(batch.origin, Tensor)
+        task = Task(self.kernel, self.n_components, features, self.seed, rows.dtype, tuple(positions), numpy)
         if self.method is None:
             self.method_, self.reason_ = choose(task, sample)
         else:
@@ -196,17 +198,18 @@ class FeatureMap(nn.Module):
         if self.method_.needs_data and sample is None:
             raise ValueError(f"{self.method_!r} learns from data: call fit(x) before the map")
         self.map = self.method_.build(task, sample).to(rows.std.device)
+        self._task = task
         self.columns = self.map.columns
         self.shape = _shape(batch)
 
     def extra_repr(self) -> str:
         """What the map is of."""
-        return f"{self.net!r}, kernel={self.kernel!r}, n_components={self.n_components}, method={self.method!r}"
+        return f"{self.kernel!r}, n_components={self.n_components}, method={self.method!r}"
 
 
 def feature_map(
-    net: Layer,
-    kernel: Literal["ntk", "nngp"] = "ntk",
+    net: Layer | None = None,
+    kernel: str | Kernel = "ntk",
     n_components: int = 4096,
     method: Method | None = None,
     seed: int = 0,
@@ -215,9 +218,13 @@ def feature_map(
 
     Parameters
     ----------
-    net : Layer
-        The description, for example ``nk.mlp(3)``.
-    kernel : {"ntk", "nngp"}
+    net : Layer, optional
+        The description, for example ``nk.mlp(3)``; None where `kernel` is an object.
+    kernel : {"ntk", "nngp"}, Kernel or callable
+        Which kernel of the network; or, without a network, the kernel itself: ``nk.NTK(net)`` is the same as
+        ``net, "ntk"``, and of a kernel that no single network has (``nk.Laplace()``, sums, products, a function of two
+        batches that returns their Gram matrix) ``nk.Nystrom()`` alone makes features, since it needs only values. A
+        function gets the kind of arrays that `fit` was given, NumPy or torch.
     n_components : int
         Columns of the result. The error falls as its root.
     method : Method, optional
@@ -236,6 +243,10 @@ def feature_map(
     >>> x = np.random.default_rng(0).normal(size=(5, 20))
     >>> phi = nk.feature_map(nk.mlp(2), n_components=2048)
     >>> bool(np.allclose(phi(x) @ phi(x).T, nk.NTK(nk.mlp(2))(x), rtol=0.2))
+    True
+    >>> kernel = nk.NTK(nk.mlp(2)) + 0.5 * nk.Laplace(0.1)
+    >>> phi = nk.feature_map(kernel=kernel, n_components=5).fit(x)
+    >>> bool(np.allclose(phi(x) @ phi(x).T, kernel(x)))
     True
     """
     return FeatureMap(net, kernel, n_components, method, seed)

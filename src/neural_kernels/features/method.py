@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra import Layer
+from neural_kernels.exact import Kernel
+from neural_kernels.exact.network import NetworkKernel
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,7 @@ class Task:
 
     Parameters
     ----------
-    net : Layer
-    kernel : {"ntk", "nngp"}
+    kernel : Kernel
     n_components : int
         Columns of the result.
     in_features : int
@@ -31,15 +31,93 @@ class Task:
         Of the module's buffers: that of the first batch.
     positions : tuple of int
         Sizes of the axes behind the channels; () for vectors.
+    numpy : bool
+        Whether the data came as NumPy arrays (or as what becomes one), which a user's own function then gets.
     """
 
-    net: Layer
-    kernel: Literal["ntk", "nngp"]
+    kernel: Kernel
     n_components: int
     in_features: int
     seed: int
     dtype: torch.dtype
     positions: tuple[int, ...] = ()
+    numpy: bool = False
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the kernel is that of one network, so that a method may look at the layers."""
+        return isinstance(self.kernel, NetworkKernel)
+
+    @property
+    def network(self) -> NetworkKernel:
+        """The kernel, for methods that look at its layers.
+
+        Raises
+        ------
+        UnsuitableError
+            The kernel is none of a network.
+        """
+        if not isinstance(self.kernel, NetworkKernel):
+            raise UnsuitableError(
+                f"{self.kernel!r} is not the kernel of one network, nk.NTK(net) or nk.NNGP(net), into whose layers "
+                "this method looks. Use nk.Nystrom(), which needs nothing but its values"
+            )
+        return self.kernel
+
+    @property
+    def values(self) -> KernelValues:
+        """The kernel as a function of tensors."""
+        return KernelValues(self.kernel, self.numpy)
+
+
+@dataclass(frozen=True)
+class KernelValues:
+    """Values of a kernel as tensors, for rows as a built map holds them: tensors or CSR matrices.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    numpy : bool
+        Give the kernel NumPy arrays in place of tensors, which share their memory: a user's own function sees the kind
+        of array that the data came as. Tensors that want gradients, or lie on a GPU, stay tensors.
+    """
+
+    kernel: Kernel
+    numpy: bool
+
+    def __call__(self, x1: Any, x2: Any = None) -> Tensor:
+        """The Gram matrix, shape (n1, n2)."""
+        if not self.numpy or any(_must_stay(x) for x in (x1, x2)):
+            return torch.as_tensor(self.kernel(x1, x2))
+        return torch.as_tensor(self.kernel(_as_numpy(x1), _as_numpy(x2)))
+
+    def diag(self, x: Any) -> Tensor:
+        """k(x, x), shape (n,).
+
+        Raises
+        ------
+        UnsuitableError
+            The kernel is not one number for every two examples.
+        """
+        plain = self.numpy and not _must_stay(x)
+        diagonal = torch.as_tensor(self.kernel.diag(_as_numpy(x) if plain else x))
+        if diagonal.shape != (x.shape[0],):
+            raise UnsuitableError(
+                f"{self.kernel!r} gives numbers of shape {tuple(diagonal.shape[1:])} for an example of shape "
+                f"{tuple(x.shape[1:])}; features are of whole examples, with one number each. Add "
+                "nk.Flatten() or nk.GlobalAvgPool() to a network on images; make vectors of images for a kernel of "
+                "vectors; take nk.TraceNTK or nk.PseudoNTK in place of nk.EmpiricalNTK"
+            )
+        return diagonal
+
+
+def _must_stay(x: Any) -> bool:
+    """Whether a tensor has no NumPy array of the same memory."""
+    return isinstance(x, Tensor) and (x.requires_grad or x.device.type != "cpu")
+
+
+def _as_numpy(x: Any) -> Any:
+    return x.numpy() if isinstance(x, Tensor) else x
 
 
 class Columns(nn.Module, ABC):

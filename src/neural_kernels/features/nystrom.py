@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.exact import NNGP, NTK
 from neural_kernels.features.distinct import distinct, held_out
-from neural_kernels.features.method import Columns, Method, Task
+from neural_kernels.features.method import Columns, KernelValues, Method, Task
 
 _FACTOR = 2**28  # numbers that the factor of RPCholesky may hold
 _STRIP = 1024  # columns at a time of a product with a triangle
@@ -82,7 +81,8 @@ class Nystrom(Method):
 
     def build(self, task: Task, sample: Any) -> Columns:
         """Draw landmarks from the sample and factorise their kernel."""
-        kernel = (NTK if task.kernel == "ntk" else NNGP)(task.net)
+        kernel = task.values
+        kernel.diag(sample[:1])
         m, rows = task.n_components, distinct(sample, task.seed)
         if self.landmarks == "rpcholesky" and m < len(rows):
             most = max(len(rows) - held_out(len(rows)), min(len(rows), 2 * m))
@@ -101,13 +101,13 @@ class LandmarkFeatures(Columns):
 
     Parameters
     ----------
-    kernel : NTK or NNGP
+    kernel : KernelValues
     landmarks : Tensor or CSR matrix, shape (m, d)
     dtype : torch.dtype
         Of the whitening matrix R^-T.
     """
 
-    def __init__(self, kernel: NTK | NNGP, landmarks: Any, dtype: torch.dtype) -> None:
+    def __init__(self, kernel: KernelValues, landmarks: Any, dtype: torch.dtype) -> None:
         super().__init__()
         self.kernel = kernel
         self.columns = landmarks.shape[0]
@@ -131,7 +131,7 @@ class LandmarkFeatures(Columns):
 
     def cross(self, x: Any) -> Tensor:
         """k(x, L)."""
-        return torch.as_tensor(self.kernel(x, self.landmarks))
+        return self.kernel(x, self.landmarks)
 
     def forward(self, x: Any) -> Tensor:
         """Features of rows, shape (n, m)."""
@@ -149,9 +149,9 @@ class LandmarkFeatures(Columns):
         return [slice(start, start + _STRIP) for start in range(0, self.columns, _STRIP)]
 
 
-def pivots(kernel: NTK | NNGP, rows: Any, m: int, generator: np.random.Generator) -> np.ndarray:
+def pivots(kernel: KernelValues, rows: Any, m: int, generator: np.random.Generator) -> np.ndarray:
     """At most m positions of rows by randomly pivoted Cholesky, fewer if they explain all of the kernel."""
-    variance = torch.as_tensor(kernel.diag(rows))
+    variance = kernel.diag(rows)
     left = variance.clone()
     factor = left.new_empty((len(left), m))
     chosen: list[int] = []
@@ -162,7 +162,7 @@ def pivots(kernel: NTK | NNGP, rows: Any, m: int, generator: np.random.Generator
             break
         share = left.to(torch.float64).cpu().numpy()
         drawn = generator.choice(len(share), size=block, p=share / share.sum())
-        residual = _cross(kernel, rows, drawn)
+        residual = kernel(rows, rows[drawn])
         residual -= factor[:, :k] @ factor[drawn, :k].T
         kept = _accept(residual[drawn].to(torch.float64).cpu().numpy(), share[drawn], generator)[: m - k]
         new = drawn[kept]
@@ -172,10 +172,6 @@ def pivots(kernel: NTK | NNGP, rows: Any, m: int, generator: np.random.Generator
         left[new] = 0
         chosen.extend(new.tolist())
     return np.array(chosen, dtype=np.intp)
-
-
-def _cross(kernel: NTK | NNGP, rows: Any, drawn: np.ndarray) -> Tensor:
-    return torch.as_tensor(kernel(rows, rows[drawn]))
 
 
 def _accept(residual: np.ndarray, proposal: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -189,10 +185,10 @@ def _accept(residual: np.ndarray, proposal: np.ndarray, generator: np.random.Gen
     return np.array(kept, dtype=np.intp)
 
 
-def _whitening(kernel: NTK | NNGP, landmarks: Any, dtype: torch.dtype) -> Tensor:
+def _whitening(kernel: KernelValues, landmarks: Any, dtype: torch.dtype) -> Tensor:
     """R^-T, upper triangular."""
     wide = landmarks.to(torch.float64) if isinstance(landmarks, Tensor) else landmarks.astype(np.float64)
-    gram = torch.as_tensor(kernel(wide))
+    gram = kernel(wide).to(torch.float64)
     mean = gram.diagonal().mean()
     jitter = 8 * (torch.finfo(dtype).eps + len(gram) * torch.finfo(torch.float64).eps) * mean
     gram.diagonal().add_(jitter if mean > 0 else 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.algebra import Layer
+from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, homogeneous, norm_range, series_of
 from neural_kernels.features.angle.gegenbauer import activation_table, gegenbauer_coefficients
 from neural_kernels.features.angle.lookup import as_cells, lookup
@@ -87,10 +87,10 @@ class ZonalFeatures(Method):
         return min(self.anchors, task.n_components // 16, 256)
 
 
-def suits(net: Layer, kernel: str, features: int) -> bool:
+def suits(kernel: NetworkKernel, features: int) -> bool:
     """Whether the kernel is a function of the angle, for rows of any norm."""
     try:
-        return homogeneous(net, kernel, features)
+        return homogeneous(kernel, features)
     except UnsuitableError:
         return False
 
@@ -98,8 +98,8 @@ def suits(net: Layer, kernel: str, features: int) -> bool:
 def _advice(task: Task, sample: Any) -> str:
     """What is wrong, and what to do."""
     problem = (
-        f"{task.net!r}: its kernel depends on norms (a bias, or an activation that is not homogeneous), so that "
-        "ZonalFeatures serve rows of one norm only"
+        f"{task.network.net!r}: its kernel depends on norms (a bias, or an activation that is not homogeneous), so "
+        "that ZonalFeatures serve rows of one norm only"
     )
     if sample is None:
         return f"{problem}: call fit with such rows (sklearn's Normalizer makes them), or use nk.Nystrom()"

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.exact import NNGP, NTK
 from neural_kernels.features.angle.angle_map import AngleMap
 from neural_kernels.features.method import Columns, Task, dense
 
@@ -37,7 +36,7 @@ class AnchoredMap(Columns):
 
     def __init__(self, task: Task, features: AngleMap, anchors: Tensor, columns: int) -> None:
         super().__init__()
-        self.features, self.kernel = features, (NTK if task.kernel == "ntk" else NNGP)(task.net)
+        self.features, self.kernel = features, task.network
         self.columns = features.columns + columns
         anchors = anchors[torch.linalg.vector_norm(anchors, dim=1) > 0]
         with torch.no_grad():

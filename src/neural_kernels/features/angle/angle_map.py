@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra import Layer
+from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.angle.series import Series, zonal_series
 from neural_kernels.features.method import Task
 from neural_kernels.features.reduction import ReducedColumns, Reduction
@@ -18,9 +18,9 @@ from neural_kernels.sketches import SRHT, derive_seed
 _EQUAL = 1e-3  # relative difference of norms that count as one
 
 
-def homogeneous(net: Layer, kernel: str, features: int) -> bool:
+def homogeneous(kernel: NetworkKernel, features: int) -> bool:
     """Whether k(s x, t y) = s t k(x, y), seen at two norms."""
-    one, two = (zonal_series(net, kernel, std, features) for std in (1.0, 2.0))
+    one, two = (zonal_series(kernel, std, features) for std in (1.0, 2.0))
     scale = 1e-9 * max(one.total, 1e-300)
     return (
         abs(two.total / 4 - one.total) <= scale
@@ -144,11 +144,11 @@ def series_of(task: Task, sample: Any) -> tuple[Series, float | None] | None:
     Raises
     ------
     UnsuitableError
-        A layer or activation has no series.
+        A layer or activation has no series; the kernel has no network.
     """
-    if homogeneous(task.net, task.kernel, task.in_features):
-        return zonal_series(task.net, task.kernel, 1.0, task.in_features), None
+    if homogeneous(task.network, task.in_features):
+        return zonal_series(task.network, 1.0, task.in_features), None
     if sample is None or not share_one(*norm_range(sample)):
         return None
     norm = sum(norm_range(sample)) / 2 / math.sqrt(task.in_features)
-    return zonal_series(task.net, task.kernel, norm, task.in_features), norm
+    return zonal_series(task.network, norm, task.in_features), norm

@@ -19,7 +19,8 @@ from torch import Tensor
 from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import hermite_functions, value_and_slope
 from neural_kernels.activations.relu import ArcCosine
-from neural_kernels.algebra import KernelPair, Layer, Nothing, PerExample, PositionMap, Representation
+from neural_kernels.algebra import PerExample, PositionMap, Representation
+from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.method import UnsuitableError
 
 DEGREE = 400  # of the series
@@ -115,15 +116,12 @@ class Series(Representation):
         raise UnsuitableError("vectors have no positions")
 
 
-def zonal_series(net: Layer, kernel: str, std: float, features: int) -> Series:
+def zonal_series(kernel: NetworkKernel, std: float, features: int) -> Series:
     """The kernel of rows of one norm, x.x / d = std^2."""
-    data = Series.of_input(std)
     try:
-        pair = net.propagate(KernelPair(data, data.zero() if kernel == "ntk" else Nothing(), features))
+        series = kernel.represent(Series.of_input(std), features)
     except OverflowError as error:
-        raise UnsuitableError(f"{net!r}: its kernel overflows at standard deviation {std:.3g}; scale down") from error
-    series = pair.nngp if kernel == "nngp" else pair.ntk
-    assert isinstance(series, Series)
+        raise UnsuitableError(f"{kernel!r} overflows at standard deviation {std:.3g}; scale down") from error
     return Series(series.coefficients.clamp(min=0), series.total)
 
 

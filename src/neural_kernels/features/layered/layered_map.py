@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neural_kernels.algebra import KernelPair, Nothing
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.layered.draws import Draws, Pass
 from neural_kernels.features.layered.factors import Block, Factor, Strategy
@@ -68,15 +67,11 @@ class LayeredMap(ReducedColumns):
         unit, std = self.reduction.split(rows)
         block = Block("data", unit * std[..., None].to(unit.dtype))
         data = Factor((block,), std.square(), self.strategy, Pass(draws))
-        pair = task.net.propagate(
-            KernelPair(data, data.zero() if task.kernel == "ntk" else Nothing(), task.in_features)
-        )
-        result = pair.nngp if task.kernel == "nngp" else pair.ntk
-        assert isinstance(result, Factor)
+        result = task.network.represent(data, task.in_features)
         if result.positions:
             raise UnsuitableError(
-                f"{task.net!r} keeps positions {result.positions}; features are of whole examples. Add nk.Flatten() or "
-                "nk.GlobalAvgPool()"
+                f"{task.network.net!r} keeps positions {result.positions}; features are of whole examples. Add "
+                "nk.Flatten() or nk.GlobalAvgPool()"
             )
         return result
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from neural_kernels.engine.inputs import DenseRows, SparseRows
 from neural_kernels.exact.compile.run import Run, compile_kernels
 from neural_kernels.exact.expressions.nodes import Expression, nodes_of
-from neural_kernels.exact.expressions.pairs import Block
-from neural_kernels.exact.variances import own_entries
+from neural_kernels.exact.expressions.pairs import BlockPairs
+from neural_kernels.exact.variances import self_entries
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
 Rows = DenseRows | SparseRows
@@ -56,13 +56,13 @@ def evaluate(
 def _diagonal(kernels: Sequence[Expression], targets: Sequence[Tensor]) -> None:
     """Every example with itself: exact, by its standard deviations."""
     for kernel, target in zip(kernels, targets, strict=True):
-        own = own_entries(kernel, 0) if kernel.positions else kernel.stds[0].square()
+        own = self_entries(kernel, 0) if kernel.positions else kernel.stds[0].square()
         target.diagonal(dim1=0, dim2=1).movedim(-1, 0).copy_(own)
 
 
 def differentiable(kernels: Sequence[Expression], left: Rows, right: Rows) -> list[Float[Tensor, "n1 n2 ..."]]:
     """All entries at once, as one differentiable expression."""
-    block = Block(slice(None), slice(None))
+    block = BlockPairs(slice(None), slice(None))
     return [kernel.entries(block, True).to(left.dtype) for kernel in kernels]
 
 
@@ -77,7 +77,7 @@ def _by_formulas(
     def work(tile: Tile, memory: dict[str, Any]) -> None:
         rows, columns = tile
         with torch.no_grad():
-            block = Block(rows, columns)
+            block = BlockPairs(rows, columns)
             for kernel, target in zip(kernels, targets, strict=True):
                 entries = kernel.entries(block, True).to(target.dtype)
                 if symmetric:

@@ -17,13 +17,13 @@ from neural_kernels.exact.expressions.nodes import (
     Expression,
     Input,
     Noise,
-    Product,
     Scaled,
+    SchurProduct,
     Sum,
     Zero,
 )
 from neural_kernels.exact.expressions.positions import Decorrelated, Mapped
-from neural_kernels.exact.variances import input_delta, mapped_variances, own_entries
+from neural_kernels.exact.variances import input_delta, mapped_variances, self_entries
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Gram(Representation):
         if isinstance(mine, Zero):
             return self
         if isinstance(other, Gram):
-            return other if isinstance(other.expression, Zero) else Gram(Product(mine, other.expression))
+            return other if isinstance(other.expression, Zero) else Gram(SchurProduct(mine, other.expression))
         if other == 0:
             return self.zero()
         root = PerExample(tuple(s.new_tensor(other**0.5) for s in mine.root.stds))
@@ -97,7 +97,7 @@ class Gram(Representation):
         """Evaluated now, chunk by chunk."""
         sides = range(len(self.expression.stds))
         size = math.prod(self.positions)
-        entries = (own_entries(self.expression, side) for side in sides)
+        entries = (self_entries(self.expression, side) for side in sides)
         return PerExample(tuple(own.reshape(len(own), size, size) for own in entries))
 
 

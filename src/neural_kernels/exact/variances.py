@@ -13,33 +13,33 @@ from neural_kernels.engine.inputs import DenseRows, delta_tile, delta_units
 from neural_kernels.engine.vectors.fill import sparse_delta
 from neural_kernels.exact.compile.run import compile_variances
 from neural_kernels.exact.expressions.nodes import Expression, nodes_of
-from neural_kernels.exact.expressions.pairs import Block, Own, Pairs
+from neural_kernels.exact.expressions.pairs import BlockPairs, Pairs, SelfPairs
 from neural_kernels.exact.expressions.positions import Mapped
 
 _NUMBERS = 1 << 23  # of one temporary: 64 MB
 
 
-def input_delta(sides: tuple[Any, ...], pairs: Pairs, every: bool) -> Tensor:
+def input_delta(sides: tuple[Any, ...], pairs: Pairs, all_pairs: bool) -> Tensor:
     """One minus the cosines of the inputs' units."""
-    if isinstance(pairs, Own):
+    if isinstance(pairs, SelfPairs):
         units = sides[min(pairs.side, len(sides) - 1)].unit(pairs.chosen, torch.float64)
-        if not every:
+        if not all_pairs:
             return units.new_zeros(units.shape[:-1])
         shape = units.shape[:-1]
         flat = units.reshape(shape[0], math.prod(shape[1:]), units.shape[-1])
         result = units.new_empty(*shape, *shape[1:])
         return torch.stack([delta_units(a, a) for a in flat]).reshape(result.shape) if len(flat) else result
-    assert isinstance(pairs, Block)
+    assert isinstance(pairs, BlockPairs)
     left, right = sides[0], sides[-1]
     if not isinstance(left, DenseRows):
         return sparse_delta(left, right)(pairs.rows, pairs.columns)
-    if every or left.std.ndim == 1:
+    if all_pairs or left.std.ndim == 1:
         return delta_tile(left, right, pairs.rows, pairs.columns)
     a, b = left.unit(pairs.rows, left.dtype), right.unit(pairs.columns, left.dtype)
     return (a[:, None] - b[None]).square().sum(-1) / 2
 
 
-def own_entries(expression: Expression, side: int) -> Tensor:
+def self_entries(expression: Expression, side: int) -> Tensor:
     """The kernel between all positions of every example of a side, shape (n, *positions, *positions)."""
     return _chunks(expression, side, lambda own: expression.entries(own, True))
 
@@ -58,10 +58,10 @@ def plain_variances(mapped: Mapped, side: int) -> Tensor:
     return _chunks(mapped.argument, side, lambda own: mapped.entries(own, False))
 
 
-def _chunks(expression: Expression, side: int, compute: Callable[[Own], Tensor]) -> Tensor:
+def _chunks(expression: Expression, side: int, compute: Callable[[SelfPairs], Tensor]) -> Tensor:
     """`compute` on all examples of a side, a few at a time."""
     count = len(expression.root.stds[side])
     widest = max(math.prod(node.positions) for node in nodes_of(expression))
     step = max(1, _NUMBERS // max(1, widest) ** 2)
-    parts = [compute(Own(side, slice(i, i + step))) for i in range(0, count, step)]
-    return torch.cat(parts) if parts else compute(Own(side, slice(0, 0)))
+    parts = [compute(SelfPairs(side, slice(i, i + step))) for i in range(0, count, step)]
+    return torch.cat(parts) if parts else compute(SelfPairs(side, slice(0, 0)))

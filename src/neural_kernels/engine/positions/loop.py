@@ -17,7 +17,7 @@ from neural_kernels.runtime.jit import compiled
 
 
 @compiled
-def run_every(pairs, program, left, right, memory, results):
+def run_pairs(pairs, program, left, right, memory, results):
     """All positions with all positions, for some pairs (i, j) of examples."""
     stages, steps, operations, numbers, indices, weights, outputs = program
     for pair in range(pairs.shape[0]):
@@ -28,9 +28,9 @@ def run_every(pairs, program, left, right, memory, results):
             rows, columns, vectors = stage[2], stage[3], stage[4]
             a = left[i, stage[5] : stage[5] + vectors * rows].reshape(vectors, rows)
             b = right[j, stage[6] : stage[6] + vectors * columns].reshape(vectors, columns)
-            own = indices[stage[7] + p] if pairs[pair, 2] else -1
+            self_column = indices[stage[7] + p] if pairs[pair, 2] else -1
             for o in range(stage[0], stage[1]):
-                _operate(operations[o], numbers[o], p, columns, own, a, b, 0, sources, indices, weights, memory)
+                _operate(operations[o], numbers[o], p, columns, self_column, a, b, 0, sources, indices, weights, memory)
         for k in range(outputs.shape[0]):
             start, stride, height, columns_at = outputs[k]
             for p in range(results[k].shape[2]):
@@ -39,10 +39,10 @@ def run_every(pairs, program, left, right, memory, results):
 
 
 @compiled
-def run_equal(block, program, left, right, memory, results):
+def run_diagonal(block, program, left, right, memory, results):
     """Equal positions of one left example with some right examples; `right` is (rows of all stages * vectors, n2)."""
     stages, steps, operations, numbers, indices, weights, outputs = program
-    i, first, last, own = block
+    i, first, last, self_column = block
     n = last - first
     sources = left[i], right.reshape(-1), first, right.shape[1]
     for step in range(steps.shape[0]):
@@ -52,7 +52,7 @@ def run_equal(block, program, left, right, memory, results):
         at = stage[6] + p * vectors
         b = right[at : at + vectors]
         for o in range(stage[0], stage[1]):
-            _operate(operations[o], numbers[o], p, n, own, a, b, first, sources, indices, weights, memory)
+            _operate(operations[o], numbers[o], p, n, self_column, a, b, first, sources, indices, weights, memory)
     for k in range(outputs.shape[0]):
         for c in range(n):
             results[k][i, first + c, 0] = memory[outputs[k, 0] + c]
@@ -66,7 +66,7 @@ def _at(operation, field, p):
 
 
 @compiled
-def _operate(operation, number, p, n, own, left, right, column, sources, indices, weights, memory):
+def _operate(operation, number, p, n, self_column, left, right, column, sources, indices, weights, memory):
     code, v = operation[0], operation[s.VECTOR]
     to = _at(operation, s.TARGET, p)
     width = operation[s.WIDTH] if code == s.POOL else n
@@ -80,8 +80,8 @@ def _operate(operation, number, p, n, own, left, right, column, sources, indices
         return
     if code == s.FILL:
         target[:] = number[0]
-        if own >= 0:
-            target[own] = 0
+        if self_column >= 0:
+            target[self_column] = 0
         return
     others = right[v, column : column + n]
     at = _at(operation, s.FIRST, p)
@@ -115,8 +115,8 @@ def _operate(operation, number, p, n, own, left, right, column, sources, indices
     elif code == s.POOLED:
         losses, norms = right[v + 1, column : column + n], right[v + 2, column : column + n]
         e.pooled(a, left[v, p], left[v + 1, p], left[v + 2, p], others, losses, norms, number[0], target)
-        if own >= 0:
-            target[own] = 0
+        if self_column >= 0:
+            target[self_column] = 0
     elif code == s.POOL:
         pool(a, operation[s.COUNT], width, indices, weights, operation[s.ROWS], operation[s.TABLE], target)
     else:

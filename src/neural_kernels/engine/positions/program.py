@@ -18,7 +18,7 @@ STRIP = 256  # columns where positions are equal: right examples at a time
 
 
 @dataclass(frozen=True)
-class StagedProgram:
+class PositionProgram:
     """What the loops over pairs read.
 
     Parameters
@@ -54,7 +54,7 @@ class StagedProgram:
     outputs: npt.NDArray[np.int64]
     left: npt.NDArray[np.floating]
     right: npt.NDArray[np.floating]
-    every: bool
+    all_pairs: bool
     memory: int
     constants: list[tuple[int, int, float]]
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from neural_kernels.engine.inputs import NEAR, DenseRows, SparseRows
-from neural_kernels.engine.vectors.program import Program
+from neural_kernels.engine.vectors.program import VectorProgram
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
 Rows = DenseRows | SparseRows
 _BREADTH = 1024  # columns of a tile of dense rows
 
 
-def fill(program: Program, left: Rows, right: Rows, results: Sequence[np.ndarray], progress: bool) -> None:
+def fill(program: VectorProgram, left: Rows, right: Rows, results: Sequence[np.ndarray], progress: bool) -> None:
     """Compute all kernels of a program into `results`, arrays of shape (n1, n2); symmetric if `left` is `right`."""
     from neural_kernels.engine.vectors.rows import mirror, run_dense, run_sparse
 

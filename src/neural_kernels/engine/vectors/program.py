@@ -14,7 +14,7 @@ STRIP = 1024  # columns at a time: a dozen registers of float32 stay within the 
 
 
 @dataclass(frozen=True)
-class Program:
+class VectorProgram:
     """Operations on registers, each holding one minus the correlation for a strip of one row's columns.
 
     Parameters

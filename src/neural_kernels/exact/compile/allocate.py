@@ -11,7 +11,7 @@ from neural_kernels.exact.compile.layout import Layout
 from neural_kernels.exact.compile.lower import CONSTANT, SECOND, Row
 from neural_kernels.exact.compile.schedule import Schedule, Stage
 
-Place = tuple[int, int, int]
+Address = tuple[int, int, int]
 
 
 @dataclass(eq=False)
@@ -24,7 +24,7 @@ class _Ring:
     busy: int = -1  # until this step
 
 
-class Memory:
+class Allocation:
     """A place (start, stride, height) for every row: its position p lies at start + (p % height) * stride.
 
     Parameters
@@ -36,8 +36,8 @@ class Memory:
         Whether columns are positions; else they are examples.
     """
 
-    def __init__(self, stages: Sequence[Stage], outputs: Sequence[Row], every: bool) -> None:
-        self._every = every
+    def __init__(self, stages: Sequence[Stage], outputs: Sequence[Row], all_pairs: bool) -> None:
+        self._all_pairs = all_pairs
         self.schedule = Schedule(stages, outputs)
         rows = [row for stage in stages for row in stage.rows]
         self._users: dict[Row, list[Row]] = defaultdict(list)
@@ -51,26 +51,26 @@ class Memory:
         self.zeros = margin
         self.size = 2 * margin + widest
         self.spare = [self._register(widest), self._register(widest)]
-        self._places: dict[Row, Place] = {}
+        self._addresses: dict[Row, Address] = {}
         self._make_constants(widest)
         self._make_matrices(rows)
-        self._pool: list[Place] = []
+        self._pool: list[Address] = []
         for stage in stages:
             self._make_registers(stage, widest)
 
-    def place(self, row: Row) -> Place:
+    def address(self, row: Row) -> Address:
         """Start of the first row, distance to the next, and their number; a register has one."""
-        return self._places[row]
+        return self._addresses[row]
 
-    def _register(self, width: int) -> Place:
+    def _register(self, width: int) -> Address:
         self.size += width
         return self.size - width, 0, 1
 
     def _make_constants(self, widest: int) -> None:
         for row in list(self._users):
             if row.code == CONSTANT:
-                self._places[row] = self._register(widest)
-                self.constants.append((self._places[row][0], widest, row.numbers[0]))
+                self._addresses[row] = self._register(widest)
+                self.constants.append((self._addresses[row][0], widest, row.numbers[0]))
 
     def _make_matrices(self, rows: Sequence[Row]) -> None:
         lives = {row: self.schedule.life(row) for row in rows if self.schedule.outlives(row)}
@@ -79,7 +79,7 @@ class Memory:
         for row, (first, last) in sorted(lives.items(), key=lambda item: item[1]):
             ring = next((ring for ring in rings if ring.layout == row.layout and ring.busy < first), None)
             if ring is None:
-                width = row.layout.width if self._every else s.STRIP
+                width = row.layout.width if self._all_pairs else s.STRIP
                 ring = _Ring(row.layout, width + 2 * row.layout.margin)
                 rings.append(ring)
             ring.height, ring.busy = max(ring.height, self.schedule.height(row)), last
@@ -88,21 +88,21 @@ class Memory:
         for ring in rings:
             starts[ring] = self.size + ring.layout.margin
             self.size += ring.height * ring.length
-        self._places |= {row: (starts[ring], ring.length, ring.height) for row, ring in homes.items()}
+        self._addresses |= {row: (starts[ring], ring.length, ring.height) for row, ring in homes.items()}
 
     def _make_registers(self, stage: Stage, widest: int) -> None:
         free = list(self._pool)
         position = {row: k for k, row in enumerate(stage.rows)}
         for k, row in enumerate(stage.rows):
             for mine in [row] if row.second is None or row.second not in position else [row, row.second]:
-                if mine not in self._places:
+                if mine not in self._addresses:
                     if not free:
                         self._pool.append(self._register(widest))
                         free.append(self._pool[-1])
-                    self._places[mine] = free.pop()
+                    self._addresses[mine] = free.pop()
             for operand in set(row.operands) | {row}:
                 users = [position[user] for user in self._users[operand] if user in position]
-                if self._places[operand] in self._pool and max(users, default=k) <= k and row.code != SECOND:
-                    free.append(self._places[operand])
+                if self._addresses[operand] in self._pool and max(users, default=k) <= k and row.code != SECOND:
+                    free.append(self._addresses[operand])
         for row in stage.rows:
-            assert row in self._places
+            assert row in self._addresses

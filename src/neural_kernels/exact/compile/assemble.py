@@ -10,10 +10,10 @@ from torch import Tensor
 
 from neural_kernels.engine.codes import ARC, POWERS, SERIES
 from neural_kernels.engine.positions import program as s
-from neural_kernels.exact.compile.allocate import Memory
+from neural_kernels.exact.compile.allocate import Allocation
 from neural_kernels.exact.compile.layout import Layout
-from neural_kernels.exact.compile.lower import CONSTANT, SECOND, Row, Staging, UnsupportedError
-from neural_kernels.exact.compile.operands import Examples
+from neural_kernels.exact.compile.lower import CONSTANT, SECOND, Lowering, Row, UnsupportedError
+from neural_kernels.exact.compile.operands import Operands
 from neural_kernels.exact.compile.schedule import Stage, stages_of
 from neural_kernels.exact.expressions.nodes import Expression
 
@@ -22,31 +22,31 @@ _NOWHERE = (0, 0, 1)
 
 
 def assemble(
-    kernels: Sequence[Expression], dtype: torch.dtype, every: bool, sides: tuple[int, int] = (0, -1)
-) -> s.StagedProgram | None:
+    kernels: Sequence[Expression], dtype: torch.dtype, all_pairs: bool, sides: tuple[int, int] = (0, -1)
+) -> s.PositionProgram | None:
     """The staged program of several kernels of one network; None where the engine lacks an operation.
 
-    `every` says whether all pairs of positions are needed, `sides` which examples are on the left and on the right.
+    `all_pairs` says whether all pairs of positions are needed, `sides` which examples are on the left and on the right.
     """
     try:
-        staging = Staging(kernels, every, dtype)
-        outputs = [staging.output(kernel) for kernel in kernels]
+        lowering = Lowering(kernels, all_pairs, dtype)
+        outputs = [lowering.output(kernel) for kernel in kernels]
     except UnsupportedError:
         return None
-    return _Assembly(outputs, dtype, every, sides).program()
+    return _Assembly(outputs, dtype, all_pairs, sides).program()
 
 
 class _Assembly:
-    def __init__(self, outputs: list[Row], dtype: torch.dtype, every: bool, sides: tuple[int, int]) -> None:
-        self._outputs, self._dtype, self._every = outputs, dtype, every
+    def __init__(self, outputs: list[Row], dtype: torch.dtype, all_pairs: bool, sides: tuple[int, int]) -> None:
+        self._outputs, self._dtype, self._all_pairs = outputs, dtype, all_pairs
         self._stages = stages_of(outputs)
-        self._memory = Memory(self._stages, outputs, every)
-        self._examples = Examples(dtype, every, sides)
+        self._allocation = Allocation(self._stages, outputs, all_pairs)
+        self._operands = Operands(dtype, all_pairs, sides)
         self._indices: list[Tensor] = []
         self._weights: list[Tensor] = []
         self._columns: dict[Layout, int] = {}
 
-    def program(self) -> s.StagedProgram:
+    def program(self) -> s.PositionProgram:
         """All arrays."""
         operations, numbers, stages = [], [], []
         for stage in self._stages:
@@ -56,14 +56,14 @@ class _Assembly:
                     operations.append(self._encode(row, stage))
                     numbers.append(row.numbers)
             size = stage.layout.rows, stage.layout.width, len(stage.vectors)
-            where = self._examples.vectors(stage)
+            where = self._operands.vectors(stage)
             stages.append([first, len(operations), *size, *where, self._columns_of(stage.layout)])
-        left, right = self._examples.arrays()
-        outputs = [[*self._memory.place(row), self._columns_of(row.layout)] for row in self._outputs]
+        left, right = self._operands.arrays()
+        outputs = [[*self._allocation.address(row), self._columns_of(row.layout)] for row in self._outputs]
         real = left.numpy().dtype
-        return s.StagedProgram(
+        return s.PositionProgram(
             stages=np.array(stages, np.int64),
-            steps=self._memory.schedule.steps.numpy(),
+            steps=self._allocation.schedule.steps.numpy(),
             operations=np.array(operations, np.int64),
             numbers=np.array(numbers, real),
             indices=torch.cat(self._indices).numpy(),
@@ -71,18 +71,18 @@ class _Assembly:
             outputs=np.array(outputs, np.int64),
             left=left.numpy(),
             right=right.numpy(),
-            every=self._every,
-            memory=self._memory.size,
-            constants=self._memory.constants,
+            all_pairs=self._all_pairs,
+            memory=self._allocation.size,
+            constants=self._allocation.constants,
         )
 
     def _encode(self, row: Row, stage: Stage) -> list[int]:
         """One line of the table of operations."""
-        places = [self._memory.place(operand) for operand in row.operands[:2]]
+        places = [self._allocation.address(operand) for operand in row.operands[:2]]
         places += [_NOWHERE] * (2 - len(places))
         counts, width, last = [0, 0, 0], 0, _NOWHERE
         vector = stage.first_vector.get(row, 0)
-        if row.loads:
+        if row.sums_positions:
             vector, *counts = self._sum_tables(row)
             places[0] = places[0][0], row.operands[0].layout.width + 1, 1
         elif row.code == s.WINDOW:
@@ -90,21 +90,21 @@ class _Assembly:
         elif row.code == s.POOL:
             counts, width = self._pool_tables(row), row.layout.width
         elif row.code == ARC:
-            last = self._memory.place(row.second) if row.second in stage.rows else self._memory.spare[0]
+            last = self._allocation.address(row.second) if row.second in stage.rows else self._allocation.spare[0]
         elif row.code in (SERIES, POWERS):
-            places[1], last = _NOWHERE, (self._memory.spare[0][0], self._memory.spare[1][0], 1)
+            places[1], last = _NOWHERE, (self._allocation.spare[0][0], self._allocation.spare[1][0], 1)
         if row.counts:
             counts = [*row.counts, 0, 0][:3]
-        flat = [number for place in places for number in place]
-        return [row.code, *self._memory.place(row), *flat, *last, vector, *counts, width]
+        flat = [number for address in places for number in address]
+        return [row.code, *self._allocation.address(row), *flat, *last, vector, *counts, width]
 
     def _sum_tables(self, row: Row) -> tuple[int, int, int, int]:
         """Where the table of rows is, its terms and rows, and where its shifts, columns or weights are."""
         assert row.table is not None
         source = row.operands[0]
-        start, stride, height = self._memory.place(source)
+        start, stride, height = self._allocation.address(source)
         index = _filled(row.table.index, -1)
-        rows = self._index(torch.where(index < 0, self._memory.zeros - start, index % height * stride))
+        rows = self._index(torch.where(index < 0, self._allocation.zeros - start, index % height * stride))
         if row.code == s.WEIGHTED:
             assert row.table.weights is not None
             other = self._weight(_filled(row.table.weights, 0))
@@ -122,7 +122,7 @@ class _Assembly:
         """Terms and where their positions are on the left and on the right; where the deviations are."""
         assert row.table is not None
         index = row.table.index
-        start, other, places = self._examples.source(row)
+        start, other, places = self._operands.source(row)
         return [len(index), self._index(index), self._index(places)], (start, other, index.shape[1])
 
     def _pool_tables(self, row: Row) -> list[int]:
@@ -132,9 +132,9 @@ class _Assembly:
         source = row.operands[0].layout
         index, weights = row.table.index, row.table.weights
         if row.layout.width == 1:
-            every = torch.zeros(source.width, dtype=torch.float64)
-            every[source.columns[index[:, 0]]] += torch.where(index[:, 0] < 0, 0, weights[:, 0])
-            return [source.width, 0, self._weight(every)]
+            all_pairs = torch.zeros(source.width, dtype=torch.float64)
+            all_pairs[source.columns[index[:, 0]]] += torch.where(index[:, 0] < 0, 0, weights[:, 0])
+            return [source.width, 0, self._weight(all_pairs)]
         columns = torch.zeros((len(index), row.layout.width), dtype=torch.int64)
         shares = torch.zeros((len(index), row.layout.width), dtype=torch.float64)
         columns[:, row.layout.columns] = source.columns[index.clamp(min=0)]

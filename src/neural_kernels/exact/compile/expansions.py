@@ -9,8 +9,8 @@ from torch import Tensor
 
 from neural_kernels.activations import HermiteSeries
 from neural_kernels.engine.codes import GROUP, POWERS, SERIES
-from neural_kernels.exact.expressions.duals import Slope, Value
-from neural_kernels.exact.expressions.pairs import Sides
+from neural_kernels.exact.expressions.duals import Activated, Slope
+from neural_kernels.exact.expressions.pairs import PerUnit
 from neural_kernels.runtime.numerics import safe_divide
 
 _TOLERANCE = {
@@ -19,11 +19,13 @@ _TOLERANCE = {
 }  # of truncated series: about the rounding of the inputs' cosines
 _NEGLIGIBLE = {torch.float32: 3e-8, torch.float64: 1e-18}  # share of one term
 
-Known = dict[tuple[int, int], HermiteSeries | None]
-Encoded = tuple[int, list[Sides], tuple[int, int]]  # operation, its vectors, how many of them are of which kind
+SeriesCache = dict[tuple[int, int], HermiteSeries | None]
+SeriesOperation = tuple[
+    int, list[PerUnit], tuple[int, int]
+]  # operation, its vectors, how many of them are of which kind
 
 
-def unit_coefficients(node: Value, stds: Sides, dtype: torch.dtype, known: Known) -> list[Tensor] | None:
+def unit_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, known: SeriesCache) -> list[Tensor] | None:
     """Coefficients of norm 1 (or 0) for each side, shapes (degrees, *units); None without a short series.
 
     `known` keeps the series of an activation and an argument for its value and slope.
@@ -41,12 +43,12 @@ def unit_coefficients(node: Value, stds: Sides, dtype: torch.dtype, known: Known
     return [part.reshape(len(part), *std.shape) for part, std in zip(parts, stds, strict=True)]
 
 
-def as_series(unit: Sequence[Tensor]) -> Encoded:
+def as_series(unit: Sequence[Tensor]) -> SeriesOperation:
     """One degree after the other."""
     return SERIES, list(zip(*unit, strict=True)), (len(unit[0]), 0)
 
 
-def as_powers(unit: Sequence[Tensor], dtype: torch.dtype) -> Encoded:
+def as_powers(unit: Sequence[Tensor], dtype: torch.dtype) -> SeriesOperation:
     """Even and odd degrees, without the ends that vanish, each filled up to whole groups."""
     size = torch.stack([side.abs().flatten(1).amax(1) for side in unit]).amax(0)
     vectors, lengths = [], []

@@ -12,11 +12,20 @@ from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.algebra import Separable
 from neural_kernels.engine.codes import ARC, BLEND, MIX, SCHUR
 from neural_kernels.engine.positions import program as s
-from neural_kernels.exact.compile.expansions import Known, as_powers, as_series, unit_coefficients
+from neural_kernels.exact.compile.expansions import SeriesCache, as_powers, as_series, unit_coefficients
 from neural_kernels.exact.compile.layout import Layout, Table, matrix_table, reach, shift_table, taps_table
-from neural_kernels.exact.expressions.duals import Slope, Value
-from neural_kernels.exact.expressions.nodes import Expression, Input, Noise, Product, Scaled, Simple, Sum, nodes_of
-from neural_kernels.exact.expressions.pairs import Sides
+from neural_kernels.exact.expressions.duals import Activated, Slope
+from neural_kernels.exact.expressions.nodes import (
+    Expression,
+    FixedCorrelation,
+    Input,
+    Noise,
+    Scaled,
+    SchurProduct,
+    Sum,
+    nodes_of,
+)
+from neural_kernels.exact.expressions.pairs import PerUnit
 from neural_kernels.exact.expressions.positions import Mapped
 
 CONSTANT, SECOND = -1, -2  # not operations: a number, the second result of one
@@ -55,41 +64,41 @@ class Row:
     layout: Layout
     operands: list[Row] = field(default_factory=list)
     numbers: tuple[float, float] = (0.0, 0.0)
-    vectors: list[Sides] = field(default_factory=list)
+    vectors: list[PerUnit] = field(default_factory=list)
     counts: tuple[int, ...] = ()
     table: Table | None = None
     shifts: torch.Tensor | None = None
-    source: Sides | None = None
+    source: PerUnit | None = None
     before: Layout | None = None
     second: Row | None = None
     order: int = field(default_factory=lambda: next(_order))
 
     @property
-    def loads(self) -> bool:
+    def sums_positions(self) -> bool:
         """Whether it adds up rows of other positions."""
         return self.code in (s.LOAD, s.GATHER, s.WEIGHTED)
 
     @property
-    def dirty(self) -> bool:
+    def gaps_nonzero(self) -> bool:
         """Whether columns between positions may hold other numbers than zeros."""
         if self.code in (s.EXCESS, s.ENTRIES, s.MULTIPLY_ENTRIES, s.SCALE, s.GATHER, s.WEIGHTED, s.POOL):
             return False
-        return self.shifts is not None or any(row.dirty for row in self.operands) or self.code == CONSTANT
+        return self.shifts is not None or any(row.gaps_nonzero for row in self.operands) or self.code == CONSTANT
 
 
-class Staging:
+class Lowering:
     """Rows for the kernels of one network, each made once."""
 
-    def __init__(self, kernels: Sequence[Expression], every: bool, dtype: torch.dtype) -> None:
+    def __init__(self, kernels: Sequence[Expression], all_pairs: bool, dtype: torch.dtype) -> None:
         nodes = nodes_of(*kernels)
         maps = [node.by for node in nodes if isinstance(node, Mapped)]
         if not all(isinstance(by, Separable) for by in maps):
             raise UnsupportedError
-        self._every, self._dtype = every, dtype
-        self._reach = reach([by for by in maps if isinstance(by, Separable)]) if every else ()
-        self._sharp = _sharp(nodes)
-        self._cusps = any(isinstance(node, Value) and isinstance(node.dual, ArcCosine) for node in nodes)
-        self._series: Known = {}
+        self._all_pairs, self._dtype = all_pairs, dtype
+        self._reach = reach([by for by in maps if isinstance(by, Separable)]) if all_pairs else ()
+        self._before_activation = _before_activation(nodes)
+        self._cusps = any(isinstance(node, Activated) and isinstance(node.dual, ArcCosine) for node in nodes)
+        self._series: SeriesCache = {}
         self._delta: dict[Expression, Row] = {}
         self._entries: dict[Expression, tuple[Row, float]] = {}
         self._arcs: dict[tuple[int, Expression], Row] = {}
@@ -121,14 +130,14 @@ class Staging:
             units = [side.unit(slice(None), self._dtype) for side in node.sides]
             channels = list(zip(*(unit.unbind(-1) for unit in units), strict=True))
             return Row(s.GAP, self._canonical(node.positions), vectors=channels, counts=(len(channels),))
-        if isinstance(node, Simple):
+        if isinstance(node, FixedCorrelation):
             code = s.FILL if isinstance(node, Noise) else CONSTANT
-            return Row(code, self._canonical(node.positions), numbers=(node.value, 0.0))
+            return Row(code, self._canonical(node.positions), numbers=(node.fixed_delta, 0.0))
         if isinstance(node, Mapped):
             return self._window(node)
-        if isinstance(node, Value):
+        if isinstance(node, Activated):
             return self._dual(node)
-        if isinstance(node, Product):
+        if isinstance(node, SchurProduct):
             return self._pair(SCHUR, self.delta(node.first), self.delta(node.second))
         if isinstance(node, Sum):
             first, second = self.delta(node.first), self.delta(node.second)
@@ -143,7 +152,7 @@ class Staging:
         first: Row,
         second: Row,
         numbers: tuple[float, float] = (0.0, 0.0),
-        vectors: Sequence[Sides] = (),
+        vectors: Sequence[PerUnit] = (),
     ) -> Row:
         """An operation on two rows; constants take any layout."""
         layouts = {row.layout for row in (first, second) if row.code not in (CONSTANT, s.FILL)}
@@ -178,25 +187,25 @@ class Staging:
         """Sums over the positions of a map, without its weight where that is uniform."""
         by = node.by
         assert isinstance(by, Separable)
-        if row.dirty:
+        if row.gaps_nonzero:
             ones = tuple(torch.ones_like(std) for std in node.argument.stds)
             row = Row(s.SCALE, row.layout, [row], (1.0, 0.0), [ones])
         if by.mixing:
-            if not self._every or not all(axis.mixing for axis in by.axes):
+            if not self._all_pairs or not all(axis.mixing for axis in by.axes):
                 raise UnsupportedError
             table, after = matrix_table(by), self._canonical(by.after)
             return Row(s.WEIGHTED, after, [Row(s.POOL, after, [row], table=table)], table=table)
         table = taps_table(by)
-        if by.collapse and not self._every:
+        if by.collapse and not self._all_pairs:
             return Row(s.TOTAL, self._canonical(by.after), [row], table=table)
-        if not self._every:
+        if not self._all_pairs:
             return Row(s.LOAD, self._canonical(by.after), [row], table=table)
         moves = None if by.collapse else shift_table(by, row.layout)
         if moves is None or any(a > b for a, b in zip(by.after, row.layout.positions, strict=True)):
             return Row(s.GATHER, self._canonical(by.after), [row], table=table)
         return Row(s.LOAD, row.layout.shrunk(by.after), [row], table=table, shifts=moves)
 
-    def _dual(self, node: Value) -> Row:
+    def _dual(self, node: Activated) -> Row:
         """An activation's value or slope."""
         argument = self.delta(node.argument)
         if isinstance(node.dual, ArcCosine):
@@ -214,9 +223,9 @@ class Staging:
         return Row(code, argument.layout, [argument], vectors=vectors, counts=counts)
 
     def _make_entries(self, node: Expression) -> tuple[Row, float]:
-        thin = self._thin(node)
-        if thin is not None:
-            delta, stds, factor = thin
+        correlated = self._by_correlation(node)
+        if correlated is not None:
+            delta, stds, factor = correlated
             return Row(s.ENTRIES, delta.layout, [delta], (1.0, 0.0), [stds]), factor
         if isinstance(node, Scaled):
             row, factor = self.entries(node.argument)
@@ -229,33 +238,37 @@ class Staging:
             row = self._mapped(node, row)
             assert row.table is not None
             return row, factor * row.table.weight
-        if isinstance(node, Sum | Product):
+        if isinstance(node, Sum | SchurProduct):
             return self._combined(node)
         raise UnsupportedError
 
-    def _combined(self, node: Sum | Product) -> tuple[Row, float]:
+    def _combined(self, node: Sum | SchurProduct) -> tuple[Row, float]:
         """A sum or a product, in one operation with the entries of a factor that is given by its correlations."""
         first, second = node.operands
-        if self._thin(second) is None:
+        if self._by_correlation(second) is None:
             first, second = second, first
         row, factor = self.entries(first)
-        thin = self._thin(second)
-        if thin is None:
+        correlated = self._by_correlation(second)
+        if correlated is None:
             other, weight = self.entries(second)
-            if isinstance(node, Product):
+            if isinstance(node, SchurProduct):
                 return self._pair(s.MULTIPLY, row, other), factor * weight
             return self._pair(BLEND, row, other, (factor, weight)), 1.0
-        delta, stds, weight = thin
-        if isinstance(node, Product):
+        delta, stds, weight = correlated
+        if isinstance(node, SchurProduct):
             return self._pair(s.MULTIPLY_ENTRIES, row, delta, (1.0, 0.0), [stds]), factor * weight
         return self._pair(s.ADD_ENTRIES, row, delta, (factor, weight), [stds]), 1.0
 
-    def _thin(self, node: Expression) -> tuple[Row, Sides, float] | None:
+    def _by_correlation(self, node: Expression) -> tuple[Row, PerUnit, float] | None:
         """Correlations, standard deviations and factor of a kernel whose entries are best taken from those."""
         if isinstance(node, Scaled):
-            constant, thin = _constant(node), self._thin(node.argument)
-            return None if constant is None or thin is None else (thin[0], thin[1], thin[2] * constant)
-        if node in self._sharp or isinstance(node, Value | Input | Simple):
+            constant, correlated = _constant(node), self._by_correlation(node.argument)
+            return (
+                None
+                if constant is None or correlated is None
+                else (correlated[0], correlated[1], correlated[2] * constant)
+            )
+        if node in self._before_activation or isinstance(node, Activated | Input | FixedCorrelation):
             return self.delta(node), node.stds, 1.0
         return None
 
@@ -272,18 +285,18 @@ def _constant(node: Scaled) -> float | None:
     return float(sides[0]) * float(sides[-1]) if all(side.ndim == 0 for side in sides) else None
 
 
-def _full(node: Scaled) -> Sides:
+def _full(node: Scaled) -> PerUnit:
     """The factor for every unit."""
     return tuple(f.expand(std.shape) for f, std in zip(node.factors, node.stds, strict=True))
 
 
-def _sharp(nodes: set[Expression]) -> set[Expression]:
+def _before_activation(nodes: set[Expression]) -> set[Expression]:
     """What an activation sees, and all that takes its correlations."""
-    sharp: set[Expression] = set()
-    todo = [node.argument for node in nodes if isinstance(node, Value)]
+    before: set[Expression] = set()
+    todo = [node.argument for node in nodes if isinstance(node, Activated)]
     while todo:
         node = todo.pop()
-        if node not in sharp:
-            sharp.add(node)
+        if node not in before:
+            before.add(node)
             todo += node.operands
-    return sharp
+    return before

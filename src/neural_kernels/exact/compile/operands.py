@@ -7,10 +7,10 @@ from torch import Tensor
 
 from neural_kernels.exact.compile.lower import Row
 from neural_kernels.exact.compile.schedule import Stage
-from neural_kernels.exact.expressions.pairs import Sides
+from neural_kernels.exact.expressions.pairs import PerUnit
 
 
-class Examples:
+class Operands:
     """Two arrays, of the examples on the left and on the right, as they are put together.
 
     Parameters
@@ -22,14 +22,14 @@ class Examples:
         Which examples are on the left and on the right.
     """
 
-    def __init__(self, dtype: torch.dtype, every: bool, sides: tuple[int, int]) -> None:
-        self._dtype, self._every, self._sides = dtype, every, sides
+    def __init__(self, dtype: torch.dtype, all_pairs: bool, sides: tuple[int, int]) -> None:
+        self._dtype, self._all_pairs, self._sides = dtype, all_pairs, sides
         self._left: list[Tensor] = []
         self._right: list[Tensor] = []
 
     def arrays(self) -> tuple[Tensor, Tensor]:
         """Shapes (n1, numbers), and (n2, numbers) or, where columns are examples, (numbers, n2); in that order."""
-        return torch.cat(self._left, 1).contiguous(), torch.cat(self._right, int(self._every)).contiguous()
+        return torch.cat(self._left, 1).contiguous(), torch.cat(self._right, int(self._all_pairs)).contiguous()
 
     def vectors(self, stage: Stage) -> tuple[int, int]:
         """Put in a stage's vectors, and return where they begin."""
@@ -37,7 +37,7 @@ class Examples:
             return 0, 0
         rows, columns, count = stage.layout.rows, stage.layout.width, len(stage.vectors)
         left, right = (torch.stack([self._cast(sides, k, rows) for sides in stage.vectors], 1) for k in self._sides)
-        if self._every:
+        if self._all_pairs:
             spaced = right.new_zeros(len(right), count, columns)
             spaced[:, :, stage.layout.columns] = right
             right = spaced.flatten(1)
@@ -56,7 +56,7 @@ class Examples:
         index, layout, margin = row.table.index, row.before, 0
         left, right = (self._cast(row.source, k, layout.rows) for k in self._sides)
         left = torch.cat([left.new_zeros(len(left), 1), left], 1)
-        if not self._every:
+        if not self._all_pairs:
             margin, places = 1, index
             right = torch.cat([right.new_zeros(len(right), 1), right], 1).T
         elif row.shifts is not None:
@@ -72,11 +72,11 @@ class Examples:
         start, other = self._add(left, right)
         return start + 1, other + margin, places
 
-    def _cast(self, sides: Sides, k: int, rows: int) -> Tensor:
+    def _cast(self, sides: PerUnit, k: int, rows: int) -> Tensor:
         return sides[k].reshape(-1, rows).to(self._dtype)
 
     def _add(self, left: Tensor, right: Tensor) -> tuple[int, int]:
-        at = sum(part.shape[1] for part in self._left), sum(part.shape[int(self._every)] for part in self._right)
+        at = sum(part.shape[1] for part in self._left), sum(part.shape[int(self._all_pairs)] for part in self._right)
         self._left.append(left)
         self._right.append(right)
         return at

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.positions.blocks import fill_equal, fill_every, fill_own
+from neural_kernels.engine.positions.blocks import fill_diagonal, fill_pairs, fill_self
 from neural_kernels.engine.vectors.fill import Rows, fill
 from neural_kernels.exact.compile.assemble import assemble
 from neural_kernels.exact.compile.vectors import compile_program
@@ -33,9 +33,9 @@ def compile_kernels(kernels: Sequence[Expression], left: Rows, right: Rows) -> R
     if left.std.ndim == 1:
         program = compile_program(kernels, left.dtype)
         return None if program is None else partial(_fill_vectors, program, left, right)
-    every = any(kernel.mixes for kernel in kernels)
-    staged = assemble(kernels, left.dtype, every)
-    return None if staged is None else partial(_fill_positions, staged, left is right)
+    all_pairs = any(kernel.mixes for kernel in kernels)
+    program = assemble(kernels, left.dtype, all_pairs)
+    return None if program is None else partial(_fill_positions, program, left is right)
 
 
 def compile_variances(mapped: Mapped, side: int) -> Tensor | None:
@@ -47,7 +47,7 @@ def compile_variances(mapped: Mapped, side: int) -> Tensor | None:
     if program is None:
         return None
     result = torch.empty(len(stds), 1, max(1, torch.Size(mapped.positions).numel()), dtype=torch.float64)
-    fill_own(program, result.numpy())
+    fill_self(program, result.numpy())
     return result.reshape(len(result), *mapped.positions)
 
 
@@ -56,5 +56,5 @@ def _fill_vectors(program, left: Rows, right: Rows, targets: Sequence[Tensor], p
 
 
 def _fill_positions(program, symmetric: bool, targets: Sequence[Tensor], progress: bool) -> None:
-    fill = fill_every if program.every else fill_equal
+    fill = fill_pairs if program.all_pairs else fill_diagonal
     fill(program, symmetric, [target.numpy() for target in targets], progress)

@@ -16,7 +16,7 @@ from torch import Tensor
 from neural_kernels.engine.positions import program as s
 from neural_kernels.exact.compile.layout import Layout
 from neural_kernels.exact.compile.lower import CONSTANT, Row
-from neural_kernels.exact.expressions.pairs import Sides
+from neural_kernels.exact.expressions.pairs import PerUnit
 
 
 @dataclass(eq=False)
@@ -36,7 +36,7 @@ class Stage:
 
     layout: Layout
     rows: list[Row] = field(default_factory=list)
-    vectors: list[Sides] = field(default_factory=list)
+    vectors: list[PerUnit] = field(default_factory=list)
     first_vector: dict[Row, int] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
@@ -51,12 +51,12 @@ def stages_of(outputs: Sequence[Row]) -> list[Stage]:
     rows, users = _all_rows(outputs), defaultdict(list)
     level: dict[Row, int] = {}
     for row in rows:
-        level[row] = max((level[operand] for operand in row.operands), default=0) + row.loads
+        level[row] = max((level[operand] for operand in row.operands), default=0) + row.sums_positions
         for operand in row.operands:
             users[operand].append(row)
     for row in rows:
         if not row.operands:  # computed where it is wanted first
-            level[row] = min(level[user] - user.loads for user in users[row])
+            level[row] = min(level[user] - user.sums_positions for user in users[row])
     stages: dict[tuple[int, Layout], Stage] = {}
     for row in rows:
         layout = row.operands[0].layout if row.code in (s.POOL, s.TOTAL) else row.layout
@@ -105,7 +105,7 @@ class Schedule:
 
     def _taken(self, row: Row, operand: Row) -> Tensor:
         """The positions of an operand that every position of a row reads; shape (terms, after), -1 for none."""
-        if row.loads:
+        if row.sums_positions:
             assert row.table is not None
             return row.table.index
         if operand.code == s.TOTAL:

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.engine.codes import ARC, BLEND, CHAIN, MIX, SCHUR
-from neural_kernels.engine.vectors.program import FIELDS, Program
-from neural_kernels.exact.compile.expansions import Known, as_powers, as_series, unit_coefficients
-from neural_kernels.exact.expressions.duals import Slope, Value
-from neural_kernels.exact.expressions.nodes import Expression, Input, Product, Scaled, Simple, Sum
-from neural_kernels.exact.expressions.pairs import Sides
+from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
+from neural_kernels.exact.compile.expansions import SeriesCache, as_powers, as_series, unit_coefficients
+from neural_kernels.exact.expressions.duals import Activated, Slope
+from neural_kernels.exact.expressions.nodes import Expression, FixedCorrelation, Input, Scaled, SchurProduct, Sum
+from neural_kernels.exact.expressions.pairs import PerUnit
 
 
-def compile_program(kernels: Sequence[Expression], dtype: torch.dtype) -> Program | None:
+def compile_program(kernels: Sequence[Expression], dtype: torch.dtype) -> VectorProgram | None:
     """The row program of several kernels of one network, or None where an activation has no fast form."""
     outputs = [_unscaled(kernel) for kernel in kernels]
     order = _topological(outputs)
@@ -35,14 +35,14 @@ def compile_program(kernels: Sequence[Expression], dtype: torch.dtype) -> Progra
     stds = [vectors.add(kernel.stds) for kernel in kernels]
     real = np.float32 if dtype == torch.float32 else np.float64
     left, right = vectors.stacked()
-    return Program(
+    return VectorProgram(
         table=np.array(table, np.int64).reshape(-1, FIELDS),
         numbers=np.array(numbers, real).reshape(-1, 2),
         left=left,
         right=right,
         outputs=np.array([registers.of[output] for output in outputs]),
         stds=np.array(stds),
-        constants={registers.of[node]: node.value for node in order if isinstance(node, Simple)},
+        constants={registers.of[node]: node.fixed_delta for node in order if isinstance(node, FixedCorrelation)},
         registers=registers.count,
     )
 
@@ -65,7 +65,7 @@ def _topological(outputs: Sequence[Expression]) -> list[Expression]:
 def _operands(node: Expression) -> tuple[Expression, ...]:
     """What one operation reads: ntk * slope + nngp, the commonest pair of them, is one."""
     operands = tuple(_unscaled(operand) for operand in node.operands)
-    if isinstance(node, Sum) and isinstance(operands[0], Product) and node.uniform is not None:
+    if isinstance(node, Sum) and isinstance(operands[0], SchurProduct) and node.uniform is not None:
         return *(_unscaled(factor) for factor in operands[0].operands), operands[1]
     return operands
 
@@ -77,38 +77,38 @@ def _unscaled(node: Expression) -> Expression:
     return node
 
 
-def _series(order: Sequence[Expression], vectors: _Vectors) -> dict[Value, tuple[int, ...]] | None:
+def _series(order: Sequence[Expression], vectors: _Vectors) -> dict[Activated, tuple[int, ...]] | None:
     """Code, first vector and numbers of vectors of every smooth activation; None if one has no short series."""
-    encoded: dict[Value, tuple[int, ...]] = {}
-    known: Known = {}
-    sharp = _before_cusps(order)
+    encoded: dict[Activated, tuple[int, ...]] = {}
+    known: SeriesCache = {}
+    before = _before_cusps(order)
     for node in order:
-        if isinstance(node, Value) and not isinstance(node.dual, ArcCosine):
+        if isinstance(node, Activated) and not isinstance(node.dual, ArcCosine):
             unit = unit_coefficients(node, node.argument.stds, vectors.dtype, known)
             if unit is None:
                 return None
-            code, sides, counts = as_series(unit) if node in sharp else as_powers(unit, vectors.dtype)
+            code, sides, counts = as_series(unit) if node in before else as_powers(unit, vectors.dtype)
             encoded[node] = (code, vectors.add(*sides), *counts)
     return encoded
 
 
 def _before_cusps(order: Sequence[Expression]) -> set[Expression]:
     """Expressions that an activation with a cusp sees: their correlations near 1 must be exact."""
-    sharp: set[Expression] = set()
+    before: set[Expression] = set()
     for node in reversed(order):
-        if node in sharp or (isinstance(node, Value) and isinstance(node.dual, ArcCosine)):
-            sharp.update(_operands(node))
-    return sharp
+        if node in before or (isinstance(node, Activated) and isinstance(node.dual, ArcCosine)):
+            before.update(_operands(node))
+    return before
 
 
 def _encode(
-    node: Expression, registers: _Registers, vectors: _Vectors, series: dict[Value, tuple[int, ...]]
+    node: Expression, registers: _Registers, vectors: _Vectors, series: dict[Activated, tuple[int, ...]]
 ) -> list[tuple[list[int], list[float]]]:
     """The operations of one node: rows of the program's table, and their numbers."""
-    if isinstance(node, Input | Simple):
+    if isinstance(node, Input | FixedCorrelation):
         return []
     operands = [registers.of[operand] for operand in _operands(node)]
-    if isinstance(node, Product):
+    if isinstance(node, SchurProduct):
         return [([SCHUR, registers.take(node), 0, *operands, 0, 0, 0], [0.0, 0.0])]
     if isinstance(node, Sum):
         target = registers.take(node)
@@ -117,7 +117,7 @@ def _encode(
         if node.uniform is not None:
             return [([BLEND, target, 0, *operands, 0, 0, 0], list(node.uniform))]
         return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
-    assert isinstance(node, Value)
+    assert isinstance(node, Activated)
     if not isinstance(node.dual, ArcCosine):
         code, *terms = series[node]
         return [([code, registers.take(node), 0, operands[0], 0, *terms], [0.0, 0.0])]
@@ -135,7 +135,7 @@ class _Vectors:
     left: list[Tensor] = field(default_factory=list)
     right: list[Tensor] = field(default_factory=list)
 
-    def add(self, *vectors: Sides) -> int:
+    def add(self, *vectors: PerUnit) -> int:
         """Append vectors; the index of the first."""
         first = len(self.left)
         for sides in vectors:
@@ -160,13 +160,13 @@ class _Registers:
         self._free: list[int] = []
         self._order = order
         self._uses = {node: sum(_operands(o).count(node) for o in order) + (node in outputs) for node in order}
-        self._partner: dict[tuple[int, int], list[Value]] = {}
+        self._partner: dict[tuple[int, int], list[Activated]] = {}
         for node in order:
             if isinstance(node, Input):
                 self.of[node] = 0
-            elif isinstance(node, Simple):
+            elif isinstance(node, FixedCorrelation):
                 self.of[node] = self._new()
-            elif isinstance(node, Value):
+            elif isinstance(node, Activated):
                 self._partner.setdefault((id(node.dual), id(_unscaled(node.argument))), []).append(node)
 
     def _new(self) -> int:
@@ -180,11 +180,11 @@ class _Registers:
         self.of[node] = self._new()
         for operand in _operands(node):
             self._uses[operand] -= 1
-            if self._uses[operand] == 0 and not isinstance(operand, Simple):
+            if self._uses[operand] == 0 and not isinstance(operand, FixedCorrelation):
                 self._free.append(self.of[operand])
         return self.of[node]
 
-    def take_both(self, node: Value) -> tuple[int | None, int | None]:
+    def take_both(self, node: Activated) -> tuple[int | None, int | None]:
         """Registers for value and slope of one activation, at the first of the two; -1 for one that nobody needs."""
         if node in self.of:
             return None, None

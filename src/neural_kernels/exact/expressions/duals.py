@@ -1,47 +1,45 @@
-"""An activation's duals as expressions."""
+"""An activation's duals as expressions: the two kernels that `activate` makes of one."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations import BivariateNormal, Dual
 from neural_kernels.exact.expressions.nodes import Expression
-from neural_kernels.exact.expressions.pairs import Pairs, Sides
+from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
 
 
 @dataclass(frozen=True, eq=False)
-class Value(Expression):
-    """Kappa(k), by an activation's own formula."""
+class Activated(Expression):
+    """What value and slope of an activation share: the kernel `argument` of the units that it is applied to."""
 
     dual: Dual
     argument: Expression
 
+    @abstractmethod
+    def std(self, std: Tensor) -> Tensor:
+        """Root of the second moment of the output (or derivative) for units with these standard deviations."""
+
     @property
+    @override
     def operands(self) -> tuple[Expression, ...]:
-        """The kernel it is applied to."""
         return (self.argument,)
 
     @cached_property
-    def stds(self) -> Sides:
-        """Of the activation's output."""
+    @override
+    def stds(self) -> PerUnit:
         return tuple(self._finite(s, self.std(s.reshape(-1)).reshape(s.shape)) for s in self.argument.stds)
 
-    def std(self, std: Tensor) -> Tensor:
-        """The dual's."""
-        return self.dual.std(std)
-
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """The dual's."""
-        return self.dual.delta(self.normal(pairs, every))
-
-    def normal(self, pairs: Pairs, every: bool) -> BivariateNormal:
-        """The jointly normal units of every pair."""
-        delta = self.argument.delta(pairs, every)
-        left, right = (std.to(delta.dtype) for std in pairs.lay(self.argument.stds, every))
+    def normal(self, pairs: Pairs, all_pairs: bool) -> BivariateNormal:
+        """The jointly normal inputs of the activation, for every pair of units."""
+        delta = self.argument.delta(pairs, all_pairs)
+        left, right = (std.to(delta.dtype) for std in pairs.broadcast(self.argument.stds, all_pairs))
         return BivariateNormal(left, right, delta.expand(torch.broadcast_shapes(left.shape, right.shape)))
 
     def _finite(self, before: Tensor, after: Tensor) -> Tensor:
@@ -56,13 +54,26 @@ class Value(Expression):
 
 
 @dataclass(frozen=True, eq=False)
-class Slope(Value):
-    """Slope(k), by an activation's own formula."""
+class Value(Activated):
+    """kappa(k): the covariance of the activation's outputs."""
 
+    @override
     def std(self, std: Tensor) -> Tensor:
-        """The dual's."""
+        return self.dual.std(std)
+
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        return self.dual.delta(self.normal(pairs, all_pairs))
+
+
+@dataclass(frozen=True, eq=False)
+class Slope(Activated):
+    """slope(k): the covariance of the activation's derivatives, by which the NTK is multiplied."""
+
+    @override
+    def std(self, std: Tensor) -> Tensor:
         return self.dual.slope_std(std)
 
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """The dual's."""
-        return self.dual.slope_delta(self.normal(pairs, every))
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        return self.dual.slope_delta(self.normal(pairs, all_pairs))

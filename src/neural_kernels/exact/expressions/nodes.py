@@ -22,24 +22,36 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.algebra import PerExample
-from neural_kernels.exact.expressions.pairs import Pairs, Sides
+from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
 from neural_kernels.runtime.numerics import safe_divide
 from neural_kernels.runtime.types import Shape
 
 
 class Expression(ABC):
-    """A kernel between two batches, as an expression; compared by identity."""
+    """A kernel between two batches, as a node of a graph of kernels; compared by identity.
+
+    A kind of node states its standard deviations and one formula, `_delta`; one whose entries have a shorter formula
+    than standard deviations times correlations states that too, as `_entries`. Callers ask for `delta` and `entries`,
+    which keep what was computed with the pairs.
+    """
 
     @cached_property
     @abstractmethod
-    def stds(self) -> Sides:
-        """Standard deviations of all units, shapes (n, *positions)."""
+    def stds(self) -> PerUnit:
+        """Standard deviations of all units, shapes (n, *positions), one for each side."""
 
     @abstractmethod
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """One minus the correlations, by the formula."""
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        """One minus the correlations, by the formula of this kind of kernel."""
+
+    def _entries(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        """The kernel itself, by the shortest formula."""
+        delta = self.delta(pairs, all_pairs)
+        left, right = pairs.broadcast(self.stds, all_pairs)
+        return left.to(delta.dtype) * right.to(delta.dtype) * (1 - delta)
 
     @property
     def operands(self) -> tuple[Expression, ...]:
@@ -48,12 +60,12 @@ class Expression(ABC):
 
     @property
     def root(self) -> Input:
-        """The input that it is a kernel of."""
+        """The data that it is a kernel of."""
         return self.operands[0].root
 
     @property
     def positions(self) -> Shape:
-        """Those of the operands."""
+        """Sizes of the axes of positions, by default those of the operands; () for vectors."""
         return self.operands[0].positions
 
     @property
@@ -61,30 +73,24 @@ class Expression(ABC):
         """Whether it holds a map that mixes positions, so that its standard deviations cost as much as entries."""
         return any(operand.mixes for operand in self.operands)
 
-    def delta(self, pairs: Pairs, every: bool) -> Tensor:
-        """One minus the correlations, for `every` pair of positions or the equal ones; computed once."""
-        return pairs.once(self, "delta", every and self.positions != (), self.compute)
+    def delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        """One minus the correlations, for all pairs of positions or for equal ones; computed once."""
+        return pairs.cached(self, "delta", all_pairs and self.positions != (), self._delta)
 
-    def entries(self, pairs: Pairs, every: bool) -> Tensor:
-        """The kernel itself; computed once."""
-        return pairs.once(self, "entries", every and self.positions != (), self.sum)
+    def entries(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        """The kernel itself, for all pairs of positions or for equal ones; computed once."""
+        return pairs.cached(self, "entries", all_pairs and self.positions != (), self._entries)
 
-    def excess(self, pairs: Pairs, every: bool) -> Tensor:
-        """What the entries lack to the product of the standard deviations."""
-        delta = self.delta(pairs, every)
-        left, right = pairs.lay(self.stds, every)
+    def excess(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        """What the entries lack to the product of the standard deviations, s(x) s(y) delta(x, y)."""
+        delta = self.delta(pairs, all_pairs)
+        left, right = pairs.broadcast(self.stds, all_pairs)
         return left.to(delta.dtype) * right.to(delta.dtype) * delta
-
-    def sum(self, pairs: Pairs, every: bool) -> Tensor:
-        """The kernel itself, by the shortest formula."""
-        delta = self.delta(pairs, every)
-        left, right = pairs.lay(self.stds, every)
-        return left.to(delta.dtype) * right.to(delta.dtype) * (1 - delta)
 
 
 @dataclass(frozen=True, eq=False)
 class Input(Expression):
-    """The inner products of the data, divided by the number of features.
+    """The inner products of the data, divided by the number of features: where every expression begins.
 
     Parameters
     ----------
@@ -92,7 +98,7 @@ class Input(Expression):
         Checked examples, in whatever form `correlate` takes; their `std` are the standard deviations. One where both
         sides are the same.
     correlate : callable
-        ``correlate(sides, pairs, every)``: one minus the cosines of the data's units.
+        ``correlate(sides, pairs, all_pairs)``: one minus the cosines of the data's units.
     variances : callable
         ``variances(mapped, side)``: every unit's own entry after a map that mixes positions, shape (n, *positions).
         Nothing else about an expression costs as much as its entries, so who makes the input says how it is computed.
@@ -103,138 +109,139 @@ class Input(Expression):
     variances: Callable[[Any, int], Tensor]
 
     @property
+    @override
     def root(self) -> Input:
-        """Itself."""
         return self
 
     @cached_property
-    def stds(self) -> Sides:
-        """Of the data."""
+    @override
+    def stds(self) -> PerUnit:
         return tuple(side.std for side in self.sides)
 
     @property
+    @override
     def positions(self) -> Shape:
-        """Of the data."""
         return tuple(self.sides[0].std.shape[1:])
 
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """From differences where nearly parallel."""
-        return pairs.exact(self.correlate(self.sides, pairs, every), every)
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        return pairs.zero_self(self.correlate(self.sides, pairs, all_pairs), all_pairs)
 
 
 @dataclass(frozen=True, eq=False)
-class Simple(Expression):
-    """A kernel whose correlation is the same for all different units."""
+class FixedCorrelation(Expression):
+    """A kernel whose correlation is one number, `fixed_delta` below 1, for all different units.
 
-    examples: Expression
+    Parameters
+    ----------
+    like : Expression
+        A kernel on the same examples. It is no operand: nothing of it is computed.
+    """
 
-    value = 0.0
+    like: Expression
+
+    fixed_delta = 0.0
 
     @property
-    def operands(self) -> tuple[Expression, ...]:
-        """None: only the examples are the same."""
-        return ()
-
-    @property
+    @override
     def root(self) -> Input:
-        """Of the examples."""
-        return self.examples.root
+        return self.like.root
 
     @property
+    @override
     def positions(self) -> Shape:
-        """Of the examples."""
-        return self.examples.positions
+        return self.like.positions
 
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """The constant, 0 where a unit meets itself."""
-        left, right = pairs.lay(self.stds, every)
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        left, right = pairs.broadcast(self.stds, all_pairs)
         shape = torch.broadcast_shapes(left.shape, right.shape)
-        return pairs.exact(left.new_full((), self.value).expand(shape), every)
+        return pairs.zero_self(left.new_full((), self.fixed_delta).expand(shape), all_pairs)
 
 
 @dataclass(frozen=True, eq=False)
-class Zero(Simple):
-    """0 everywhere."""
+class Zero(FixedCorrelation):
+    """The kernel that is 0 everywhere, on positions of any shape."""
 
     shape: Shape
 
-    value = 1.0
+    fixed_delta = 1.0
 
     @property
+    @override
     def positions(self) -> Shape:
-        """As given."""
         return self.shape
 
     @cached_property
-    def stds(self) -> Sides:
-        """Zeros."""
+    @override
+    def stds(self) -> PerUnit:
         return tuple(s.new_zeros(len(s), *self.positions) for s in self.root.stds)
 
 
 @dataclass(frozen=True, eq=False)
-class Constant(Simple):
-    """The same number for all pairs."""
+class Constant(FixedCorrelation):
+    """The same number for all pairs: what a bias adds."""
 
-    variance_: float
+    number: float
 
     @cached_property
-    def stds(self) -> Sides:
-        """Its root."""
-        return tuple(s.new_full((len(s), *self.positions), self.variance_**0.5) for s in self.root.stds)
+    @override
+    def stds(self) -> PerUnit:
+        return tuple(s.new_full((len(s), *self.positions), self.number**0.5) for s in self.root.stds)
 
 
 @dataclass(frozen=True, eq=False)
-class Noise(Simple):
-    """What `inflate` adds to a kernel, on its diagonal alone."""
+class Noise(FixedCorrelation):
+    """What `inflate` adds to the kernel `like`: (factor - 1) times its variances, on the diagonal alone."""
 
     factor: float
 
-    value = 1.0
+    fixed_delta = 1.0
 
     @cached_property
-    def stds(self) -> Sides:
-        """A share of the kernel's own."""
-        return tuple(s * (self.factor - 1) ** 0.5 for s in self.examples.stds)
+    @override
+    def stds(self) -> PerUnit:
+        return tuple(s * (self.factor - 1) ** 0.5 for s in self.like.stds)
 
 
 @dataclass(frozen=True, eq=False)
 class Scaled(Expression):
-    """D k D with a diagonal D."""
+    """D k D with a diagonal D, which leaves the correlations as they are."""
 
     argument: Expression
     factor: PerExample
 
     @property
+    @override
     def operands(self) -> tuple[Expression, ...]:
-        """What is scaled."""
         return (self.argument,)
 
     @cached_property
-    def stds(self) -> Sides:
-        """Multiplied."""
+    @override
+    def stds(self) -> PerUnit:
         return tuple(s * f for s, f in zip(self.argument.stds, self.factors, strict=True))
 
     @property
-    def factors(self) -> Sides:
-        """One for each side."""
+    def factors(self) -> PerUnit:
+        """The diagonal for each side of the argument."""
         last = len(self.factor.sides) - 1
         return tuple(self.factor.sides[min(side, last)] for side in range(len(self.argument.stds)))
 
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """Unchanged."""
-        return self.argument.delta(pairs, every)
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        return self.argument.delta(pairs, all_pairs)
 
 
 @dataclass(frozen=True, eq=False)
 class Combined(Expression):
-    """Something of two kernels."""
+    """What a sum and an entrywise product of two kernels share."""
 
     first: Expression
     second: Expression
 
     @property
+    @override
     def operands(self) -> tuple[Expression, ...]:
-        """Both."""
         return self.first, self.second
 
 
@@ -243,13 +250,13 @@ class Sum(Combined):
     """Sum of two kernels, with shares w and v of the standard deviation, w^2 + v^2 = 1 for either unit."""
 
     @cached_property
-    def stds(self) -> Sides:
-        """Legs of a right angle."""
+    @override
+    def stds(self) -> PerUnit:
         return tuple(_hypot(s, t) for s, t in zip(self.first.stds, self.second.stds, strict=True))
 
     @cached_property
-    def shares(self) -> tuple[Sides, Sides]:
-        """Both summands' shares."""
+    def shares(self) -> tuple[PerUnit, PerUnit]:
+        """The shares w and v, of the first and of the second kernel."""
         w, v = (
             tuple(safe_divide(part, whole) for part, whole in zip(operand.stds, self.stds, strict=True))
             for operand in self.operands
@@ -258,7 +265,7 @@ class Sum(Combined):
 
     @cached_property
     def uniform(self) -> tuple[float, float] | None:
-        """w^2 and v^2, where both are the same for all units."""
+        """w^2 and v^2, where both are the same for all units; the sum rule has no last term then."""
         if not all(side.numel() for side in self.shares[0]):
             return None
         extremes = [(min(float(s.min()) for s in w), max(float(s.max()) for s in w)) for w in self.shares]
@@ -266,34 +273,36 @@ class Sum(Combined):
             return None
         return extremes[0][0] ** 2, extremes[1][0] ** 2
 
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """The sum rule."""
-        first, second = self.first.delta(pairs, every), self.second.delta(pairs, every)
-        (w1, w2), (v1, v2) = (tuple(part.to(first.dtype) for part in pairs.lay(w, every)) for w in self.shares)
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        first, second = self.first.delta(pairs, all_pairs), self.second.delta(pairs, all_pairs)
+        (w1, w2), (v1, v2) = (
+            tuple(part.to(first.dtype) for part in pairs.broadcast(share, all_pairs)) for share in self.shares
+        )
         return w1 * w2 * first + v1 * v2 * second + ((w1 - w2).square() + (v1 - v2).square()) / 2
 
-    def sum(self, pairs: Pairs, every: bool) -> Tensor:
-        """Added."""
-        return self.first.entries(pairs, every) + self.second.entries(pairs, every)
+    @override
+    def _entries(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        return self.first.entries(pairs, all_pairs) + self.second.entries(pairs, all_pairs)
 
 
 @dataclass(frozen=True, eq=False)
-class Product(Combined):
+class SchurProduct(Combined):
     """Product of two kernels, entry by entry."""
 
     @cached_property
-    def stds(self) -> Sides:
-        """Multiplied."""
+    @override
+    def stds(self) -> PerUnit:
         return tuple(s * t for s, t in zip(self.first.stds, self.second.stds, strict=True))
 
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """The product rule."""
-        first, second = self.first.delta(pairs, every), self.second.delta(pairs, every)
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        first, second = self.first.delta(pairs, all_pairs), self.second.delta(pairs, all_pairs)
         return first + second - first * second
 
-    def sum(self, pairs: Pairs, every: bool) -> Tensor:
-        """Multiplied."""
-        return self.first.entries(pairs, every) * self.second.entries(pairs, every)
+    @override
+    def _entries(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        return self.first.entries(pairs, all_pairs) * self.second.entries(pairs, all_pairs)
 
 
 def nodes_of(*kernels: Expression) -> set[Expression]:

@@ -1,8 +1,9 @@
-"""Which pairs of units a kernel is evaluated on, and how numbers per unit are laid out beside numbers per pair.
+"""Which pairs of units a kernel is evaluated on, and how numbers per unit are broadcast against numbers per pair.
 
-A unit is an example at a position. A `Block` pairs the examples of some rows with those of some columns, `Own` every
-example with itself. Either comes with `all pairs` of positions, axes (..., *positions, *positions), or with equal
-positions alone, (..., *positions); for vectors, which have no positions, the two are one.
+A unit is an example at a position. `BlockPairs` pair the examples of some rows of the matrix with those of some
+columns, `SelfPairs` every example with itself. Either comes with all pairs of positions (``all_pairs``), axes
+(..., *positions, *positions), or with equal positions alone, (..., *positions); for vectors, which have no positions,
+the two are one.
 """
 
 from __future__ import annotations
@@ -13,36 +14,41 @@ from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 # Numbers per unit for each side of a kernel: (n1, *positions) and (n2, *positions), or one where they are the same.
-Sides = tuple[Float[Tensor, "_ ..."], ...]
+PerUnit = tuple[Float[Tensor, "_ ..."], ...]
 
 
 @dataclass(eq=False)
 class Pairs(ABC):
-    """Some pairs of examples, and what was evaluated on them so far."""
+    """Some pairs of examples, and what was evaluated on them so far.
 
-    known: dict[tuple[int, str, bool], Tensor] = field(default_factory=dict, kw_only=True)
+    An expression is a graph in which most kernels have several readers (value and slope of one activation, the NNGP
+    kernel and the NTK), so every result is kept as long as the pairs are.
+    """
 
-    def once(self, owner: object, what: str, every: bool, compute: Callable[[Pairs, bool], Tensor]) -> Tensor:
-        """The result of `compute(self, every)`, computed once."""
-        key = id(owner), what, every
-        if key not in self.known:
-            self.known[key] = compute(self, every)
-        return self.known[key]
+    cache: dict[tuple[int, str, bool], Tensor] = field(default_factory=dict, kw_only=True)
+
+    def cached(self, owner: object, what: str, all_pairs: bool, compute: Callable[[Pairs, bool], Tensor]) -> Tensor:
+        """The result of ``compute(self, all_pairs)``, computed once for each `owner` and `what`."""
+        key = id(owner), what, all_pairs
+        if key not in self.cache:
+            self.cache[key] = compute(self, all_pairs)
+        return self.cache[key]
 
     @abstractmethod
-    def examples(self, sides: Sides) -> tuple[Tensor, Tensor]:
-        """Numbers (n, ...) of the left and right examples, laid out as the leading axes of pairs."""
+    def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
+        """Numbers (n, ...) of the left and of the right examples, whose first axes broadcast to those of the pairs."""
 
     @abstractmethod
-    def exact(self, delta: Tensor, every: bool) -> Tensor:
-        """One minus the correlations, 0 where a unit meets itself."""
+    def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
+        """One minus the correlations, with an exact 0 where a unit meets itself."""
 
-    def lay(self, sides: Sides, every: bool) -> tuple[Tensor, Tensor]:
-        """Numbers per unit, to broadcast with numbers per pair."""
-        count = sides[0].ndim - 1 if every else 0
-        left, right = self.examples(sides)
+    def broadcast(self, sides: PerUnit, all_pairs: bool) -> tuple[Tensor, Tensor]:
+        """Numbers of the left and of the right units, to broadcast against numbers per pair of units."""
+        count = sides[0].ndim - 1 if all_pairs else 0
+        left, right = self.per_example(sides)
         if not count:
             return left, right
         lead = left.ndim - count
@@ -50,36 +56,39 @@ class Pairs(ABC):
 
 
 @dataclass(eq=False)
-class Block(Pairs):
-    """The examples of some rows with those of some columns of the matrix."""
+class BlockPairs(Pairs):
+    """The examples of some rows with those of some columns of the matrix; two axes of examples.
+
+    Examples are never taken for the same here: one that stands at two places of the data is two.
+    """
 
     rows: slice
     columns: slice
 
-    def examples(self, sides: Sides) -> tuple[Tensor, Tensor]:
-        """(rows, 1, ...) and (1, columns, ...)."""
+    @override
+    def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
         return sides[0][self.rows, None], sides[-1][None, self.columns]
 
-    def exact(self, delta: Tensor, every: bool) -> Tensor:
-        """Unchanged: an example at two places of the data is two."""
+    @override
+    def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
         return delta
 
 
 @dataclass(eq=False)
-class Own(Pairs):
-    """Some examples of one side, each with itself."""
+class SelfPairs(Pairs):
+    """Some examples of one side, each with itself; one axis of examples."""
 
     side: int
     chosen: slice
 
-    def examples(self, sides: Sides) -> tuple[Tensor, Tensor]:
-        """(examples, ...) twice."""
+    @override
+    def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
         numbers = sides[min(self.side, len(sides) - 1)][self.chosen]
         return numbers, numbers
 
-    def exact(self, delta: Tensor, every: bool) -> Tensor:
-        """Zero for a position with itself."""
-        if not every:
+    @override
+    def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
+        if not all_pairs:
             return delta.new_zeros(()).expand(delta.shape)
         count = (delta.ndim - 1) // 2
         size = delta.shape[1 : 1 + count].numel()

@@ -16,47 +16,49 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.algebra import PositionMap
 from neural_kernels.exact.expressions.nodes import Expression
-from neural_kernels.exact.expressions.pairs import Pairs, Sides
+from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
 from neural_kernels.runtime.numerics import safe_divide, safe_sqrt
 from neural_kernels.runtime.types import Shape
 
 
 @dataclass(frozen=True, eq=False)
 class Mapped(Expression):
-    """Sum of S_a K S_a^T."""
+    """Sum of S_a K S_a^T over the matrices of a map of positions."""
 
     argument: Expression
     by: PositionMap
 
     @property
+    @override
     def operands(self) -> tuple[Expression, ...]:
-        """What is mapped."""
         return (self.argument,)
 
     @property
+    @override
     def positions(self) -> Shape:
-        """Those after the map."""
         return self.by.after
 
     @property
+    @override
     def mixes(self) -> bool:
-        """Whether this map does, or one before."""
         return self.by.mixing or self.argument.mixes
 
     @cached_property
-    def stds(self) -> Sides:
-        """From the windows' own entries if positions mix."""
+    @override
+    def stds(self) -> PerUnit:
+        """The norms U; where positions mix, less, by what the entries between the positions of a window say."""
         if not self.by.mixing:
             return self.norms
         variances = self.root.variances
         return tuple(safe_sqrt(variances(self, side)) for side in range(len(self.norms)))
 
     @cached_property
-    def norms(self) -> Sides:
-        """The norms U."""
+    def norms(self) -> PerUnit:
+        """The norms U: the standard deviations, if the positions of a window were perfectly correlated."""
         if self.by.mixing:
             return tuple(_norm(list(self.by.spread(s, side))) for side, s in enumerate(self.argument.stds))
         return tuple(self._root(s) for s in self.argument.stds)
@@ -68,13 +70,13 @@ class Mapped(Expression):
         return high.reshape(-1, *[1] * (sums.ndim - 1)) * safe_sqrt(sums)
 
     @cached_property
-    def losses(self) -> Sides:
-        """Alpha."""
+    def losses(self) -> PerUnit:
+        """What mixing takes from the standard deviations, alpha = U - s'."""
         return tuple(norm - std for norm, std in zip(self.norms, self.stds, strict=True))
 
     @cached_property
-    def shares(self) -> list[Sides]:
-        """All u / U."""
+    def shares(self) -> list[PerUnit]:
+        """The shares u_a / U, one item for each matrix of the map."""
         taps = [
             [safe_divide(part, norm) for part in self.by.spread(s, side)]
             for side, (s, norm) in enumerate(zip(self.argument.stds, self.norms, strict=True))
@@ -82,42 +84,43 @@ class Mapped(Expression):
         return list(zip(*taps, strict=True))
 
     @cached_property
-    def turned(self) -> bool:
+    def shares_vary(self) -> bool:
         """Whether u / U may differ between units: for several matrices, or one that gives both signs."""
         return len(self.shares) > 1 or any(bool((share < 0).any()) for share in self.shares[0])
 
-    def mapped(self, k: Tensor, pairs: Pairs, every: bool) -> Tensor:
-        """The map of numbers for every pair of positions, or for equal ones where those suffice."""
-        return self.by.all_pairs(k, pairs.examples) if self.wants(every) else self.by.diagonal(k)
+    def needs_all_pairs(self, all_pairs: bool) -> bool:
+        """Whether the result, for all or for equal pairs of positions, takes all pairs before the map."""
+        return self.by.mixing or (all_pairs and self.positions != ())
 
-    def wants(self, every: bool) -> bool:
-        """Whether the result for every (or each equal) pair of positions takes every pair before the map."""
-        return self.by.mixing or (every and self.positions != ())
+    def _map(self, k: Tensor, pairs: Pairs, all_pairs: bool) -> Tensor:
+        """The map of numbers per pair of positions, given as `needs_all_pairs` says."""
+        if not self.needs_all_pairs(all_pairs):
+            return self.by.diagonal(k)
+        mapped = self.by.all_pairs(k, pairs.per_example)
+        return mapped if all_pairs or not self.by.mixing else diagonal(mapped, len(self.positions))
 
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """As above."""
-        excess = self._select(self.mapped(self.argument.excess(pairs, self.wants(every)), pairs, every), every)
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        before = self.argument.excess(pairs, self.needs_all_pairs(all_pairs))
+        excess = self._map(before, pairs, all_pairs)
 
-        def lay(sides: Sides) -> tuple[Tensor, Tensor]:
-            left, right = pairs.lay(sides, every)
+        def broadcast(sides: PerUnit) -> tuple[Tensor, Tensor]:
+            left, right = pairs.broadcast(sides, all_pairs)
             return left.to(excess.dtype), right.to(excess.dtype)
 
-        (norm1, norm2), (std1, std2) = lay(self.norms), lay(self.stds)
+        (norm1, norm2), (std1, std2) = broadcast(self.norms), broadcast(self.stds)
         if self.by.mixing:
-            loss1, loss2 = lay(self.losses)
+            loss1, loss2 = broadcast(self.losses)
             excess = excess - (loss1 * norm2 + loss2 * norm1 - loss1 * loss2)
-        if self.turned:
-            gap = sum((first - second).square() for first, second in map(lay, self.shares))
+        if self.shares_vary:
+            gap = sum((first - second).square() for first, second in map(broadcast, self.shares))
             excess = excess + norm1 * norm2 * gap / 2
-        return pairs.exact(safe_divide(excess, std1 * std2).clamp(0, 2), every)
+        return pairs.zero_self(safe_divide(excess, std1 * std2).clamp(0, 2), all_pairs)
 
-    def sum(self, pairs: Pairs, every: bool) -> Tensor:
-        """The map of the entries."""
-        return self._select(self.mapped(self.argument.entries(pairs, self.wants(every)), pairs, every), every)
-
-    def _select(self, k: Tensor, every: bool) -> Tensor:
-        """Equal positions of what was mapped for every pair, where no more is asked for."""
-        return equal(k, len(self.positions)) if self.by.mixing and not every else k
+    @override
+    def _entries(self, pairs: Pairs, all_pairs: bool) -> Tensor:
+        before = self.argument.entries(pairs, self.needs_all_pairs(all_pairs))
+        return self._map(before, pairs, all_pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,28 +130,28 @@ class Decorrelated(Expression):
     argument: Expression
 
     @property
+    @override
     def operands(self) -> tuple[Expression, ...]:
-        """What is decorrelated."""
         return (self.argument,)
 
     @cached_property
-    def stds(self) -> Sides:
-        """Unchanged."""
+    @override
+    def stds(self) -> PerUnit:
         return self.argument.stds
 
-    def compute(self, pairs: Pairs, every: bool) -> Tensor:
-        """One for different positions."""
+    @override
+    def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
         delta = self.argument.delta(pairs, False)
-        return 1 + embed(delta - 1, len(self.positions)) if every else delta
+        return 1 + embed(delta - 1, len(self.positions)) if all_pairs else delta
 
-    def sum(self, pairs: Pairs, every: bool) -> Tensor:
-        """Zero for different positions."""
+    @override
+    def _entries(self, pairs: Pairs, all_pairs: bool) -> Tensor:
         entries = self.argument.entries(pairs, False)
-        return embed(entries, len(self.positions)) if every else entries
+        return embed(entries, len(self.positions)) if all_pairs else entries
 
 
-def equal(k: Tensor, count: int) -> Tensor:
-    """(..., *positions, *positions) to (..., *positions)."""
+def diagonal(k: Tensor, count: int) -> Tensor:
+    """Equal positions among all pairs: (..., *positions, *positions) to (..., *positions), `count` axes each."""
     if not count:
         return k
     shape = k.shape[-count:]
@@ -156,7 +159,7 @@ def equal(k: Tensor, count: int) -> Tensor:
 
 
 def embed(k: Tensor, count: int) -> Tensor:
-    """(..., *positions) to (..., *positions, *positions), zero for different positions."""
+    """Equal positions among zeros: (..., *positions) to (..., *positions, *positions)."""
     shape = k.shape[-count:]
     return k.flatten(-count).diag_embed().unflatten(-1, shape).unflatten(-count - 1, shape)
 

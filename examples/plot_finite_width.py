@@ -3,7 +3,8 @@ How wide is wide?
 =================
 
 ``net.to_torch(...)`` builds the finite network of a description. Its empirical tangent kernel, the inner products of
-its outputs' gradients, tends to ``nk.NTK(net)``; the error falls as one over the square root of the width.
+its output's gradients, tends to ``nk.NTK(net)``; the error falls as one over the square root of the width. With one
+output, ``nk.EmpiricalNTK``, ``nk.TraceNTK`` and ``nk.PseudoNTK`` are the same numbers.
 """
 
 import matplotlib.pyplot as plt
@@ -12,7 +13,6 @@ import torch
 from sklearn.datasets import load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
-from torch.func import functional_call, jacrev
 
 import neural_kernels as nk
 
@@ -20,16 +20,6 @@ rows, _ = load_wine(return_X_y=True)
 x = torch.as_tensor(make_pipeline(StandardScaler(), Normalizer()).fit_transform(rows)[::20], dtype=torch.float32)
 x = x * x.shape[1] ** 0.5
 net = nk.mlp(2, bias_var=0.1)
-
-
-def empirical_ntk(module, inputs):
-    def outputs(parameters):
-        return functional_call(module, parameters, (inputs,))[:, 0]
-
-    parameters = {name: value.detach() for name, value in module.named_parameters()}
-    gradients = torch.cat([g.flatten(1) for g in jacrev(outputs)(parameters).values()], dim=1)
-    return gradients @ gradients.T
-
 
 # %%
 # Errors of ten random networks at each width, relative in the Frobenius norm.
@@ -39,7 +29,7 @@ widths = np.array([16, 32, 64, 128, 256, 512])
 errors = np.array(
     [
         [
-            ((empirical_ntk(net.to_torch(x.shape[1], int(width), seed=seed), x) - exact).norm() / exact.norm()).item()
+            float((nk.TraceNTK(net.to_torch(x.shape[1], int(width), seed=seed))(x) - exact).norm() / exact.norm())
             for seed in range(10)
         ]
         for width in widths

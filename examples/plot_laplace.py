@@ -36,14 +36,14 @@ def sphere(n, seed):
 # :math:`k^2` eigenvalues: a decay like :math:`k^{-3}` is one like :math:`i^{-3/2}` in the index i.
 
 x = sphere(1200, seed=0)
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, kernel in kernels.items():
     values = np.linalg.eigvalsh(kernel(x))[::-1]
-    axes[0].loglog(np.arange(1, 501), values[:500].clip(1e-12) / values[0], label=name)
+    axis.loglog(np.arange(1, 501), values[:500].clip(1e-12) / values[0], label=name)
 index = np.array([10, 500])
-axes[0].loglog(index, 4.0 * index**-1.5, "k--", label="index$^{-3/2}$")
-axes[0].set(title="Eigenvalues over the first", xlabel="index", ylim=(1e-8, 2))
-axes[0].legend()
+axis.loglog(index, 4.0 * index**-1.5, "k--", label="index$^{-3/2}$")
+axis.set(ylabel="eigenvalue over the first", xlabel="index", ylim=(1e-8, 2))
+axis.legend()
 
 # %%
 # Learning curves
@@ -58,6 +58,7 @@ def target(rows):
 
 
 sizes = [30, 60, 120, 240, 480]
+figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, kernel in kernels.items():
     errors = []
     for n in sizes:
@@ -65,11 +66,11 @@ for name, kernel in kernels.items():
         model = nk.NeuralKernelRegressor(kernel="precomputed", alpha=np.logspace(-6, 0, 7))
         scores = cross_val_score(model, kernel(rows), target(rows), cv=5)
         errors.append(1 - scores.mean())
-    axes[1].loglog(sizes, errors, "o-", label=name)
-axes[1].set(title="Error of cross-validation, $1 - R^2$", xlabel="examples")
-axes[1].set_xticks(sizes, [str(n) for n in sizes])
-axes[1].minorticks_off()
-axes[1].legend()
+    axis.loglog(sizes, errors, "o-", label=name)
+axis.set(ylabel="error of cross-validation, $1 - R^2$", xlabel="examples")
+axis.set_xticks(sizes, [str(n) for n in sizes])
+axis.minorticks_off()
+axis.legend()
 
 # %%
 # Inputs that are not on the sphere already go through a pipeline.

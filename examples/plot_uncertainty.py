@@ -18,25 +18,38 @@ rng = np.random.default_rng(0)
 x = np.concatenate([rng.uniform(-4, -1, 12), rng.uniform(1.5, 4, 10)])[:, None]
 y = np.sin(1.5 * x[:, 0]) + 0.05 * rng.standard_normal(len(x))
 grid = np.linspace(-6, 6, 241)[:, None]
-net = nk.Sequential(nk.Dense(4.0, 0.5), nk.Erf(), nk.Dense(4.0, 0.5), nk.Erf(), nk.Dense())
+
+# %%
+# Biases as large as the weights spread the steps of the first layer's units over the data; with small ones all of them
+# would lie near 0, and the networks could not bend elsewhere.
+
+net = nk.Sequential(nk.Dense(4.0, 4.0), nk.Erf(), nk.Dense(2.0, 0.1), nk.Erf(), nk.Dense(2.0))
 
 
 def fit(kernel):
-    return make_pipeline(StandardScaler(), nk.NeuralKernelRegressor(net, kernel=kernel, alpha=3e-3)).fit(x, y)
+    return make_pipeline(StandardScaler(), nk.NeuralKernelRegressor(net, kernel=kernel, alpha=1e-3)).fit(x, y)
+
+
+def plot_data(axis):
+    axis.plot(grid[:, 0], np.sin(1.5 * grid[:, 0]), "k:", linewidth=1, label="true function")
+    axis.plot(x[:, 0], y, "k.", label="data")
+    axis.set(xlabel="x", ylim=(-1.9, 1.9))
 
 
 # %%
 # Two answers to "how sure?"
 # --------------------------
-# ``return_std`` is the standard deviation of the function, without the noise of the observations.
+# ``return_std`` is the standard deviation of the function, without the noise of the observations; bands are two of them
+# wide. Both grow where there are no data, and neither knows that the function goes on as a sine.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
 for axis, (kernel, title) in zip(axes, [("nngp", "Gaussian process"), ("ntk", "ensemble of networks")], strict=True):
     mean, std = fit(kernel).predict(grid, return_std=True)
     axis.fill_between(grid[:, 0], mean - 2 * std, mean + 2 * std, alpha=0.25)
-    axis.plot(grid[:, 0], mean)
-    axis.plot(x[:, 0], y, "k.")
-    axis.set(title=title, xlabel="x")
+    axis.plot(grid[:, 0], mean, label="mean")
+    plot_data(axis)
+    axis.set(title=title)
+axes[0].legend(loc="upper right")
 
 # %%
 # The same networks, before training ends
@@ -49,6 +62,5 @@ figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
 for time in (1.0, 10.0, 100.0, 1000.0):
     axis.plot(grid[:, 0], model.predict(grid, time=time), label=f"time {time:,.0f}")
 axis.plot(grid[:, 0], model.predict(grid), "k--", label="end of training")
-axis.plot(x[:, 0], y, "k.")
-axis.set(xlabel="x")
-axis.legend()
+plot_data(axis)
+axis.legend(loc="upper center", ncols=3, fontsize="small")

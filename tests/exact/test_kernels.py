@@ -200,13 +200,13 @@ def test_empty_batches() -> None:
     [
         (np.where(X > 1, np.nan, X), ValueError, "row"),
         (np.where(X > 1, np.inf, X), ValueError, "NaN or infinite"),
-        (sparse.csr_matrix(np.where(X > 1, np.nan, X)), ValueError, "sparse matrix holds NaN"),
+        (sparse.csr_matrix(np.where(X > 1, np.nan, X)), ValueError, "NaN or infinite, the first at row 1, column"),
         (X[:, :0], ValueError, "at least one feature"),
         (np.array(3.0), ValueError, "expected vectors"),
         (X.astype(complex), TypeError, "real numbers"),
         (np.array([["a", "b"]]), TypeError, "real numbers"),
         (np.array([[None, 1.0]]), TypeError, "dtype object"),
-        (torch.from_numpy(X).to_sparse(), TypeError, "dense tensor"),
+        (torch.from_numpy(X).to_sparse(), TypeError, "dense or CSR tensor"),
     ],
 )
 def test_bad_rows(x: object, error: type[Exception], message: str) -> None:

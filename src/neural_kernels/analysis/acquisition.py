@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from neural_kernels.analysis.boundary import as_array, dress, read, read_kernel
+from neural_kernels.analysis.matrices import as_array, dress, read, read_kernel
 from neural_kernels.analysis.ridge import ridge_system
+from neural_kernels.runtime.boundary import index_of
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import CholeskyRidge
 from neural_kernels.solvers.system import singular
@@ -97,7 +98,8 @@ def look_ahead(kernel: Any, targets: Any, variances: Any, pool: Any, labels: Any
     added = _most_likely(y, predictions) if labels is None else _labels(labels, predictions.shape)
     influence = (reach[:, n:] - reach[:, :n] @ gains) / _schur(prior, cross, gains, system)
     scores = np.abs(influence).sum(axis=0) * np.linalg.norm(added - predictions, axis=1)
-    return dress(torch.from_numpy(scores), kernel)
+    names = index_of(kernel)
+    return dress(torch.from_numpy(scores), kernel, None if names is None else names[n:])
 
 
 def _schur(prior: Array, cross: Array, gains: Array, system: CholeskyRidge) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from neural_kernels.analysis.boundary import dress, read_kernels, require_positive
+from neural_kernels.analysis.matrices import dress, read_kernels, require_positive
 from neural_kernels.analysis.spectra import largest_eigenvalue
 
 

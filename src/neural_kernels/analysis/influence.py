@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.analysis.boundary import as_array, dress, read, read_kernel
+from neural_kernels.analysis.matrices import as_array, dress, read, read_kernel
 from neural_kernels.analysis.ridge import ridge_system
+from neural_kernels.runtime import boundary
 
 
 def attribution(cross: Any, train: Any, residual: Any, alpha: float = 1e-2) -> Any:
@@ -71,7 +72,8 @@ def attribution(cross: Any, train: Any, residual: Any, alpha: float = 1e-2) -> A
     a = torch.from_numpy(solution).reshape(r.shape).to(rows.device)
     if gram.ndim == 4:
         return dress(torch.einsum("tiab,ib->tia", rows, a), cross)
-    return dress(torch.einsum("ti,i...->ti...", rows, a), cross)
+    contributions = torch.einsum("ti,i...->ti...", rows, a)
+    return dress(contributions, cross, boundary.index_of(cross), boundary.columns_of(cross))
 
 
 def _check_residual(r: Tensor, gram: Tensor) -> None:
@@ -115,4 +117,4 @@ def top_influences(contributions: Any, k: int) -> Any:
     if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= values.shape[1]:
         raise ValueError(f"k={k!r}: expected an integer from 1 to {values.shape[1]}, the number of training examples")
     indices = values.abs().topk(int(k), dim=1).indices
-    return indices if isinstance(contributions, Tensor) else indices.numpy()
+    return boundary.dress(indices, contributions, boundary.index_of(contributions))

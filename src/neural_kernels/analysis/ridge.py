@@ -7,7 +7,7 @@ from numbers import Real
 import numpy as np
 from torch import Tensor
 
-from neural_kernels.analysis.boundary import as_array, as_matrix, require_positive
+from neural_kernels.analysis.matrices import as_array, as_matrix, require_positive
 from neural_kernels.solvers import CholeskyRidge
 
 

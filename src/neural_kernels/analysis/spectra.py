@@ -9,7 +9,7 @@ import torch
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
-from neural_kernels.analysis.boundary import as_matrix, dress, read_kernel, require_positive
+from neural_kernels.analysis.matrices import as_matrix, dress, read_kernel, require_positive
 
 DENSE = 512  # rows up to which a whole eigendecomposition takes milliseconds
 

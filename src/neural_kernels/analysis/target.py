@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 from torch.nn.functional import one_hot
 
-from neural_kernels.analysis.boundary import dress, read, read_kernel, require_comparable, require_positive
+from neural_kernels.analysis.matrices import dress, read, read_kernel, require_comparable, require_positive
 
 
 def alignment(kernel: Any, target: Any, centred: bool = True) -> Any:

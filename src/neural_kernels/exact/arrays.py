@@ -1,20 +1,20 @@
-"""The boundary: arrays of any make in, checked rows inside, the same make out."""
+"""What kernels take: vectors, images or graphs of any make, one batch or two, as rows for the engine."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import singledispatch
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from neural_kernels.algebra import Graph, PerExample
 from neural_kernels.engine.inputs import DenseRows, SparseRows
 from neural_kernels.exact.graphs import Graphs
+from neural_kernels.runtime import boundary
+from neural_kernels.runtime.boundary import CSRRows
+from neural_kernels.runtime.types import Shape
 
 Rows = DenseRows | SparseRows
 
@@ -27,11 +27,11 @@ class Batch:
     ----------
     rows : DenseRows or SparseRows
     origin : object
-        The user's array, by which results are dressed.
+        What the user passed.
     single : bool
         Whether it was one vector, shape (d,).
-    data : Tensor or CSR matrix
-        The numbers as they were given, converted.
+    data : Tensor or SciPy CSR matrix
+        The numbers: a tensor of the user's axes, with one in front for a single vector, or canonical CSR.
     """
 
     rows: Rows
@@ -39,102 +39,58 @@ class Batch:
     single: bool
     data: Any
 
+    @property
+    def array(self) -> Any:
+        """The user's array, of graphs that of their nodes' features."""
+        return self.origin.x if isinstance(self.origin, Graphs) else self.origin
+
+    @property
+    def index(self) -> Any:
+        """The examples' names, in pandas."""
+        return None if self.single else boundary.index_of(self.array)
+
+    def dress(self, result: Tensor) -> Any:
+        """A result of one number, or row, for every example as the make of array that came in."""
+        return boundary.dress(result, self.array, self.index)
+
 
 def read(x: Any, name: str, dtype: torch.dtype | None = None) -> Batch:
-    """Check and convert one argument; integers, booleans and half precision become float32 unless `dtype` says more.
+    """Check and convert one argument, to the precision `dtype` or, by default, to that of the boundary's policy.
 
     Raises
     ------
     TypeError, ValueError
         What was got, what was expected, what to do.
     """
-    data = _convert(x.x if isinstance(x, Graphs) else x, name)
-    single = data.ndim == 1
-    if single:
-        data = data[None]
+    given = boundary.read_rows(x.x if isinstance(x, Graphs) else x, name, canonical=True)
+    if isinstance(given, CSRRows):
+        return _read_sparse(given, x, name, dtype)
+    single = given.ndim == 1
+    data = (given[None] if single else given).to(dtype or given.dtype)
     if data.ndim < 2:
         raise ValueError(
             f"{name}: expected vectors, shape (n, d), or images and sequences, shape (n, channels, *positions); got "
             f"shape {tuple(data.shape)}"
         )
-    if 0 in data.shape[1:]:
-        raise ValueError(f"{name}: expected at least one feature and position; got shape {tuple(data.shape)}")
-    if isinstance(data, Tensor):
-        if dtype is not None:
-            data = data.to(dtype)
-        rows = DenseRows.of(data if isinstance(x, Graphs) else data.movedim(1, -1))
-        if not rows.std.isfinite().all():
-            _refuse(data, name)
-        return Batch(rows, x, single, data)
-    if dtype is not None:
-        data = data.astype(torch.empty(0, dtype=dtype).numpy().dtype)
-    if not np.isfinite(data.data).all():
-        raise ValueError(f"{name}: the sparse matrix holds NaN or infinity. Remove or impute those entries.")
-    return Batch(SparseRows.of(data), x, single, data)
+    _require_entries(tuple(data.shape), name)
+    rows = DenseRows.of(data if isinstance(x, Graphs) else data.movedim(1, -1))
+    if not rows.std.isfinite().all():  # of norms, which are at hand: no pass over the data
+        boundary.refuse_infinite(data, name)
+    return Batch(rows, x, single, data)
 
 
-@singledispatch
-def _convert(x: Any, name: str) -> Any:
-    """To a strided floating-point tensor, or to canonical CSR of floats."""
-    if type(x).__module__.partition(".")[0] == "scipy":
-        return _from_scipy(x, name)
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected one array of numbers, all rows of one shape; {error}") from error
-    if array.dtype == object:
-        raise TypeError(
-            f"{name}: expected numbers; got {type(x).__name__} whose array has dtype object. Encode it first."
-        )
-    return _convert(array, name)
+def _read_sparse(given: CSRRows, x: Any, name: str, dtype: torch.dtype | None) -> Batch:
+    _require_entries(given.shape, name)
+    boundary.require_finite(given, name)
+    matrix = given.to_scipy()
+    if dtype not in (None, given.dtype):
+        matrix = matrix.astype(torch.empty(0, dtype=dtype).numpy().dtype)
+    return Batch(SparseRows.of(matrix), x, False, matrix)
 
 
-@_convert.register
-def _(x: np.ndarray, name: str) -> Tensor:
-    if x.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers; got dtype {x.dtype}")
-    if any(stride < 0 for stride in x.strides) or not x.dtype.isnative:
-        x = x.astype(x.dtype.newbyteorder("="), order="C", copy=True)
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float64 if x.dtype.itemsize > 8 else np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch warns of read-only arrays; nothing here writes to them
-        return _convert(torch.from_numpy(x), name)
-
-
-@_convert.register
-def _(x: Tensor, name: str) -> Tensor:
-    if x.layout != torch.strided:
-        raise TypeError(
-            f"{name}: expected a dense tensor; got layout {x.layout}. Pass a SciPy CSR matrix for sparse rows."
-        )
-    if x.dtype.is_complex:
-        raise TypeError(f"{name}: expected real numbers; got dtype {x.dtype}")
-    return x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
-
-
-def _from_scipy(x: Any, name: str) -> Any:
-    from scipy import sparse
-
-    if not sparse.issparse(x):
-        return _convert(np.asarray(x), name)
-    if x.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers; got dtype {x.dtype}")
-    matrix = x.tocsr()
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy() if matrix is x else matrix
-        matrix.sum_duplicates()
-    return matrix if matrix.dtype in (np.float32, np.float64) else matrix.astype(np.float32)
-
-
-def _refuse(data: Tensor, name: str) -> NoReturn:
-    bad = torch.nonzero(~torch.isfinite(data.detach()))
-    row, *place = bad[0].tolist()
-    where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
-    raise ValueError(
-        f"{name}: {len(bad)} of {data.numel()} entries are NaN or infinite, the first at row {row}, {where}. "
-        "Remove those rows or impute the values (sklearn.impute)."
-    )
+def _require_entries(shape: Shape, name: str) -> None:
+    if 0 in shape[1:]:
+        raise ValueError(f"{name}: expected at least one feature and position; got shape {shape}")
 
 
 def read_pair(x1: Any, x2: Any) -> tuple[Batch, Batch]:
@@ -154,11 +110,11 @@ def read_pair(x1: Any, x2: Any) -> tuple[Batch, Batch]:
         raise ValueError(f"x1 has positions {shapes[0]}, x2 has {shapes[1]}; they must agree (resize or pad one)")
     if isinstance(x1, Graphs) != isinstance(x2, Graphs):
         raise TypeError("one of x1 and x2 is nk.Graphs, the other is not; both must be")
-    if first.rows.std.device != second.rows.std.device:
-        raise ValueError(f"x1 is on {first.rows.std.device}, x2 on {second.rows.std.device}; move one of them")
-    if first.rows.dtype != second.rows.dtype:
-        wide = torch.promote_types(first.rows.dtype, second.rows.dtype)
-        first, second = read(x1, "x1", wide), read(x2, "x2", wide)
+    boundary.require_device("x1", first.rows.std.device, second.rows.std.device, "x2 is")
+    if first.rows.dtype == torch.float32 and second.rows.dtype == torch.float64:
+        first = read(x1, "x1", torch.float64)
+    elif first.rows.dtype == torch.float64 and second.rows.dtype == torch.float32:
+        second = read(x2, "x2", torch.float64)
     if isinstance(first.rows, SparseRows) != isinstance(second.rows, SparseRows):
         first, second = _as_sparse(first), _as_sparse(second)
     return first, second
@@ -180,27 +136,14 @@ def _as_sparse(batch: Batch) -> Batch:
 
     if isinstance(batch.rows, SparseRows):
         return batch
-    dense = _convert(batch.origin, "x").to(batch.rows.dtype)
-    if dense.requires_grad:
+    if batch.data.requires_grad:
         raise TypeError("a tensor that requires gradients beside a sparse matrix: pass both dense, or detach it")
-    matrix = sparse.csr_matrix(dense.numpy())
+    matrix = sparse.csr_matrix(batch.data.numpy())
     return Batch(SparseRows.of(matrix), batch.origin, batch.single, matrix)
 
 
-def dress(result: Tensor, first: Batch, second: Batch | None) -> Any:
-    """A result as the kind of array that came in: torch, pandas or NumPy; a number for two single vectors."""
-    if second is not None and first.single and second.single:
-        result = result[0, 0]
-    if isinstance(first.origin, Tensor):
-        return result
-    array = result.detach().numpy()
-    if array.ndim and type(first.origin).__module__.partition(".")[0] == "pandas" and hasattr(first.origin, "index"):
-        import pandas as pd
-
-        if second is None:
-            return pd.Series(array, index=first.origin.index)
-        columns = (
-            second.origin.index if hasattr(second.origin, "index") and not isinstance(second.origin, list) else None
-        )
-        return pd.DataFrame(array, index=first.origin.index, columns=columns)
-    return array if array.ndim else array[()]
+def dress(result: Tensor, first: Batch, second: Batch) -> Any:
+    """A result for every pair of examples as the make of array that came in; a number for two single vectors."""
+    if first.single and second.single:
+        return boundary.dress(result[0, 0], first.array)
+    return boundary.dress(result, first.array, first.index, second.index)

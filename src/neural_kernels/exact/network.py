@@ -20,6 +20,7 @@ from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
 from neural_kernels.exact.kernel import Kernel, as_kernel
 from neural_kernels.exact.on_disk import KernelTask
+from neural_kernels.runtime.boundary import read_out
 from neural_kernels.storage.fingerprint import describe, hash_text
 from neural_kernels.storage.matrix import fill_file
 
@@ -89,7 +90,7 @@ class NetworkKernel(Kernel):
         batch = read(x, "x")
         kernel = self._select([batch])
         _check_range(_largest(kernel), batch.rows.dtype)
-        return dress(kernel.stds[0].square().to(batch.rows.dtype), batch, None)
+        return batch.dress(kernel.stds[0].square().to(batch.rows.dtype))
 
     def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
         """The Gram matrix in a ``.npy`` file, block by block; a call that was killed is resumed by the same call.
@@ -305,7 +306,7 @@ def _compute(
             )
         targets = None
     else:
-        targets = [_target(out, shape, first) for out in outs]
+        targets = [read_out(out, shape, dtype, first.rows.std.device) for out in outs]
     results = evaluate(kernels, first.rows, second.rows, targets, options.progress)
     for kernel, result in zip(kernels, results, strict=True) if first.rows.std.ndim > 1 else ():
         finite = bool(result.isfinite().all())
@@ -330,28 +331,3 @@ def _check_range(largest: float, dtype: torch.dtype) -> None:
             f"the kernel's largest entry, {largest:.3g}, would {what} {dtype}. Scale the inputs (StandardScaler, "
             "Normalizer) or pass float64."
         )
-
-
-def _target(out: Any, shape: tuple[int, ...], first: Batch) -> Tensor:
-    """The user's array as a tensor that shares its memory."""
-    if isinstance(out, Tensor):
-        target = out
-    elif isinstance(out, np.ndarray):
-        if not out.flags.writeable:
-            raise ValueError("out: the array is read-only")
-        if any(stride < 0 for stride in out.strides):
-            raise ValueError("out: negative strides are not supported; pass a plain array")
-        if out.dtype not in (np.float32, np.float64):
-            raise TypeError(f"out: expected dtype {first.rows.dtype}, got {out.dtype}")
-        target = torch.from_numpy(out)
-    else:
-        raise TypeError(f"out: expected a NumPy array, memmap or torch tensor; got {type(out).__name__}")
-    if tuple(target.shape) != shape:
-        raise ValueError(f"out: expected shape {shape}, got {tuple(target.shape)}")
-    if target.dtype != first.rows.dtype:
-        raise TypeError(f"out: expected dtype {first.rows.dtype}, that of the inputs; got {target.dtype}")
-    if target.device != first.rows.std.device:
-        raise ValueError(f"out: expected device {first.rows.std.device}, got {target.device}")
-    if target.requires_grad:
-        raise ValueError("out: results written in place have no gradient; leave out away or detach it")
-    return target

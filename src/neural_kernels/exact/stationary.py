@@ -86,7 +86,7 @@ class GammaExponential(Kernel):
     def diag(self, x: Any) -> Any:
         """Ones, shape (n,)."""
         batch = read(x, "x")
-        return dress(torch.ones_like(batch.rows.inverse), batch, None)
+        return batch.dress(torch.ones_like(batch.rows.inverse))
 
 
 def Laplace(gamma: float = 1.0) -> GammaExponential:  # noqa: N802 (named like the kernel it is)

@@ -20,6 +20,7 @@ from neural_kernels.features.choice import choose
 from neural_kernels.features.distinct import distinct, held_out
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import WIDEST
+from neural_kernels.runtime.boundary import require_examples
 
 _BLOCK = 2**22  # numbers of a block of features
 _PROBES = 200  # examples by which the error is measured, if they are vectors
@@ -174,10 +175,8 @@ class FeatureMap(nn.Module):
         batch = read(x, "x")
         if self.map is None:
             self._build(batch, None)
-        if (shape := _shape(batch)) != self.shape:
-            raise ValueError(
-                f"x: expected examples of shape {self.shape}, for which the map was built; got {shape}. Build another."
-            )
+        assert self.shape is not None
+        require_examples("x", _shape(batch), self.shape, "the map")
         return batch
 
     def _blocks(self, n: int) -> Iterator[slice]:
@@ -253,17 +252,8 @@ def feature_map(
 
 
 def _dress(result: Tensor, batch: Batch) -> Any:
-    """As the kind of array that came in."""
-    if batch.single:
-        result = result[0]
-    if isinstance(batch.origin, Tensor):
-        return result
-    array = result.numpy()
-    if type(batch.origin).__module__.partition(".")[0] == "pandas" and hasattr(batch.origin, "index"):
-        import pandas as pd
-
-        return (pd.Series if batch.single else pd.DataFrame)(array, index=None if batch.single else batch.origin.index)
-    return array
+    """Of a single vector its features alone."""
+    return batch.dress(result[0] if batch.single else result)
 
 
 def _shape(batch: Batch) -> tuple[int, ...]:

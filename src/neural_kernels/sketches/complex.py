@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neural_kernels.sketches.hadamard import padded, transform_signed
-from neural_kernels.sketches.rows import Rows, SparseRows
+from neural_kernels.sketches.rows import Rows, dense
 from neural_kernels.sketches.seeds import draw_bits, draw_order, draw_signs
 
 
@@ -46,5 +46,5 @@ class ComplexSRHT(nn.Module):
 
     def transformed(self, rows: Rows) -> Float[Tensor, "n 2 width"]:
         """H D x, all rows of H: real parts, imaginary parts."""
-        x = rows.dense() if isinstance(rows, SparseRows) else rows
+        x = dense(rows)
         return transform_signed(x, self.signs.flatten(0, 1).to(x.dtype)).unflatten(1, (2, -1)).flatten(2)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neural_kernels.sketches.blocks import over_blocks
-from neural_kernels.sketches.rows import Rows, SparseRows, dress, read, read_out
+from neural_kernels.sketches.rows import Rows, dense, dress, read, read_out
 
 _BITS = 5  # of the largest Kronecker factor, 32 x 32
 _NARROW = 16  # columns of a block that one product transforms
@@ -111,7 +111,7 @@ def _products(x: Tensor) -> Tensor:
 
 
 def _transform_rows(rows: Rows, out: Tensor | None) -> Tensor:
-    return transform(rows.dense() if isinstance(rows, SparseRows) else rows, out)
+    return transform(dense(rows), out)
 
 
 def _factors(bits: int) -> list[int]:

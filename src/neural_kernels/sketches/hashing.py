@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from neural_kernels.runtime.boundary import CSRRows
 from neural_kernels.sketches.base import Sketch, empty, require_positive
-from neural_kernels.sketches.rows import Rows, SparseRows
+from neural_kernels.sketches.rows import Rows
 from neural_kernels.sketches.seeds import draw_buckets
 
 
@@ -48,7 +49,7 @@ class HashingSketch(Sketch):
 
         out = empty(rows, self.n_components) if out is None else out
         table = self.buckets.numpy(), self.signs.numpy(), scale, out.numpy()
-        if isinstance(rows, SparseRows):
+        if isinstance(rows, CSRRows):
             hash_sparse(rows.indptr, rows.indices, rows.data, *table)
         else:
             hash_dense(rows.numpy(), *table)

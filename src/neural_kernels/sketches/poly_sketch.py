@@ -16,7 +16,7 @@ from neural_kernels.sketches.base import Sketch, require_degree
 from neural_kernels.sketches.blocks import over_blocks
 from neural_kernels.sketches.hadamard import padded
 from neural_kernels.sketches.osnap import OSNAP
-from neural_kernels.sketches.rows import Rows, SparseRows, dress, read
+from neural_kernels.sketches.rows import Rows, dense, dress, read
 from neural_kernels.sketches.seeds import derive_seed
 from neural_kernels.sketches.tensor_srht import TensorSRHT, entry_products
 
@@ -133,7 +133,7 @@ class PolySketch(Sketch):
         if 0 in columns:
             exact[0] = torch.ones(rows.shape[0], 1, dtype=rows.dtype, device=rows.device)
         if 1 in columns and self.in_features <= self.n_components:
-            exact[1] = rows.dense() if isinstance(rows, SparseRows) else rows
+            exact[1] = dense(rows)
         others = [j for j in columns if j not in exact]
         sketched = self._powers(rows, others) if others else []
         features = exact | dict(zip(others, sketched, strict=True))
@@ -167,7 +167,7 @@ class PolySketch(Sketch):
         """The i-th sketch of degree 1."""
         if self.leaves:
             return cast(OSNAP, self.leaves[i]).sketch(rows)
-        x = rows.dense() if isinstance(rows, SparseRows) else rows
+        x = dense(rows)
         return pad(x, (0, self.n_components - self.in_features))
 
     def _powers(self, rows: Rows, powers: Sequence[int]) -> Sequence[Tensor]:
@@ -188,7 +188,7 @@ class Tree:
     Parameters
     ----------
     sketch : PolySketch
-    rows : Tensor or SparseRows
+    rows : Tensor or CSRRows
         Checked.
     """
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from neural_kernels.sketches.base import Sketch
 from neural_kernels.sketches.hadamard import padded, transform_signed
-from neural_kernels.sketches.rows import Rows, SparseRows
+from neural_kernels.sketches.rows import Rows, dense
 from neural_kernels.sketches.seeds import draw_order, draw_signs
 
 
@@ -91,7 +91,7 @@ class SRHT(Sketch):
 
     def transformed(self, rows: Rows, scale: float = 1.0, out: Tensor | None = None) -> Float[Tensor, "n width"]:
         """Return scale H D x, all rows of H."""
-        x = rows.dense() if isinstance(rows, SparseRows) else rows
+        x = dense(rows)
         signs = scale * self.signs.to(x.dtype)
         target = None if out is None else out.view(len(x), len(signs), -1)
         return transform_signed(x, signs, target).flatten(1)

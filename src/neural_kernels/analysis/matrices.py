@@ -1,42 +1,30 @@
-"""The boundary: matrices of any make in, checked float64 tensors inside, the same make out."""
+"""Kernel matrices of any make in, checked float64 tensors inside, the same make out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.runtime import boundary
 from neural_kernels.runtime.types import Array
 
+_ADVICE = "Check the inputs and the network, or compute the kernel in float64."
 ASYMMETRY = 1e-4  # of the largest entry: what kernels computed in float32, tile by tile, keep far below
 
 
 def read(x: Any, name: str) -> Tensor:
     """Finite numbers as a float64 tensor, on the device they are on; integers and booleans as int64."""
-    values = x if isinstance(x, Tensor) else _from_array(x, name)
-    if values.layout != torch.strided or values.is_complex():
-        raise TypeError(f"{name}: expected a dense tensor of real numbers; got {values.layout}, {values.dtype}")
-    if not values.is_floating_point():
-        return values.long()
-    if bad := int((~torch.isfinite(values)).sum()):
-        raise ValueError(
-            f"{name}: {bad} of {values.numel()} entries are NaN or infinite. Check the inputs and the network, or "
-            "compute the kernel in float64."
-        )
-    return values.double()
+    values = boundary.read_dense(x, name, _widest)
+    if values.is_floating_point():
+        boundary.require_finite(values, name, _ADVICE)
+    return values
 
 
-def _from_array(x: Any, name: str) -> Tensor:
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected one array of numbers; {error}") from error
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected an array of real numbers; got {type(x).__name__} of dtype {array.dtype}")
-    # A copy: torch takes neither foreign byte orders nor negative strides, and warns of memory that is read-only.
-    return torch.from_numpy(np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64))
+def _widest(floating: bool, size: int) -> torch.dtype:
+    """Integers apart, which may be labels of classes."""
+    return torch.float64 if floating else torch.int64
 
 
 def read_kernel(kernel: Any, name: str) -> Tensor:
@@ -95,11 +83,15 @@ def as_array(values: Tensor) -> Array:
     return values.detach().cpu().double().numpy()
 
 
-def dress(result: Tensor, origin: Any) -> Any:
-    """A result as the kind of array that `origin` is: torch, or NumPy (one number as a float); float32 if it is."""
+def dress(result: Tensor, origin: Any, index: Any = None, columns: Any = None) -> Any:
+    """A result as the make of array that `origin` is, in its precision; one number as a float."""
+    result = result.to(torch.float32 if _is_single(origin) else torch.float64)
     if isinstance(origin, Tensor):
-        return result.to(origin.device, torch.float32 if origin.dtype == torch.float32 else torch.float64)
-    array = result.detach().cpu().numpy()
-    if array.ndim == 0:
-        return float(array)
-    return array.astype(np.float32) if getattr(origin, "dtype", None) == np.float32 else array
+        return result.to(origin.device)
+    return boundary.dress(result, origin, index, columns) if result.ndim else float(result.detach())
+
+
+def _is_single(origin: Any) -> bool:
+    """Whether an array, or all columns of a frame, are of float32."""
+    dtypes = [origin.dtype] if hasattr(origin, "dtype") else getattr(origin, "dtypes", [])
+    return {str(dtype).rpartition(".")[2].lower() for dtype in dtypes} == {"float32"}

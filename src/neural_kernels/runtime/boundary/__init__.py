@@ -1,0 +1,29 @@
+"""The boundary: arrays of any make in, checked numbers inside, the same make out, in one set of messages.
+
+Makes are NumPy, torch (any device, strided or CSR), SciPy sparse of any format, pandas, polars, lists, and whatever has
+``__array__``, such as the blocks that Dask hands to a function. Memory is shared wherever torch can; no library is
+imported but the one that an object came from.
+
+- ``reading``: an array as a tensor or as rows in CSR; what is not numbers is refused
+- ``checks``: finite numbers, the shape and the device that something was built for
+- ``results``: memory for a result, and results as the make of array that came in
+"""
+
+from neural_kernels.runtime.boundary.checks import refuse_infinite, require_device, require_examples, require_finite
+from neural_kernels.runtime.boundary.reading import CSRRows, float_precision, read_dense, read_rows
+from neural_kernels.runtime.boundary.results import columns_of, dress, index_of, read_out
+
+__all__ = [
+    "CSRRows",
+    "columns_of",
+    "dress",
+    "float_precision",
+    "index_of",
+    "read_dense",
+    "read_out",
+    "read_rows",
+    "refuse_infinite",
+    "require_device",
+    "require_examples",
+    "require_finite",
+]

@@ -1,0 +1,208 @@
+"""An array of any make as a tensor, or as rows in CSR."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# What a number becomes, by whether it is a floating-point number and by its bytes.
+Precision = Callable[[bool, int], torch.dtype]
+
+
+def float_precision(floating: bool, size: int) -> torch.dtype:
+    """float32 and float64 stay as they are; wider floats become float64, all other numbers float32.
+
+    The policy of kernels, feature maps and sketches, which stands here alone.
+    """
+    return torch.float64 if floating and size > 4 else torch.float32
+
+
+@dataclass(frozen=True)
+class CSRRows:
+    """Rows of a matrix that holds its non-zeros row by row; a slice of them copies nothing.
+
+    Parameters
+    ----------
+    indptr : ndarray, shape (n + 1,)
+        Where each row starts in `indices` and `data`, and where the last ends.
+    indices, data : ndarray
+        Columns and values, floats; sorted and distinct in every row only where that was asked for.
+    width : int
+        Number of columns.
+    matrix : SciPy CSR matrix, optional
+        The one that these arrays are of.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    width: int
+    matrix: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d)."""
+        return len(self.indptr) - 1, self.width
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the values."""
+        return torch.float32 if self.data.dtype == np.float32 else torch.float64
+
+    @property
+    def device(self) -> torch.device:
+        """Always the CPU."""
+        return torch.device("cpu")
+
+    @property
+    def requires_grad(self) -> bool:
+        """Always False: gradients with respect to the non-zeros alone are not offered."""
+        return False
+
+    def __getitem__(self, rows: slice) -> CSRRows:
+        return CSRRows(self.indptr[rows.start : rows.stop + 1], self.indices, self.data, self.width)
+
+    def to_scipy(self) -> Any:
+        """The SciPy matrix that these arrays are of, or a new one that shares them."""
+        if self.matrix is not None:
+            return self.matrix
+        from scipy import sparse
+
+        return sparse.csr_matrix((self.data, self.indices, self.indptr), self.shape, copy=False)
+
+
+def read_rows(x: Any, name: str, canonical: bool = False) -> Tensor | CSRRows:
+    """Numbers as a strided tensor, or rows in CSR where the array is sparse; of any shape, finite or not.
+
+    Parameters
+    ----------
+    x : array
+        Of any make.
+    name : str
+        What messages call it.
+    canonical : bool
+        Whether columns have to be sorted and distinct in every row of CSR; where they are not, that takes a copy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What was got, what was expected, what to do.
+    """
+    if isinstance(x, Tensor) and x.layout != torch.strided:
+        return _from_sparse_tensor(x, name, canonical)
+    return _from_scipy(x, name, canonical) if hasattr(x, "tocsr") else read_dense(x, name)
+
+
+def read_dense(x: Any, name: str, precision: Precision = float_precision) -> Tensor:
+    """Numbers as a strided tensor of any shape, finite or not, which shares the array's memory where torch can.
+
+    Parameters
+    ----------
+    x : array
+        Of any make but sparse ones.
+    name : str
+        What messages call it.
+    precision : callable
+        What numbers become.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What was got, what was expected, what to do.
+    """
+    if isinstance(x, Tensor):
+        if x.layout != torch.strided:
+            raise TypeError(f"{name}: expected a dense array; got a tensor of layout {x.layout}. Pass its .to_dense()")
+        _require_real(x.dtype, "c" if x.dtype.is_complex else "f", name)
+        return x.to(precision(x.is_floating_point(), x.itemsize))
+    if hasattr(x, "tocsr"):
+        raise TypeError(f"{name}: expected a dense array; got a sparse {type(x).__name__}. Pass its .toarray()")
+    array = _as_array(x, name)
+    dtype = _numpy_dtype(precision(array.dtype.kind == "f", array.dtype.itemsize))
+    # What torch cannot share: another precision or byte order, negative strides, memory that is not aligned.
+    if array.dtype != dtype or not array.flags.aligned or any(s < 0 or s % dtype.itemsize for s in array.strides):
+        array = np.array(array, dtype, order="C")
+    return share(array)
+
+
+def share(array: np.ndarray) -> Tensor:
+    """A tensor on the same memory, which nothing here writes to: read-only memory will do."""
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch warns of read-only memory
+        return torch.from_numpy(array)
+
+
+def _as_array(x: Any, name: str) -> np.ndarray:
+    if not isinstance(x, np.ndarray):
+        _refuse_lazy(x, name)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected one array of numbers, all rows of one shape; {error}") from error
+    _require_real(array.dtype, array.dtype.kind, name)
+    return array
+
+
+def _refuse_lazy(x: Any, name: str) -> None:
+    """Raise for what is not computed yet: to do so unasked could take hours, or all memory."""
+    graph = getattr(x, "__dask_graph__", None)
+    if graph is not None and graph() is not None:
+        raise TypeError(
+            f"{name}: got a lazy Dask array; nothing is computed unasked. Apply this to its blocks, "
+            f"{name}.map_blocks(function), or pass {name}.compute()"
+        )
+    if hasattr(x, "collect") and not hasattr(x, "__array__"):
+        raise TypeError(f"{name}: got a lazy {type(x).__name__}; nothing is computed unasked. Pass {name}.collect()")
+
+
+def _require_real(dtype: object, kind: str, name: str) -> None:
+    if kind in "biuf":
+        return
+    advice = "Pass its .real, or real and imaginary parts as columns" if kind == "c" else "Encode it as numbers first"
+    plain = str(dtype).removeprefix("torch.")
+    raise TypeError(f"{name}: expected real numbers; got an array of dtype {plain}. {advice}")
+
+
+def _numpy_dtype(dtype: torch.dtype) -> np.dtype:
+    return torch.empty(0, dtype=dtype).numpy().dtype
+
+
+def _from_scipy(x: Any, name: str, canonical: bool) -> CSRRows:
+    if len(x.shape) != 2:
+        raise ValueError(f"{name}: expected a sparse matrix of shape (n, d); got shape {tuple(x.shape)}")
+    _require_real(x.dtype, x.dtype.kind, name)
+    matrix = x.tocsr()
+    indices = matrix.indices[: matrix.nnz]
+    if len(indices) and not 0 <= indices.min() <= indices.max() < matrix.shape[1]:
+        raise ValueError(
+            f"{name}: the CSR matrix has column indices {indices.min()} to {indices.max()}, expected 0 to "
+            f"{matrix.shape[1] - 1}; build it anew"
+        )
+    if canonical and not matrix.has_canonical_format:
+        matrix = matrix.copy() if matrix is x else matrix
+        matrix.sum_duplicates()
+    indices, data = matrix.indices[: matrix.nnz], matrix.data[: matrix.nnz]
+    dtype = _numpy_dtype(float_precision(data.dtype.kind == "f", data.dtype.itemsize))
+    as_it_is = data.dtype == dtype and len(matrix.data) == matrix.nnz
+    data = np.ascontiguousarray(data, dtype)
+    return CSRRows(matrix.indptr, indices, data, matrix.shape[1], matrix if as_it_is else None)
+
+
+def _from_sparse_tensor(x: Tensor, name: str, canonical: bool) -> CSRRows:
+    if x.layout != torch.sparse_csr:
+        raise TypeError(f"{name}: expected a dense or CSR tensor; got layout {x.layout}. Call .to_sparse_csr()")
+    if x.requires_grad:
+        raise TypeError(f"{name}: a sparse tensor that requires gradients; pass it dense, or detach it")
+    if x.device.type != "cpu" or x.ndim != 2:
+        raise TypeError(f"{name}: expected a CSR matrix on the CPU; got shape {tuple(x.shape)} on {x.device}")
+    values = read_dense(x.values(), name)
+    rows = CSRRows(x.crow_indices().numpy(), x.col_indices().numpy(), values.numpy(), x.shape[1])
+    return _from_scipy(rows.to_scipy(), name, True) if canonical else rows

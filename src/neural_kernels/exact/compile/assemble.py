@@ -1,4 +1,10 @@
-"""Rows to programs of the engine: in which stage each is computed, where it lies in memory, what tables it reads."""
+"""Assembly: rows with their addresses to the arrays that the engine reads.
+
+In come kernels, which this module takes through all passes, out goes a program: one line of integers for every
+operation, in the order of the stages, with addresses in place of rows and offsets in two pools of numbers in place of
+tables. The idea: whatever a loop over positions would compute again and again from a table (which row of a ring, which
+column, which weight) is an offset here, so that the loop adds two integers and takes a slice.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +16,32 @@ from torch import Tensor
 
 from neural_kernels.engine.codes import ARC, POWERS, SERIES
 from neural_kernels.engine.positions import program as s
-from neural_kernels.exact.compile.allocate import Allocation
+from neural_kernels.exact.compile.allocate import Address, Allocation
 from neural_kernels.exact.compile.layout import Layout
-from neural_kernels.exact.compile.lower import CONSTANT, SECOND, Lowering, Row, UnsupportedError
+from neural_kernels.exact.compile.lower import Lowering, UnsupportedError
 from neural_kernels.exact.compile.operands import Operands
+from neural_kernels.exact.compile.rows import CONSTANT, SECOND, Row
 from neural_kernels.exact.compile.schedule import Stage, stages_of
 from neural_kernels.exact.expressions.nodes import Expression
 
 _GROUP = 3  # rows that the engine adds up at a time
-_NOWHERE = (0, 0, 1)
+_NOWHERE = Address(0, 0, 1)
 
 
 def assemble(
     kernels: Sequence[Expression], dtype: torch.dtype, all_pairs: bool, sides: tuple[int, int] = (0, -1)
 ) -> s.PositionProgram | None:
-    """The staged program of several kernels of one network; None where the engine lacks an operation.
+    """The program of several kernels of one network; None where the engine lacks an operation.
 
-    `all_pairs` says whether all pairs of positions are needed, `sides` which examples are on the left and on the right.
+    Parameters
+    ----------
+    kernels : sequence of Expression
+    dtype : torch.dtype
+        Of the computation.
+    all_pairs : bool
+        Whether all pairs of positions are needed; else equal ones are computed, many right examples at a time.
+    sides : tuple of int
+        Which side of the expressions the examples on the left, and those on the right, are of.
     """
     try:
         lowering = Lowering(kernels, all_pairs, dtype)
@@ -37,6 +52,8 @@ def assemble(
 
 
 class _Assembly:
+    """A program in the making: stages, addresses, and what was put into the pools so far."""
+
     def __init__(self, outputs: list[Row], dtype: torch.dtype, all_pairs: bool, sides: tuple[int, int]) -> None:
         self._outputs, self._dtype, self._all_pairs = outputs, dtype, all_pairs
         self._stages = stages_of(outputs)
@@ -47,7 +64,7 @@ class _Assembly:
         self._columns: dict[Layout, int] = {}
 
     def program(self) -> s.PositionProgram:
-        """All arrays."""
+        """The program with all its arrays."""
         operations, numbers, stages = [], [], []
         for stage in self._stages:
             first = len(operations)
@@ -77,25 +94,27 @@ class _Assembly:
         )
 
     def _encode(self, row: Row, stage: Stage) -> list[int]:
-        """One line of the table of operations."""
-        places = [self._allocation.address(operand) for operand in row.operands[:2]]
-        places += [_NOWHERE] * (2 - len(places))
+        """One line of the table of operations; the fields of some mean something of their own (see the engine)."""
+        sources = [self._allocation.address(operand) for operand in row.operands[:2]]
+        sources += [_NOWHERE] * (2 - len(sources))
         counts, width, last = [0, 0, 0], 0, _NOWHERE
         vector = stage.first_vector.get(row, 0)
         if row.sums_positions:
             vector, *counts = self._sum_tables(row)
-            places[0] = places[0][0], row.operands[0].layout.width + 1, 1
+            # with one column behind the last, a zero of the margin, which gathers read for what does not exist
+            sources[0] = Address(sources[0].start, row.operands[0].layout.width + 1, 1)
         elif row.code == s.WINDOW:
-            counts, places[1] = self._window_tables(row)
+            counts, sources[1] = self._window_tables(row)
         elif row.code == s.POOL:
             counts, width = self._pool_tables(row), row.layout.width
         elif row.code == ARC:
             last = self._allocation.address(row.second) if row.second in stage.rows else self._allocation.spare[0]
         elif row.code in (SERIES, POWERS):
-            places[1], last = _NOWHERE, (self._allocation.spare[0][0], self._allocation.spare[1][0], 1)
+            first, second = self._allocation.spare
+            sources[1], last = _NOWHERE, Address(first.start, second.start, 1)
         if row.counts:
             counts = [*row.counts, 0, 0][:3]
-        flat = [number for address in places for number in address]
+        flat = [number for source in sources for number in source]
         return [row.code, *self._allocation.address(row), *flat, *last, vector, *counts, width]
 
     def _sum_tables(self, row: Row) -> tuple[int, int, int, int]:
@@ -118,12 +137,12 @@ class _Assembly:
             other = self._index(_filled(shifts[:, None], 0))
         return rows, len(index), index.shape[1], other
 
-    def _window_tables(self, row: Row) -> tuple[list[int], tuple[int, int, int]]:
+    def _window_tables(self, row: Row) -> tuple[list[int], Address]:
         """Terms and where their positions are on the left and on the right; where the deviations are."""
         assert row.table is not None
         index = row.table.index
-        start, other, places = self._operands.source(row)
-        return [len(index), self._index(index), self._index(places)], (start, other, index.shape[1])
+        start, other, places = self._operands.window_stds(row)
+        return [len(index), self._index(index), self._index(places)], Address(start, other, index.shape[1])
 
     def _pool_tables(self, row: Row) -> list[int]:
         """Terms, and where their columns and weights are."""
@@ -142,19 +161,22 @@ class _Assembly:
         return [len(index), self._index(columns), self._weight(shares)]
 
     def _index(self, table: Tensor) -> int:
+        """Put a table into the pool of integers; where it begins."""
         self._indices.append(table.reshape(-1))
         return sum(len(part) for part in self._indices[:-1])
 
     def _weight(self, table: Tensor) -> int:
+        """Put a table into the pool of weights; where it begins."""
         self._weights.append(table.reshape(-1))
         return sum(len(part) for part in self._weights[:-1])
 
     def _columns_of(self, layout: Layout) -> int:
+        """Where the columns of a layout are listed, each layout once."""
         if layout not in self._columns:
             self._columns[layout] = self._index(layout.columns)
         return self._columns[layout]
 
 
 def _filled(table: Tensor, value: float) -> Tensor:
-    """With further terms, up to whole groups."""
+    """A table with further terms, up to whole groups."""
     return torch.cat([table, table.new_full((-len(table) % _GROUP, *table.shape[1:]), value)])

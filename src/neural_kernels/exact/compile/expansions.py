@@ -1,8 +1,15 @@
-"""Activations' Hermite series as vectors of one number per unit, as the engine's operations take them."""
+"""Activations' Hermite series as vectors of one number per unit, as the engine's operations take them.
+
+In come an activation and the standard deviations of the units that it is applied to, out go the coefficients of its
+output (or derivative) in normalised Hermite polynomials, one vector for each degree. The kernel is then the power
+series rho -> sum_j l_j r_j rho^j with l and r the coefficients of the left and of the right unit: one operation for
+every smooth activation, with a few hundred bytes of numbers per unit in place of a formula for each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,21 +26,37 @@ _TOLERANCE = {
 }  # of truncated series: about the rounding of the inputs' cosines
 _NEGLIGIBLE = {torch.float32: 3e-8, torch.float64: 1e-18}  # share of one term
 
+# The series of an activation for units of some standard deviations, for its value and its slope; by their identities.
 SeriesCache = dict[tuple[int, int], HermiteSeries | None]
-SeriesOperation = tuple[
-    int, list[PerUnit], tuple[int, int]
-]  # operation, its vectors, how many of them are of which kind
 
 
-def unit_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, known: SeriesCache) -> list[Tensor] | None:
+class SeriesOperation(NamedTuple):
+    """An operation of the engine that evaluates a series.
+
+    Parameters
+    ----------
+    code : int
+        SERIES or POWERS.
+    vectors : list of PerUnit
+        Coefficients.
+    counts : tuple of int
+        How many of them are of even and of odd degree; for SERIES, how many there are, and 0.
+    """
+
+    code: int
+    vectors: list[PerUnit]
+    counts: tuple[int, int]
+
+
+def unit_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, cache: SeriesCache) -> list[Tensor] | None:
     """Coefficients of norm 1 (or 0) for each side, shapes (degrees, *units); None without a short series.
 
-    `known` keeps the series of an activation and an argument for its value and slope.
+    Of norm 1, since the series is then the correlation, and one minus it a sum of squares and of deltas (`as_series`).
     """
     key = id(node.dual), id(stds[0])
-    if key not in known:
-        known[key] = node.dual.series(torch.cat([std.reshape(-1) for std in stds]), _TOLERANCE[dtype])
-    series = known[key]
+    if key not in cache:
+        cache[key] = node.dual.series(torch.cat([std.reshape(-1) for std in stds]), _TOLERANCE[dtype])
+    series = cache[key]
     if series is None:
         return None
     coefficients = series.slope if isinstance(node, Slope) else series.value
@@ -44,12 +67,15 @@ def unit_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, known:
 
 
 def as_series(unit: Sequence[Tensor]) -> SeriesOperation:
-    """One degree after the other."""
-    return SERIES, list(zip(*unit, strict=True)), (len(unit[0]), 0)
+    """One degree after the other: nothing cancels near correlation 1, which an activation with a cusp would see."""
+    return SeriesOperation(SERIES, list(zip(*unit, strict=True)), (len(unit[0]), 0))
 
 
 def as_powers(unit: Sequence[Tensor], dtype: torch.dtype) -> SeriesOperation:
-    """Even and odd degrees, without the ends that vanish, each filled up to whole groups."""
+    """Even and odd degrees apart, without the ends that vanish: quicker, and good to rounding away from cusps.
+
+    Each is filled up to whole groups, which the engine takes in one pass over the columns.
+    """
     size = torch.stack([side.abs().flatten(1).amax(1) for side in unit]).amax(0)
     vectors, lengths = [], []
     for parity in (0, 1):
@@ -58,4 +84,4 @@ def as_powers(unit: Sequence[Tensor], dtype: torch.dtype) -> SeriesOperation:
         vectors += [tuple(side[degree] for side in unit) for degree in range(parity, parity + 2 * length, 2)]
         vectors += [tuple(torch.zeros_like(side[0]) for side in unit)] * (-length % GROUP)
         lengths.append(length + -length % GROUP)
-    return POWERS, vectors, (lengths[0], lengths[1])
+    return SeriesOperation(POWERS, vectors, (lengths[0], lengths[1]))

@@ -1,4 +1,15 @@
-"""Where the engine puts positions: rows one after another, columns with zeros between so that shifts are offsets."""
+"""Layout: which columns of a row hold positions, and what a map of positions is in such rows.
+
+In come the shape of positions and the maps of a network, out go the columns of positions and tables of what is added
+up. The idea: between the lines of an image lie as many columns of zeros as any map reaches beyond its edge, and as many
+before the first and behind the last. Then a tap of a convolution, a shift by (dy, dx), is the same row read from
+another column on, one offset for all pixels, and what it takes from outside is a zero. So the sum over taps is a sum of
+contiguous slices, without an index and without a condition, which vectorises. For maps that are no shifts (strides,
+resizing, circular padding) columns are gathered by a list.
+
+A gap is shared by the end of one line and the beginning of the next. What a shift leaves of the positions (padding
+"valid") stays in the layout of what was read (`shrunk`): it is a slice, too, and no column moves.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +26,17 @@ from neural_kernels.runtime.types import Shape
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns of a row.
+    """The columns of a row that hold positions, those between being zeros.
 
     Parameters
     ----------
     positions : tuple of int
+        Sizes of the axes; () for vectors, which are one position.
     pitches : tuple of int
-        Columns from one position to the next along each axis.
+        Columns from one position to the next along each axis; 1 for the last, and for every other the columns of what
+        is inside it with one gap.
     margin : int
-        Zeros before the first position and behind the last.
+        Zeros before the first position and behind the last, more than any shift moves.
     """
 
     positions: Shape
@@ -32,7 +45,7 @@ class Layout:
 
     @classmethod
     def of(cls, positions: Shape, reach: Shape) -> Layout:
-        """With gaps as wide as the shifts reach along each axis."""
+        """The layout with gaps as wide as the shifts reach along each axis, which may be more than the axis itself."""
         pitches = [1]
         for size, far in zip(positions[:0:-1], reach[:0:-1], strict=False):
             pitches.insert(0, pitches[0] * (size + far))
@@ -40,7 +53,7 @@ class Layout:
         return cls(positions, tuple(pitches), 1 + sum(r * p for r, p in zip(reach, pitches, strict=False)))
 
     def shrunk(self, positions: Shape) -> Layout:
-        """Fewer positions, where they were."""
+        """The layout of fewer positions, each where it was; with wider gaps, shifts stay what they are."""
         return Layout(positions, self.pitches, self.margin)
 
     @property
@@ -50,7 +63,7 @@ class Layout:
 
     @cached_property
     def columns(self) -> Tensor:
-        """Column of every position, from the first."""
+        """The column of every position, counted from that of the first; int64, shape (rows,)."""
         parts = [torch.arange(size) * pitch for size, pitch in zip(self.positions, self.pitches, strict=True)]
         return reduce(lambda a, b: (a[:, None] + b).reshape(-1), parts, torch.zeros(1, dtype=torch.int64))
 
@@ -66,7 +79,10 @@ class Layout:
 
 
 def shifts(axis: Taps | Matrix) -> list[int] | None:
-    """By how much every tap moves, if it moves all positions alike and what it does not take lies outside."""
+    """By how much every tap moves, if it moves all positions alike and what it does not take lies outside.
+
+    None for strides, and for padding that is not zeros. A tap that takes nothing at all moves by the whole axis.
+    """
     if isinstance(axis, Matrix):
         return None
     result = []
@@ -82,7 +98,7 @@ def shifts(axis: Taps | Matrix) -> list[int] | None:
 
 
 def reach(maps: list[Separable]) -> Shape:
-    """The farthest shift along each axis."""
+    """The farthest shift along each axis, of all maps of a network: they share one layout."""
     far: list[int] = []
     for by in maps:
         for k, axis in enumerate(by.axes):
@@ -94,7 +110,17 @@ def reach(maps: list[Separable]) -> Shape:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Which positions a map adds up: (terms, after), -1 for none; with weights, or one weight for all."""
+    """Which positions a map adds up, term by term.
+
+    Parameters
+    ----------
+    index : int64 Tensor, shape (terms, after)
+        The position before the map that every term takes for every position after it; -1 for none.
+    weights : Tensor, shape (terms, after), optional
+        By what each is multiplied.
+    weight : float
+        What the sum of all is multiplied by.
+    """
 
     index: Tensor
     weights: Tensor | None
@@ -102,7 +128,7 @@ class Table:
 
 
 def taps_table(by: Separable) -> Table:
-    """The positions that every product of taps takes."""
+    """The table of a map whose axes have taps: a term for every product of one tap along each axis."""
     index = torch.zeros(1, 1, dtype=torch.int64)
     for axis in by.axes:
         assert isinstance(axis, Taps)
@@ -111,7 +137,7 @@ def taps_table(by: Separable) -> Table:
 
 
 def matrix_table(by: Separable) -> Table:
-    """The positions with entries in every row of a single matrix, filled up to the same number."""
+    """The table of a map by one matrix along each axis: a term for every entry of a row, filled up to one number."""
     index, weights = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1, dtype=torch.float64)
     for axis in by.axes:
         assert isinstance(axis, Matrix)
@@ -125,7 +151,10 @@ def matrix_table(by: Separable) -> Table:
 
 
 def shift_table(by: Separable, layout: Layout) -> Tensor | None:
-    """Offset in columns of every product of taps, where all are shifts; shape (terms,)."""
+    """Offset in columns of every term of `taps_table`, shape (terms,); None unless all are shifts.
+
+    Also None where an offset would leave the margin: several axes may move at once by their farthest.
+    """
     total = torch.zeros(1, dtype=torch.int64)
     for axis, pitch in zip(by.axes, layout.pitches, strict=True):
         moves = shifts(axis)

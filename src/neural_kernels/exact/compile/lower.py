@@ -1,19 +1,26 @@
-"""Expressions of kernels with positions to rows, each assigned once: what the engine computes, without its place."""
+"""Lowering: expressions of kernels over positions to rows.
+
+In come expressions, out go rows that compute their entries, each made once however many kernels read it. The idea: a
+kernel is needed in one of two coordinates. What an activation sees, and all below it, is carried as one minus the
+correlation, where nothing cancels. What only the result sees (the NTK, sums after the last activation) is carried as
+entries, where a map is a plain sum and takes no correction. Two conversions, EXCESS before a map and WINDOW or POOLED
+behind it, lead from one map to the next in the first coordinate; ENTRIES leads from the first to the second.
+
+Constant factors of entries are kept beside the rows and applied once, at the output.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import count
 
 import torch
 
-from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.algebra import Separable
 from neural_kernels.engine.codes import ARC, BLEND, MIX, SCHUR
 from neural_kernels.engine.positions import program as s
 from neural_kernels.exact.compile.expansions import SeriesCache, as_powers, as_series, unit_coefficients
-from neural_kernels.exact.compile.layout import Layout, Table, matrix_table, reach, shift_table, taps_table
+from neural_kernels.exact.compile.layout import Layout, matrix_table, reach, shift_table, taps_table
+from neural_kernels.exact.compile.rows import CONSTANT, SECOND, Row
 from neural_kernels.exact.expressions.duals import Activated, Slope
 from neural_kernels.exact.expressions.nodes import (
     Expression,
@@ -28,8 +35,6 @@ from neural_kernels.exact.expressions.nodes import (
 from neural_kernels.exact.expressions.pairs import PerUnit
 from neural_kernels.exact.expressions.positions import Mapped
 
-CONSTANT, SECOND = -1, -2  # not operations: a number, the second result of one
-_order = count()
 _TINY = 1e-18  # of an example's largest standard deviation: nothing
 
 
@@ -37,57 +42,23 @@ class UnsupportedError(Exception):
     """The engine has no operation for this; torch has."""
 
 
-@dataclass(eq=False)
-class Row:
-    """One row of numbers for every position.
+class Lowering:
+    """Rows for several kernels of one network, each made once.
 
     Parameters
     ----------
-    code : int
-        Operation of the engine, or CONSTANT, whose value is `numbers[0]`, or SECOND.
-    layout : Layout
-        Its columns.
-    operands : list of Row
-    numbers : tuple of float
-    vectors : list of Sides
-        What depends on one example.
-    counts : tuple of int
-    table, shifts : Table and Tensor, optional
-        Of sums over positions.
-    source, before : Sides and Layout, optional
-        Of a window: standard deviations before the map, and where they lie.
-    second : Row, optional
-        The other result of the operation.
+    kernels : sequence of Expression
+        All that will be asked for: what the activations among them see decides which coordinates a kernel is kept in,
+        and how far their maps shift decides how positions are laid out.
+    all_pairs : bool
+        Whether all pairs of positions are computed, or equal ones alone.
+    dtype : torch.dtype
+
+    Raises
+    ------
+    UnsupportedError
+        Here and from every method: the engine lacks an operation.
     """
-
-    code: int
-    layout: Layout
-    operands: list[Row] = field(default_factory=list)
-    numbers: tuple[float, float] = (0.0, 0.0)
-    vectors: list[PerUnit] = field(default_factory=list)
-    counts: tuple[int, ...] = ()
-    table: Table | None = None
-    shifts: torch.Tensor | None = None
-    source: PerUnit | None = None
-    before: Layout | None = None
-    second: Row | None = None
-    order: int = field(default_factory=lambda: next(_order))
-
-    @property
-    def sums_positions(self) -> bool:
-        """Whether it adds up rows of other positions."""
-        return self.code in (s.LOAD, s.GATHER, s.WEIGHTED)
-
-    @property
-    def gaps_nonzero(self) -> bool:
-        """Whether columns between positions may hold other numbers than zeros."""
-        if self.code in (s.EXCESS, s.ENTRIES, s.MULTIPLY_ENTRIES, s.SCALE, s.GATHER, s.WEIGHTED, s.POOL):
-            return False
-        return self.shifts is not None or any(row.gaps_nonzero for row in self.operands) or self.code == CONSTANT
-
-
-class Lowering:
-    """Rows for the kernels of one network, each made once."""
 
     def __init__(self, kernels: Sequence[Expression], all_pairs: bool, dtype: torch.dtype) -> None:
         nodes = nodes_of(*kernels)
@@ -97,53 +68,56 @@ class Lowering:
         self._all_pairs, self._dtype = all_pairs, dtype
         self._reach = reach([by for by in maps if isinstance(by, Separable)]) if all_pairs else ()
         self._before_activation = _before_activation(nodes)
-        self._cusps = any(isinstance(node, Activated) and isinstance(node.dual, ArcCosine) for node in nodes)
+        self._cusps = any(isinstance(node, Activated) and node.cusp is not None for node in nodes)
         self._series: SeriesCache = {}
         self._delta: dict[Expression, Row] = {}
         self._entries: dict[Expression, tuple[Row, float]] = {}
         self._arcs: dict[tuple[int, Expression], Row] = {}
 
     def output(self, kernel: Expression) -> Row:
-        """Its entries."""
+        """The entries of a kernel, its constant factor included."""
         row, factor = self.entries(kernel)
         return Row(BLEND, row.layout, [row, row], (factor, 0.0))
 
     def delta(self, node: Expression) -> Row:
-        """One minus the correlations."""
+        """One minus the correlations of a kernel."""
         if node not in self._delta:
             self._delta[node] = self._make_delta(node)
         return self._delta[node]
 
     def entries(self, node: Expression) -> tuple[Row, float]:
-        """The kernel, up to a factor."""
+        """The entries of a kernel, up to the factor that comes with the row."""
         if node not in self._entries:
             self._entries[node] = self._make_entries(node)
         return self._entries[node]
 
     def _canonical(self, positions: tuple[int, ...]) -> Layout:
+        """The layout of positions of which nothing is known but how far maps shift."""
         return Layout.of(positions, (*self._reach, *[0] * len(positions))[: len(positions)])
 
     def _make_delta(self, node: Expression) -> Row:
-        if isinstance(node, Scaled):
-            return self.delta(node.argument)
-        if isinstance(node, Input):
-            units = [side.unit(slice(None), self._dtype) for side in node.sides]
-            channels = list(zip(*(unit.unbind(-1) for unit in units), strict=True))
-            return Row(s.GAP, self._canonical(node.positions), vectors=channels, counts=(len(channels),))
-        if isinstance(node, FixedCorrelation):
-            code = s.FILL if isinstance(node, Noise) else CONSTANT
-            return Row(code, self._canonical(node.positions), numbers=(node.fixed_delta, 0.0))
-        if isinstance(node, Mapped):
-            return self._window(node)
-        if isinstance(node, Activated):
-            return self._dual(node)
-        if isinstance(node, SchurProduct):
-            return self._pair(SCHUR, self.delta(node.first), self.delta(node.second))
-        if isinstance(node, Sum):
-            first, second = self.delta(node.first), self.delta(node.second)
-            if node.uniform is not None:
-                return self._pair(BLEND, first, second, node.uniform)
-            return self._pair(MIX, first, second, vectors=list(node.shares))
+        match node:
+            case Scaled():
+                return self.delta(node.argument)
+            case Input():
+                units = [side.unit(slice(None), self._dtype) for side in node.sides]
+                channels = list(zip(*(unit.unbind(-1) for unit in units), strict=True))
+                return Row(s.GAP, self._canonical(node.positions), vectors=channels, counts=(len(channels),))
+            case FixedCorrelation():
+                # noise knows a unit from itself, so it is written anew for every pair of examples
+                code = s.FILL if isinstance(node, Noise) else CONSTANT
+                return Row(code, self._canonical(node.positions), numbers=(node.fixed_delta, 0.0))
+            case Mapped():
+                return self._window(node)
+            case Activated():
+                return self._dual(node)
+            case SchurProduct():
+                return self._pair(SCHUR, self.delta(node.first), self.delta(node.second))
+            case Sum():
+                first, second = self.delta(node.first), self.delta(node.second)
+                if node.uniform is not None:
+                    return self._pair(BLEND, first, second, node.uniform)
+                return self._pair(MIX, first, second, vectors=list(node.shares))
         raise UnsupportedError
 
     def _pair(
@@ -154,7 +128,7 @@ class Lowering:
         numbers: tuple[float, float] = (0.0, 0.0),
         vectors: Sequence[PerUnit] = (),
     ) -> Row:
-        """An operation on two rows; constants take any layout."""
+        """An operation on two rows, which must have one layout; constants take any."""
         layouts = {row.layout for row in (first, second) if row.code not in (CONSTANT, s.FILL)}
         if len(layouts) > 1:
             raise UnsupportedError
@@ -163,9 +137,13 @@ class Lowering:
         return Row(code, first.layout, [first, second], numbers, list(vectors))
 
     def _window(self, node: Mapped) -> Row:
-        """One minus the correlations after a map, from the excess before it."""
+        """One minus the correlations after a map, from the excess before it.
+
+        Standard deviations go in relative to the largest of the example: the unit cancels in the correlation, and
+        products of two of them would leave the range of float32 without it.
+        """
         before = self.delta(node.argument)
-        units = [_largest(std) for std in node.argument.stds]  # excesses would leave the range of float32 without
+        units = [_largest(std) for std in node.argument.stds]
         stds, norms, losses, after = (
             tuple(side / unit.reshape(-1, *[1] * (side.ndim - 1)) for side, unit in zip(sides, units, strict=True))
             for sides in (node.argument.stds, node.norms, node.losses, node.stds)
@@ -178,13 +156,12 @@ class Lowering:
             return Row(s.POOLED, total.layout, [total], (rounding, 0.0), [inverse, losses, norms])
         assert total.table is not None
         table, weight = total.table, total.table.weight
-        source = tuple(std * weight**0.5 for std in stds)
         row = Row(s.WINDOW, total.layout, [total], (weight, 0.0), [inverse], table=table, shifts=total.shifts)
-        row.source, row.before = source, before.layout
+        row.window_stds, row.window_layout = tuple(std * weight**0.5 for std in stds), before.layout
         return row
 
     def _mapped(self, node: Mapped, row: Row) -> Row:
-        """Sums over the positions of a map, without its weight where that is uniform."""
+        """Sums over the positions of a map, without its weight where that is the same for all terms."""
         by = node.by
         assert isinstance(by, Separable)
         if row.gaps_nonzero:
@@ -193,6 +170,7 @@ class Lowering:
         if by.mixing:
             if not self._all_pairs or not all(axis.mixing for axis in by.axes):
                 raise UnsupportedError
+            # S K S^T, first along the columns of every row, then along the rows
             table, after = matrix_table(by), self._canonical(by.after)
             return Row(s.WEIGHTED, after, [Row(s.POOL, after, [row], table=table)], table=table)
         table = taps_table(by)
@@ -208,10 +186,10 @@ class Lowering:
     def _dual(self, node: Activated) -> Row:
         """An activation's value or slope."""
         argument = self.delta(node.argument)
-        if isinstance(node.dual, ArcCosine):
+        if node.cusp is not None:
             key = id(node.dual), node.argument
             if key not in self._arcs:
-                value = Row(ARC, argument.layout, [argument], (node.dual.cusp, 0.0))
+                value = Row(ARC, argument.layout, [argument], (node.cusp, 0.0))
                 value.second = Row(SECOND, argument.layout, [value])
                 self._arcs[key] = value
             value = self._arcs[key]
@@ -219,8 +197,8 @@ class Lowering:
         unit = unit_coefficients(node, node.argument.stds, self._dtype, self._series)
         if unit is None:
             raise UnsupportedError
-        code, vectors, counts = as_series(unit) if self._cusps else as_powers(unit, self._dtype)
-        return Row(code, argument.layout, [argument], vectors=vectors, counts=counts)
+        series = as_series(unit) if self._cusps else as_powers(unit, self._dtype)
+        return Row(series.code, argument.layout, [argument], vectors=series.vectors, counts=series.counts)
 
     def _make_entries(self, node: Expression) -> tuple[Row, float]:
         correlated = self._by_correlation(node)
@@ -260,27 +238,29 @@ class Lowering:
         return self._pair(s.ADD_ENTRIES, row, delta, (factor, weight), [stds]), 1.0
 
     def _by_correlation(self, node: Expression) -> tuple[Row, PerUnit, float] | None:
-        """Correlations, standard deviations and factor of a kernel whose entries are best taken from those."""
+        """Correlations, standard deviations and factor of a kernel whose entries are best taken from those.
+
+        They cost nothing more where the correlations are there anyway; all other kernels give None.
+        """
         if isinstance(node, Scaled):
-            constant, correlated = _constant(node), self._by_correlation(node.argument)
-            return (
-                None
-                if constant is None or correlated is None
-                else (correlated[0], correlated[1], correlated[2] * constant)
-            )
+            constant, argument = _constant(node), self._by_correlation(node.argument)
+            if constant is None or argument is None:
+                return None
+            delta, stds, factor = argument
+            return delta, stds, factor * constant
         if node in self._before_activation or isinstance(node, Activated | Input | FixedCorrelation):
             return self.delta(node), node.stds, 1.0
         return None
 
 
 def _largest(std: torch.Tensor) -> torch.Tensor:
-    """Of every example, shape (n,); 1 for zeros alone."""
+    """The largest standard deviation of every example, shape (n,); 1 for zeros alone."""
     largest = std.flatten(1).amax(1)
     return torch.where(largest > 0, largest, 1)
 
 
 def _constant(node: Scaled) -> float | None:
-    """The factor of a kernel, if it is one number."""
+    """The factor of a kernel, if it is one number for all units."""
     sides = node.factor.sides
     return float(sides[0]) * float(sides[-1]) if all(side.ndim == 0 for side in sides) else None
 
@@ -291,7 +271,7 @@ def _full(node: Scaled) -> PerUnit:
 
 
 def _before_activation(nodes: set[Expression]) -> set[Expression]:
-    """What an activation sees, and all that takes its correlations."""
+    """What activations see, and all that its correlations are computed from."""
     before: set[Expression] = set()
     todo = [node.argument for node in nodes if isinstance(node, Activated)]
     while todo:

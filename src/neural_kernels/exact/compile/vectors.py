@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.engine.codes import ARC, BLEND, CHAIN, MIX, SCHUR
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
 from neural_kernels.exact.compile.expansions import SeriesCache, as_powers, as_series, unit_coefficients
@@ -83,7 +82,7 @@ def _series(order: Sequence[Expression], vectors: _Vectors) -> dict[Activated, t
     known: SeriesCache = {}
     before = _before_cusps(order)
     for node in order:
-        if isinstance(node, Activated) and not isinstance(node.dual, ArcCosine):
+        if isinstance(node, Activated) and node.cusp is None:
             unit = unit_coefficients(node, node.argument.stds, vectors.dtype, known)
             if unit is None:
                 return None
@@ -96,7 +95,7 @@ def _before_cusps(order: Sequence[Expression]) -> set[Expression]:
     """Expressions that an activation with a cusp sees: their correlations near 1 must be exact."""
     before: set[Expression] = set()
     for node in reversed(order):
-        if node in before or (isinstance(node, Activated) and isinstance(node.dual, ArcCosine)):
+        if node in before or (isinstance(node, Activated) and node.cusp is not None):
             before.update(_operands(node))
     return before
 
@@ -118,13 +117,13 @@ def _encode(
             return [([BLEND, target, 0, *operands, 0, 0, 0], list(node.uniform))]
         return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
     assert isinstance(node, Activated)
-    if not isinstance(node.dual, ArcCosine):
+    if node.cusp is None:
         code, *terms = series[node]
         return [([code, registers.take(node), 0, operands[0], 0, *terms], [0.0, 0.0])]
     value, slope = registers.take_both(node)
     if value is None or slope is None:
         return []
-    return [([ARC, value, slope, operands[0], 0, 0, 0, 0], [node.dual.cusp, 0.0])]
+    return [([ARC, value, slope, operands[0], 0, 0, 0, 0], [node.cusp, 0.0])]
 
 
 @dataclass

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.activations import BivariateNormal, Dual
+from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
 
@@ -25,6 +26,14 @@ class Activated(Expression):
     @abstractmethod
     def std(self, std: Tensor) -> Tensor:
         """Root of the second moment of the output (or derivative) for units with these standard deviations."""
+
+    @property
+    def cusp(self) -> float | None:
+        """How sharp the kink of a piecewise linear activation is, whose kernels are functions of the angle.
+
+        None for all others: their kernels are power series, and the engine has no formula of their own.
+        """
+        return self.dual.cusp if isinstance(self.dual, ArcCosine) else None
 
     @property
     @override

@@ -10,7 +10,7 @@ from scipy import sparse
 import neural_kernels as nk
 from neural_kernels.exact import resolve_kernel
 from neural_kernels.features.method import Task, UnsuitableError
-from neural_kernels.features.random import RandomFeatures
+from neural_kernels.features.random_features import RandomFeatures
 
 SEEDS = 40
 ACTIVATIONS = [

@@ -11,7 +11,7 @@ import torch
 import neural_kernels as nk
 from neural_kernels.exact import resolve_kernel
 from neural_kernels.features.angle.gegenbauer import HIGHEST, activation_table, gegenbauer_coefficients
-from neural_kernels.features.angle.series import DEGREE, zonal_series
+from neural_kernels.features.angle.power_series import DEGREE, zonal_series
 from neural_kernels.features.method import UnsuitableError
 
 NETS = [

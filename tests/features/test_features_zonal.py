@@ -10,7 +10,7 @@ from scipy import sparse
 import neural_kernels as nk
 from neural_kernels.exact import resolve_kernel
 from neural_kernels.features.method import Task, UnsuitableError
-from neural_kernels.features.zonal import ZonalFeatures, homogeneous, suits
+from neural_kernels.features.zonal_features import ZonalFeatures, homogeneous, suits
 
 
 def build(net, n_components, features, seed=0, kernel="ntk", sample=None, dtype=torch.float64, anchors=0):

@@ -3,9 +3,9 @@
 from neural_kernels.features.map import FeatureMap, feature_map
 from neural_kernels.features.method import Method, Task, UnsuitableError
 from neural_kernels.features.nystrom import Nystrom
-from neural_kernels.features.polynomial import PolynomialSketch
-from neural_kernels.features.random import RandomFeatures
-from neural_kernels.features.zonal import ZonalFeatures
+from neural_kernels.features.polynomial_sketch import PolynomialSketch
+from neural_kernels.features.random_features import RandomFeatures
+from neural_kernels.features.zonal_features import ZonalFeatures
 
 __all__ = [
     "FeatureMap",

@@ -6,8 +6,8 @@ from typing import Any
 
 from neural_kernels.features.method import Method, Task
 from neural_kernels.features.nystrom import Nystrom
-from neural_kernels.features.random import RandomFeatures
-from neural_kernels.features.zonal import ZonalFeatures, suits
+from neural_kernels.features.random_features import RandomFeatures
+from neural_kernels.features.zonal_features import ZonalFeatures, suits
 
 
 def choose(task: Task, sample: Any) -> tuple[Method, str]:

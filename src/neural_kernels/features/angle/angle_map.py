@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.exact.network import NetworkKernel
-from neural_kernels.features.angle.series import Series, zonal_series
+from neural_kernels.features.angle.power_series import Series, zonal_series
 from neural_kernels.features.method import Task
 from neural_kernels.features.reduction import ReducedColumns, Reduction
 from neural_kernels.sketches import SRHT, derive_seed

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.layered.draws import Draws, Pass
-from neural_kernels.features.layered.factors import Block, Factor, Strategy
+from neural_kernels.features.layered.kernel_factor import Block, Factor, Strategy
 from neural_kernels.features.method import Task, UnsuitableError
 from neural_kernels.features.reduction import ReducedColumns, Reduction
 from neural_kernels.sketches import SRHT, derive_seed

@@ -13,7 +13,7 @@ from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import value_and_slope
 from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.features.directions import SMALLEST, Directions, IndependentDirections
-from neural_kernels.features.layered.factors import Step
+from neural_kernels.features.layered.kernel_factor import Step
 from neural_kernels.features.layered.layered_map import LayeredMap
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.sketches.hadamard import padded

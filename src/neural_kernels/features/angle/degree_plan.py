@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_kernels.features.allotment import Part, allot
+from neural_kernels.features.angle.power_series import Series
 from neural_kernels.features.angle.powers import inner_width, variance
-from neural_kernels.features.angle.series import Series
 
 _LEFT_OUT = 0.03  # of the diagonal, in the highest degrees, at most
 _NOTHING = 1e-12  # of the diagonal: rounding

@@ -15,11 +15,11 @@ from neural_kernels.activations import Dual
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, series_of
-from neural_kernels.features.angle.plan import Plan, planned
+from neural_kernels.features.angle.degree_plan import Plan, planned
+from neural_kernels.features.angle.power_series import Series
 from neural_kernels.features.angle.powers import Powers, variance
-from neural_kernels.features.angle.series import Series
 from neural_kernels.features.layered.coefficients import hermite_coefficients
-from neural_kernels.features.layered.factors import Step
+from neural_kernels.features.layered.kernel_factor import Step
 from neural_kernels.features.layered.layered_map import LayeredMap
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import Reduction

@@ -13,7 +13,7 @@ from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, homogeneous, norm_range, series_of
 from neural_kernels.features.angle.gegenbauer import activation_table, gegenbauer_coefficients
 from neural_kernels.features.angle.lookup import as_cells, lookup
-from neural_kernels.features.angle.series import Series
+from neural_kernels.features.angle.power_series import Series
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.distinct import distinct
 from neural_kernels.features.method import Columns, Method, Task, UnsuitableError, dense

@@ -19,7 +19,7 @@ from sklearn.gaussian_process.kernels import Kernel
 from sklearn.kernel_approximation import Nystroem
 
 import neural_kernels as nk
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
 
 OBLIVIOUS: dict[str, Callable[[], Method]] = {
     "zonal": lambda: nk.ZonalFeatures(),
@@ -60,7 +60,7 @@ class Transformer(Method):
         """True."""
         return True
 
-    def build(self, task: Task, sample: Any) -> Columns:
+    def build(self, task: Task, sample: Any) -> BuiltMap:
         """See `Method`."""
         picked = np.random.default_rng(task.seed).permutation(sample.shape[0])[: task.n_components]
         transformer = self.make(task, len(picked)).set_params(random_state=task.seed % 2**32)
@@ -71,7 +71,7 @@ class Transformer(Method):
         return Transformed(transformer)
 
 
-class Transformed(Columns):
+class Transformed(BuiltMap):
     """A fitted transformer as a map."""
 
     def __init__(self, transformer: Any) -> None:

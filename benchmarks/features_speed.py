@@ -2,7 +2,7 @@
 
 - dense: n and 4 n rows, beside one dense product of that shape, all in turns, medians; "ratio" is the median over turns
   of the time per row over the product's. "reused" writes blocks of rows into an output that is there already
-  (`Columns.fill`), else each call makes its output. "4n_by_n" is the time per row at 4 n over that at n.
+  (`BuiltMap.fill`), else each call makes its output. "4n_by_n" is the time per row at 4 n over that at n.
 - memory: what one call on n and 4 n rows takes at its peak beside input and output, each in a process of its own.
 - csr: rows of 50,000 columns with 10, 100 and 1000 non-zeros, output made by the call. "per_non_zero" is the time of a
   row over its non-zeros, "marginal" that of one more (between the fewest and the most).

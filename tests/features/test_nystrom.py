@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,6 @@ from scipy import sparse
 from neural_kernels.exact import NNGP, NTK
 from neural_kernels.features import FeatureMap, Nystrom, feature_map
 from neural_kernels.features.distinct import distinct
-from neural_kernels.features.nystrom import pivots
 from neural_kernels.layers import mlp
 
 NET = mlp(2, bias_var=0.1)
@@ -126,33 +123,6 @@ def test_rpcholesky_beats_uniform_on_clusters():
         for name in LANDMARKS
     }
     assert left["rpcholesky"] < 0.5 * left["uniform"]
-
-
-class Table:
-    """A kernel of row numbers, by look-up."""
-
-    def __init__(self, gram):
-        self.gram = gram
-
-    def __call__(self, x1, x2):
-        return self.gram[x1.long()[:, 0]][:, x2.long()[:, 0]]
-
-    def diag(self, x):
-        return self.gram.diagonal()[x.long()[:, 0]]
-
-
-def test_pivots_follow_the_distribution_of_randomly_pivoted_cholesky():
-    gram, pairs, draws = NTK(mlp(1))(rows(6, 2) * np.arange(1, 7)[:, None]), np.zeros((6, 6)), 1000
-    kernel: Any = Table(torch.from_numpy(gram))
-    for seed in range(draws):
-        first, second = pivots(kernel, torch.arange(6.0)[:, None], 2, np.random.default_rng(seed))
-        pairs[first, second] += 1 / draws
-    expected = np.zeros((6, 6))
-    for i in range(6):
-        left = np.diagonal(gram) - gram[i] ** 2 / gram[i, i]
-        left[i] = 0
-        expected[i] = gram[i, i] / np.trace(gram) * left / left.sum()
-    assert_allclose(pairs, expected, atol=4 * 0.5 / np.sqrt(draws))
 
 
 def test_uniform_landmarks_are_uniform():

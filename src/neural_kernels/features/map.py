@@ -18,7 +18,7 @@ from neural_kernels.exact.graphs import Graphs
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.choice import choose
 from neural_kernels.features.distinct import distinct, held_out
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import WIDEST
 from neural_kernels.runtime.boundary import require_examples
 
@@ -65,7 +65,7 @@ class FeatureMap(nn.Module):
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise ValueError(f"seed={seed!r}: expected an integer, at least 0")
         self.n_components, self.method, self.seed = int(n_components), method, int(seed)
-        self.map: Columns | None = None
+        self.map: BuiltMap | None = None
         self.shape: tuple[int, ...] | None = None
         self.columns = self.n_components
         self._task: Task | None = None
@@ -163,11 +163,9 @@ class FeatureMap(nn.Module):
         factor = torch.as_tensor(weights, device=batch.rows.std.device)
         result = factor.new_empty((len(batch.rows), factor.shape[1]))
         with torch.no_grad():
-            features: Any = self.map
-            if hasattr(features, "fold"):  # features = cross times a matrix, which is better multiplied by the weights
-                features, factor = features.cross, features.fold(factor)
+            columns, matrix = self.map.readout(factor)
             for block in self._blocks(len(result)):
-                result[block] = features(batch.data[block]).to(factor) @ factor
+                result[block] = columns(batch.data[block]).to(matrix) @ matrix
         return _dress(result, batch)
 
     def _read(self, x: Any) -> Batch:

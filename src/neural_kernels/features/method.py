@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +121,7 @@ def _as_numpy(x: Any) -> Any:
     return x.numpy() if isinstance(x, Tensor) else x
 
 
-class Columns(nn.Module, ABC):
+class BuiltMap(nn.Module, ABC):
     """A built map, a module with buffers only.
 
     Attributes
@@ -142,6 +143,22 @@ class Columns(nn.Module, ABC):
         """Write the features to memory that is there."""
         out.copy_(self(x))
 
+    def readout(self, weights: Tensor) -> tuple[Callable[[Any], Tensor], Tensor]:
+        """A linear model on the features, as it is computed best: features @ weights = columns(x) @ matrix.
+
+        Parameters
+        ----------
+        weights : Tensor, shape (columns, o)
+
+        Returns
+        -------
+        columns : callable
+            Of rows as for `forward`: the map itself, unless it is a product of which the last factor is better
+            multiplied by the weights.
+        matrix : Tensor, shape (m, o)
+        """
+        return self, weights
+
 
 def dense(x: Any) -> Tensor:
     """Rows as a dense tensor, whether they came so or as CSR."""
@@ -157,7 +174,7 @@ class Method(ABC):
         """Whether `build` takes a sample of the data."""
 
     @abstractmethod
-    def build(self, task: Task, sample: Any) -> Columns:
+    def build(self, task: Task, sample: Any) -> BuiltMap:
         """Return the map for rows of shape (n, in_features).
 
         Parameters
@@ -168,7 +185,7 @@ class Method(ABC):
 
         Returns
         -------
-        Columns
+        BuiltMap
 
         Raises
         ------

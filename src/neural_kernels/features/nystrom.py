@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.features.distinct import distinct, held_out
-from neural_kernels.features.method import Columns, KernelValues, Method, Task
+from neural_kernels.features.method import BuiltMap, KernelValues, Method, Task
+from neural_kernels.solvers.rpcholesky import pivots
 
 _FACTOR = 2**28  # numbers that the factor of RPCholesky may hold
 _STRIP = 1024  # columns at a time of a product with a triangle
@@ -79,7 +82,7 @@ class Nystrom(Method):
         """True."""
         return True
 
-    def build(self, task: Task, sample: Any) -> Columns:
+    def build(self, task: Task, sample: Any) -> BuiltMap:
         """Draw landmarks from the sample and factorise their kernel."""
         kernel = task.values
         kernel.diag(sample[:1])
@@ -96,7 +99,7 @@ class Nystrom(Method):
         return features
 
 
-class LandmarkFeatures(Columns):
+class LandmarkFeatures(BuiltMap):
     """k(x, L) R^-T, with as many columns as landmarks.
 
     Parameters
@@ -139,50 +142,15 @@ class LandmarkFeatures(Columns):
         cross = self.cross(x).to(self.whitening)
         return torch.cat([cross[:, : s.stop] @ self.whitening[: s.stop, s] for s in self._strips], dim=1)
 
-    def fold(self, weights: Tensor) -> Tensor:
-        """V = R^-T W, shape (m, o): features times W is k(x, L) V, without m^2 operations per row."""
+    @override
+    def readout(self, weights: Tensor) -> tuple[Callable[[Any], Tensor], Tensor]:
+        """k(x, L) and V = R^-T W, shape (m, o): their product is features times W, without m^2 operations per row."""
         assert isinstance(self.whitening, Tensor)
-        return torch.cat([self.whitening[s].to(weights) @ weights for s in self._strips])
+        return self.cross, torch.cat([self.whitening[s].to(weights) @ weights for s in self._strips])
 
     @property
     def _strips(self) -> list[slice]:
         return [slice(start, start + _STRIP) for start in range(0, self.columns, _STRIP)]
-
-
-def pivots(kernel: KernelValues, rows: Any, m: int, generator: np.random.Generator) -> np.ndarray:
-    """At most m positions of rows by randomly pivoted Cholesky, fewer if they explain all of the kernel."""
-    variance = kernel.diag(rows)
-    left = variance.clone()
-    factor = left.new_empty((len(left), m))
-    chosen: list[int] = []
-    block = max(16, m // 16)
-    while (k := len(chosen)) < m:
-        left[left < 1e-6 * variance] = 0
-        if not left.any():
-            break
-        share = left.to(torch.float64).cpu().numpy()
-        drawn = generator.choice(len(share), size=block, p=share / share.sum())
-        residual = kernel(rows, rows[drawn])
-        residual -= factor[:, :k] @ factor[drawn, :k].T
-        kept = _accept(residual[drawn].to(torch.float64).cpu().numpy(), share[drawn], generator)[: m - k]
-        new = drawn[kept]
-        root = torch.linalg.cholesky_ex(residual[new][:, kept].to(torch.float64))[0].to(factor)
-        factor[:, k : k + len(new)] = torch.linalg.solve_triangular(root, residual[:, kept].T, upper=False).T
-        left -= factor[:, k : k + len(new)].square().sum(1)
-        left[new] = 0
-        chosen.extend(new.tolist())
-    return np.array(chosen, dtype=np.intp)
-
-
-def _accept(residual: np.ndarray, proposal: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Which of the rows drawn by `proposal` to keep, one after the other, by what those kept before leave of them."""
-    residual, kept = residual.copy(), []
-    for i in range(len(residual)):
-        if generator.random() * proposal[i] < residual[i, i] and residual[i, i] > 1e-6 * proposal[i]:
-            column = residual[:, i] / np.sqrt(residual[i, i])
-            residual -= np.outer(column, column)
-            kept.append(i)
-    return np.array(kept, dtype=np.intp)
 
 
 def _whitening(kernel: KernelValues, landmarks: Any, dtype: torch.dtype) -> Tensor:

@@ -15,13 +15,13 @@ from neural_kernels.activations import Dual
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, series_of
-from neural_kernels.features.angle.degree_plan import Plan, planned
-from neural_kernels.features.angle.power_series import Series
+from neural_kernels.features.angle.degree_plan import DegreePlan, planned
+from neural_kernels.features.angle.power_series import PowerSeries
 from neural_kernels.features.angle.powers import Powers, variance
 from neural_kernels.features.layered.coefficients import hermite_coefficients
-from neural_kernels.features.layered.kernel_factor import Step
 from neural_kernels.features.layered.layered_map import LayeredMap
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.layered.nonlinearity import Nonlinearity
+from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import Reduction
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.sketches import derive_seed
@@ -84,7 +84,7 @@ class PolynomialSketch(Method):
         """No."""
         return False
 
-    def build(self, task: Task, sample: Any) -> Columns:
+    def build(self, task: Task, sample: Any) -> BuiltMap:
         """See `Method`."""
         try:
             found = None if task.positions else series_of(task, sample)
@@ -95,7 +95,7 @@ class PolynomialSketch(Method):
         return _angle_map(task, *found, self.degree, sample)
 
 
-def _angle_map(task: Task, series: Series, norm: float | None, degree: int | str, sample: Any) -> AngleMap:
+def _angle_map(task: Task, series: PowerSeries, norm: float | None, degree: int | str, sample: Any) -> AngleMap:
     """One polynomial for the whole kernel."""
     reduction = Reduction(task)
     cosines = np.array(_COSINES) if sample is None else _cosines(reduction, sample)
@@ -123,7 +123,7 @@ class PowersRest(Rest):
     Parameters
     ----------
     task : Task
-    plan : Plan
+    plan : DegreePlan
     in_features : int
 
     Attributes
@@ -132,7 +132,7 @@ class PowersRest(Rest):
         The share of the diagonal that is left out.
     """
 
-    def __init__(self, task: Task, plan: Plan, in_features: int) -> None:
+    def __init__(self, task: Task, plan: DegreePlan, in_features: int) -> None:
         super().__init__()
         self.powers = Powers(in_features, plan.widths, derive_seed(task.seed, "polynomial"))
         self.roots = {p: math.sqrt(plan.coefficients[p]) for p in self.powers.widths}
@@ -165,9 +165,9 @@ class PolynomialStrategy:
 
     degree: int | Literal["auto"]
 
-    def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> Step:
+    def nonlinearity(self, dual: Dual, in_features: int, columns: int, seed: int) -> Nonlinearity:
         """See `Strategy`."""
-        return PolynomialStep(dual, self.degree, in_features, columns, seed)
+        return PolynomialNonlinearity(dual, self.degree, in_features, columns, seed)
 
 
 @cache
@@ -184,7 +184,7 @@ def sufficient_degree(dual: Dual) -> int:
     return min(max(needed), _DEGREES[-1])
 
 
-class PolynomialStep(Step):
+class PolynomialNonlinearity(Nonlinearity):
     """Sketched powers with coefficients of each row's own standard deviation.
 
     Parameters
@@ -210,7 +210,7 @@ class PolynomialStep(Step):
         self.noise = torch.tensor([0.0, 0.0, *map(math.sqrt, coincident)], dtype=torch.float64)
 
     def forward(self, unit: Tensor, std: Tensor, low: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """See `Step`."""
+        """See `Nonlinearity`."""
         value, slope = self._coefficients(std)
         powers = self.powers(unit)
         first = [

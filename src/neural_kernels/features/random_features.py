@@ -13,9 +13,9 @@ from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import value_and_slope
 from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.features.directions import SMALLEST, Directions, IndependentDirections
-from neural_kernels.features.layered.kernel_factor import Step
 from neural_kernels.features.layered.layered_map import LayeredMap
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError
+from neural_kernels.features.layered.nonlinearity import Nonlinearity
+from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
 from neural_kernels.sketches.hadamard import padded
 
 Sampler = Literal["orthogonal", "gaussian", "leverage"]
@@ -66,7 +66,7 @@ class RandomFeatures(Method):
         """No."""
         return False
 
-    def build(self, task: Task, sample: Any) -> Columns:
+    def build(self, task: Task, sample: Any) -> BuiltMap:
         """See `Method`."""
         return LayeredMap(task, RandomStrategy(self.sampler), sample)
 
@@ -85,14 +85,14 @@ class RandomStrategy:
 
     sampler: Sampler = "orthogonal"
 
-    def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> Step:
+    def nonlinearity(self, dual: Dual, in_features: int, columns: int, seed: int) -> Nonlinearity:
         """See `Strategy`."""
         if not isinstance(dual, Activation):
             raise UnsuitableError(f"{dual!r} has no function to make random features of; use ZonalFeatures or Nystrom")
-        return RandomStep(dual, self.sampler, in_features, columns, seed)
+        return RandomNonlinearity(dual, self.sampler, in_features, columns, seed)
 
 
-class RandomStep(Step):
+class RandomNonlinearity(Nonlinearity):
     """Features of value and slope, of the same directions.
 
     Parameters

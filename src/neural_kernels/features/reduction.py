@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.engine.inputs import DenseRows, SparseRows
-from neural_kernels.features.method import Columns, Task, dense
+from neural_kernels.features.method import BuiltMap, Task, dense
 from neural_kernels.runtime.numerics import safe_divide
 from neural_kernels.sketches import OSNAP, derive_seed
 from neural_kernels.sketches.blocks import over_blocks
@@ -61,7 +61,7 @@ class Reduction(nn.Module):
         return parts.x * parts.inverse[..., None], parts.std * math.sqrt(self.width / self.in_features)
 
 
-class ReducedColumns(Columns):
+class ReducedMap(BuiltMap):
     """Columns of reduced rows, computed in blocks of rows.
 
     Parameters

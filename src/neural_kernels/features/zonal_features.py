@@ -13,10 +13,10 @@ from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, homogeneous, norm_range, series_of
 from neural_kernels.features.angle.gegenbauer import activation_table, gegenbauer_coefficients
 from neural_kernels.features.angle.lookup import as_cells, lookup
-from neural_kernels.features.angle.power_series import Series
+from neural_kernels.features.angle.power_series import PowerSeries
 from neural_kernels.features.directions import Directions
 from neural_kernels.features.distinct import distinct
-from neural_kernels.features.method import Columns, Method, Task, UnsuitableError, dense
+from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError, dense
 from neural_kernels.features.reduction import Reduction
 from neural_kernels.sketches import derive_seed
 
@@ -63,7 +63,7 @@ class ZonalFeatures(Method):
         """For anchors."""
         return self.anchors > 0
 
-    def build(self, task: Task, sample: Any) -> Columns:
+    def build(self, task: Task, sample: Any) -> BuiltMap:
         """See `Method`."""
         if task.positions:
             raise UnsuitableError(
@@ -110,7 +110,7 @@ def _advice(task: Task, sample: Any) -> str:
     )
 
 
-def zonal_map(task: Task, series: Series, norm: float | None, columns: int) -> AngleMap:
+def zonal_map(task: Task, series: PowerSeries, norm: float | None, columns: int) -> AngleMap:
     """The features that need no data."""
     if columns < 4:
         raise UnsuitableError(f"n_components={columns}: ZonalFeatures need at least 4")
@@ -126,7 +126,7 @@ class TabulatedRest(Rest):
     Parameters
     ----------
     task : Task
-    series : Series
+    series : PowerSeries
         The kernel of rows of norm 1.
     in_features, columns : int
 
@@ -140,7 +140,7 @@ class TabulatedRest(Rest):
 
     cells: Tensor
 
-    def __init__(self, task: Task, series: Series, in_features: int, columns: int) -> None:
+    def __init__(self, task: Task, series: PowerSeries, in_features: int, columns: int) -> None:
         super().__init__()
         self.columns = columns
         self.directions = Directions(in_features, columns, derive_seed(task.seed, "zonal"))

@@ -12,6 +12,7 @@ Beside them:
 
 - `moments`: ridge regression on features, in one pass over the rows;
 - `posterior`: covariances of Gaussian processes and of trained ensembles, from a system's solutions;
+- `rpcholesky`: rows that say most about a kernel matrix, by randomly pivoted Cholesky;
 - `system`: the checks, errors and weighted matrix that the above share.
 """
 
@@ -21,6 +22,7 @@ from neural_kernels.solvers.cholesky import Cholesky, CholeskyRidge
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.posterior import ensemble_covariance, gp_covariance
 from neural_kernels.solvers.protocol import RidgeSystem, Solver
+from neural_kernels.solvers.rpcholesky import pivots
 from neural_kernels.solvers.spectral import Spectral, SpectralRidge, max_learning_rate
 
 __all__ = [
@@ -37,4 +39,5 @@ __all__ = [
     "ensemble_covariance",
     "gp_covariance",
     "max_learning_rate",
+    "pivots",
 ]

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from neural_kernels.features.angle.angle_map import AngleMap
-from neural_kernels.features.method import Columns, Task, dense
+from neural_kernels.features.method import BuiltMap, Task, dense
 
 _FLOOR = 1e-7  # of the largest eigenvalue; smaller ones are rounding
 
 
-class AnchoredMap(Columns):
+class AnchoredMap(BuiltMap):
     r"""Features of the kernel's degrees from 2 on, near anchors S as by Nystroem's method, elsewhere random.
 
     With :math:`K_R = T - b_0 - b_1 c`, its leading eigenpairs (U, Lam) on S, :math:`B = U \Lambda^{-1/2}` and random

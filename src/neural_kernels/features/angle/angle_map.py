@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.exact.network import NetworkKernel
-from neural_kernels.features.angle.power_series import Series, zonal_series
+from neural_kernels.features.angle.power_series import PowerSeries, zonal_series
 from neural_kernels.features.method import Task
-from neural_kernels.features.reduction import ReducedColumns, Reduction
+from neural_kernels.features.reduction import ReducedMap, Reduction
 from neural_kernels.sketches import SRHT, derive_seed
 
 _EQUAL = 1e-3  # relative difference of norms that count as one
@@ -60,7 +60,7 @@ class Rest(nn.Module, ABC):
         """Features times `factor`, shape (n,), to `out`, shape (n, columns), or to new memory if gradients pass."""
 
 
-class AngleMap(ReducedColumns):
+class AngleMap(ReducedMap):
     r"""The columns :math:`|x| [\sqrt{t_0}, \sqrt{t_1}\, \hat x, \psi(\hat x)]`.
 
     Parameters
@@ -103,7 +103,7 @@ class AngleMap(ReducedColumns):
         return factor1[:, None] * factor2 * (low[0] + low[1] * (unit1 @ unit2.T))
 
     def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
-        """See `ReducedColumns`."""
+        """See `ReducedMap`."""
         unit, factor = self._split(rows)
         if rows.requires_grad:
             exact = [part * factor[:, None] for part in self._exact(unit)]
@@ -138,7 +138,7 @@ class AngleMap(ReducedColumns):
         return [constant, low[1] * (unit if self.compress is None else self.compress.sketch(unit))]
 
 
-def series_of(task: Task, sample: Any) -> tuple[Series, float | None] | None:
+def series_of(task: Task, sample: Any) -> tuple[PowerSeries, float | None] | None:
     """The kernel as a function of the cosine, and the norm for which it is (None: for all); None if it is no such.
 
     Raises

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_kernels.features.allotment import Part, allot
-from neural_kernels.features.angle.power_series import Series
+from neural_kernels.features.angle.power_series import PowerSeries
 from neural_kernels.features.angle.powers import inner_width, variance
 
 _LEFT_OUT = 0.03  # of the diagonal, in the highest degrees, at most
@@ -16,7 +16,7 @@ _NOTHING = 1e-12  # of the diagonal: rounding
 
 
 @dataclass(frozen=True)
-class Plan:
+class DegreePlan:
     """Coefficients with the tail in the last two, columns of all degrees, and the error that is to be expected.
 
     Parameters
@@ -38,12 +38,12 @@ class Plan:
     truncation: float
 
 
-def planned(series: Series, degree: int, cosines: np.ndarray, in_features: int, columns: int) -> Plan:
+def planned(series: PowerSeries, degree: int, cosines: np.ndarray, in_features: int, columns: int) -> DegreePlan:
     """Divide columns among the degrees.
 
     Parameters
     ----------
-    series : Series
+    series : PowerSeries
     degree : int
         The highest of the plan, at least 2.
     cosines : ndarray
@@ -63,10 +63,10 @@ def planned(series: Series, degree: int, cosines: np.ndarray, in_features: int, 
     if linear < in_features:
         square = square + a[1] ** 2 * (1 + cosines**2) / max(1, linear)
     truncation = max(0.0, 1 - a.sum() / series.total) if series.total else 0.0
-    return Plan(a, linear, dict(enumerate(widths, start=2)), math.sqrt(square.mean()), truncation)
+    return DegreePlan(a, linear, dict(enumerate(widths, start=2)), math.sqrt(square.mean()), truncation)
 
 
-def _folded(series: Series, degree: int) -> np.ndarray:
+def _folded(series: PowerSeries, degree: int) -> np.ndarray:
     """Coefficients up to the degree, the higher ones in the last two, but for the highest of all."""
     known = series.coefficients.numpy()
     # Beyond the last known coefficient: of those that fall as j^-3/2 at most, since Dropout adds to the total as well.

@@ -32,7 +32,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Series(Representation):
+class PowerSeries(Representation):
     """A kernel as a function of the cosine of two rows of one norm.
 
     Parameters
@@ -46,58 +46,59 @@ class Series(Representation):
     total: float
 
     @classmethod
-    def of_input(cls, std: float) -> Series:
+    def of_input(cls, std: float) -> PowerSeries:
         """Of rows with x.x / d = std^2."""
         coefficients = torch.zeros(DEGREE + 1, dtype=torch.float64)
         coefficients[1] = std**2
         return cls(coefficients, std**2)
 
-    def __add__(self, other: Series | float) -> Series:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __add__(self, other: PowerSeries | float) -> PowerSeries:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Coefficient by coefficient."""
-        if isinstance(other, Series):
-            return Series(self.coefficients + other.coefficients, self.total + other.total)
+        if isinstance(other, PowerSeries):
+            return PowerSeries(self.coefficients + other.coefficients, self.total + other.total)
         coefficients = self.coefficients.clone()
         coefficients[0] += other
-        return Series(coefficients, self.total + other)
+        return PowerSeries(coefficients, self.total + other)
 
-    def __mul__(self, other: Series | float) -> Series:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __mul__(self, other: PowerSeries | float) -> PowerSeries:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A product of series."""
-        if not isinstance(other, Series):
-            return Series(self.coefficients * other, self.total * other)
-        return Series(_series_of(_values(self.coefficients) * _values(other.coefficients)), self.total * other.total)
+        if not isinstance(other, PowerSeries):
+            return PowerSeries(self.coefficients * other, self.total * other)
+        product = _values(self.coefficients) * _values(other.coefficients)
+        return PowerSeries(_series_of(product), self.total * other.total)
 
-    def zero(self) -> Series:
+    def zero(self) -> PowerSeries:
         """No coefficient."""
-        return Series(torch.zeros_like(self.coefficients), 0.0)
+        return PowerSeries(torch.zeros_like(self.coefficients), 0.0)
 
-    def activate(self, dual: Dual) -> tuple[Series, Series]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def activate(self, dual: Dual) -> tuple[PowerSeries, PowerSeries]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The dual and its slope as functions of the correlation, composed with this series."""
         std = torch.tensor([math.sqrt(self.total)], dtype=torch.float64)
         value, slope = _functions(dual, std)
         rho = _values(self.coefficients / self.total if self.total else self.coefficients)
         totals = dual.std(std), dual.slope_std(std)
         first, second = (
-            Series(_series_of(function(rho)), float(total) ** 2)
+            PowerSeries(_series_of(function(rho)), float(total) ** 2)
             for function, total in zip((value, slope), totals, strict=True)
         )
         return first, second
 
-    def scale(self, factor: PerExample) -> Series:
+    def scale(self, factor: PerExample) -> PowerSeries:
         """By one number, as all rows have one norm."""
         sides = [side.reshape(-1) for side in factor.sides]
         if any(len(side) != 1 for side in sides):
             raise UnsuitableError("a factor for each row makes the kernel more than a function of the cosine")
         return self * (float(sides[0]) * float(sides[-1]))
 
-    def inflate(self, factor: float) -> Series:
+    def inflate(self, factor: float) -> PowerSeries:
         """Of a row with itself alone."""
-        return Series(self.coefficients, self.total * factor)
+        return PowerSeries(self.coefficients, self.total * factor)
 
-    def map(self, positions: PositionMap) -> Series:
+    def map(self, positions: PositionMap) -> PowerSeries:
         """Not defined: there are no positions."""
         raise UnsuitableError("a network on positions has no kernel of the cosine alone; flatten the images")
 
-    def decorrelate(self) -> Series:
+    def decorrelate(self) -> PowerSeries:
         """Nothing: there are no positions."""
         return self
 
@@ -116,13 +117,13 @@ class Series(Representation):
         raise UnsuitableError("vectors have no positions")
 
 
-def zonal_series(kernel: NetworkKernel, std: float, features: int) -> Series:
+def zonal_series(kernel: NetworkKernel, std: float, features: int) -> PowerSeries:
     """The kernel of rows of one norm, x.x / d = std^2."""
     try:
-        series = kernel.represent(Series.of_input(std), features)
+        series = kernel.represent(PowerSeries.of_input(std), features)
     except OverflowError as error:
         raise UnsuitableError(f"{kernel!r} overflows at standard deviation {std:.3g}; scale down") from error
-    return Series(series.coefficients.clamp(min=0), series.total)
+    return PowerSeries(series.coefficients.clamp(min=0), series.total)
 
 
 def _values(coefficients: Tensor) -> Tensor:

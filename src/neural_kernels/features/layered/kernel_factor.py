@@ -7,10 +7,8 @@ mean is a column, its linear part the old factor. All higher degrees, and produc
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +18,7 @@ from neural_kernels.algebra import PerExample, PositionMap, Representation, Sepa
 from neural_kernels.features.layered.coefficients import LowDegrees, low_degrees
 from neural_kernels.features.layered.draws import Pass
 from neural_kernels.features.layered.mixing import CoupledProduct, PositionSigns, SignedSum, TensorProduct
+from neural_kernels.features.layered.nonlinearity import Strategy
 from neural_kernels.features.method import UnsuitableError
 from neural_kernels.runtime.numerics import safe_divide
 
@@ -28,7 +27,7 @@ _ONE = "one"
 
 
 @dataclass(frozen=True)
-class Block:
+class ColumnBlock:
     """Columns with a weight.
 
     Parameters
@@ -50,59 +49,18 @@ class Block:
     step: int | None = None
     alike: bool = False
 
-    def by_rows(self, factor: Tensor, name: Hashable) -> Block:
+    def by_rows(self, factor: Tensor, name: Hashable) -> ColumnBlock:
         """Every row times a number of its own, shape (n, *positions)."""
         return replace(self, key=(self.key, name), columns=self.columns * factor[..., None].to(self.columns.dtype))
 
 
-class Step(nn.Module, ABC):
-    """The nonlinear part of one activation.
-
-    Attributes
-    ----------
-    mean : float
-        By which the mean of the activation is to be multiplied, as the columns of the step see it.
-    alike : bool
-        Whether its columns are, as in a `Block`.
-    """
-
-    mean = 1.0
-    alike = False
-
-    @abstractmethod
-    def forward(self, unit: Tensor, std: Tensor, low: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Factors of value and slope.
-
-        It takes rows of norm 1, shape (n, in_features), their standard deviations, shape (n,), and what is exact
-        already, ``low``, shape (n, 3): the mean, the linear coefficient and the mean slope. It returns factors of the
-        rest, of the value with `columns` columns, of the slope with as many as serve; None where nothing is left.
-        """
-
-
-class Strategy(Protocol):
-    """How factors pass the nonlinear part of an activation.
-
-    Attributes
-    ----------
-    least_value, least_product : float
-        Of all columns, the least that activations and products have inside a network.
-    """
-
-    least_value: ClassVar[float]
-    least_product: ClassVar[float]
-
-    def step(self, dual: Dual, in_features: int, columns: int, seed: int) -> Step:
-        """A module for factors with so many columns."""
-        ...
-
-
 @dataclass(frozen=True)
-class Factor(Representation):
+class KernelFactor(Representation):
     """A kernel by a factor of it.
 
     Parameters
     ----------
-    blocks : tuple of Block
+    blocks : tuple of ColumnBlock
     diagonal : Tensor, shape (n, *positions), float64
         The kernel of every unit with itself: not |phi|^2 where it can be had without, since a layer's coefficients must
         not see the noise.
@@ -112,7 +70,7 @@ class Factor(Representation):
         Whether the diagonal is larger than the factor's by design.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[ColumnBlock, ...]
     diagonal: Tensor
     strategy: Strategy
     draws: Pass
@@ -123,29 +81,29 @@ class Factor(Representation):
         """All columns side by side, shape (n, *positions, m)."""
         return torch.cat([block.columns * block.weight**0.5 for block in self.blocks], -1)
 
-    def _with(self, blocks: Iterable[Block], diagonal: Tensor) -> Factor:
+    def _with(self, blocks: Iterable[ColumnBlock], diagonal: Tensor) -> KernelFactor:
         """Blocks of one key become one, with the sum of their weights."""
-        merged: dict[Hashable, Block] = {}
+        merged: dict[Hashable, ColumnBlock] = {}
         for block in blocks:
             known = merged.get(block.key)
             merged[block.key] = block if known is None else replace(known, weight=known.weight + block.weight)
         kept = (block for block in merged.values() if block.weight and block.columns.shape[-1])
-        return Factor(tuple(kept), diagonal, self.strategy, self.draws, self.inflated)
+        return KernelFactor(tuple(kept), diagonal, self.strategy, self.draws, self.inflated)
 
-    def __add__(self, other: Factor | float) -> Factor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __add__(self, other: KernelFactor | float) -> KernelFactor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Side by side; a constant is a column of ones."""
-        if isinstance(other, Factor):
+        if isinstance(other, KernelFactor):
             total = self._with(self.blocks + other.blocks, self.diagonal + other.diagonal)
             return replace(total, inflated=self.inflated or other.inflated)
         return self._with((*self.blocks, self._ones(other)), self.diagonal + other)
 
-    def _ones(self, weight: float) -> Block:
+    def _ones(self, weight: float) -> ColumnBlock:
         like = self.blocks[0].columns if self.blocks else self.diagonal[..., None]
-        return Block(_ONE, like.new_ones((*self.diagonal.shape, 1)), weight)
+        return ColumnBlock(_ONE, like.new_ones((*self.diagonal.shape, 1)), weight)
 
-    def __mul__(self, other: Factor | float) -> Factor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __mul__(self, other: KernelFactor | float) -> KernelFactor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A sketch of the tensor product; the columns that are a function of the row alone multiply exactly."""
-        if not isinstance(other, Factor):
+        if not isinstance(other, KernelFactor):
             return self._with((replace(b, weight=b.weight * other) for b in self.blocks), self.diagonal * other)
         single = [block for block in other.blocks if block.step is None and block.columns.shape[-1] == 1]
         wide = other._with((block for block in other.blocks if all(block is not b for b in single)), other.diagonal)
@@ -154,7 +112,7 @@ class Factor(Representation):
             blocks.append(self._product(wide))
         return self._with(blocks, self.diagonal * other.diagonal)
 
-    def _product(self, other: Factor) -> Block:
+    def _product(self, other: KernelFactor) -> ColumnBlock:
         """Columns that are alike need no mixing, if there are enough of them."""
         alike = len(other.blocks) == 1 and other.blocks[0].alike
 
@@ -164,9 +122,9 @@ class Factor(Representation):
             return TensorProduct(self._width, other._width, m, seed)
 
         step, product = self.draws.take(make, self.strategy.least_product)
-        return Block(("product", step), product(self.phi, other.phi), step=step, alike=product.alike)
+        return ColumnBlock(("product", step), product(self.phi, other.phi), step=step, alike=product.alike)
 
-    def _scaled(self, column: Block) -> list[Block]:
+    def _scaled(self, column: ColumnBlock) -> list[ColumnBlock]:
         """All blocks times a column."""
         if column.key == _ONE:
             return [replace(block, weight=block.weight * column.weight) for block in self.blocks]
@@ -177,11 +135,11 @@ class Factor(Representation):
     def _width(self) -> int:
         return sum(block.columns.shape[-1] for block in self.blocks)
 
-    def zero(self) -> Factor:
+    def zero(self) -> KernelFactor:
         """No columns."""
         return self._with((), torch.zeros_like(self.diagonal))
 
-    def activate(self, dual: Dual) -> tuple[Factor, Factor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def activate(self, dual: Dual) -> tuple[KernelFactor, KernelFactor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Mean, linear part and mean slope exactly, the rest by the strategy."""
         std = self.diagonal.sqrt()
         totals = dual.std(std).square(), dual.slope_std(std).square()
@@ -194,42 +152,50 @@ class Factor(Representation):
         norm = torch.linalg.vector_norm(phi, dim=-1)
         unit = phi * safe_divide(torch.ones_like(norm), norm)[..., None]
         strategy, width = self.strategy, phi.shape[-1]
-        step, module = self.draws.take(lambda seed, m: strategy.step(dual, width, m, seed), strategy.least_value)
+
+        def make(seed: int, m: int) -> nn.Module:
+            return strategy.nonlinearity(dual, width, m, seed)
+
+        step, module = self.draws.take(make, strategy.least_value)
         mean, *slopes = low_degrees(dual, std)
         exact = mean * module.mean, slopes[0], slopes[1]
         rest = module(unit.flatten(0, -2), std.reshape(-1), torch.stack(exact, -1).flatten(0, -2).to(phi.dtype))
         value, slope = (
-            [] if part is None else [Block((name, step), part.unflatten(0, phi.shape[:-1]), 1.0, step, module.alike)]
+            [ColumnBlock((name, step), part.unflatten(0, phi.shape[:-1]), 1.0, step, module.alike)]
+            if part is not None
+            else []
             for name, part in zip(("value", "slope"), rest, strict=True)
         )
         constant, linear, inclination = self._columns(LowDegrees.of(dual), exact, step)
         value += constant + [scaled for column in linear for scaled in self._scaled(column)]
         return self._with(value, totals[0]), self._with(slope + inclination, totals[1])
 
-    def _columns(self, low: LowDegrees, exact: tuple[Tensor, Tensor, Tensor], step: int) -> tuple[list[Block], ...]:
+    def _columns(
+        self, low: LowDegrees, exact: tuple[Tensor, Tensor, Tensor], step: int
+    ) -> tuple[list[ColumnBlock], ...]:
         """The mean, the linear coefficient and the mean slope, each as a column or as nothing."""
 
-        def column(part: Tensor, name: str) -> Block:
+        def column(part: Tensor, name: str) -> ColumnBlock:
             if low.homogeneous and name != "mean":
                 return self._ones(float(part.flatten()[0]) ** 2 if part.numel() else 1.0)
-            return Block((name, step), part[..., None].to(self.blocks[0].columns.dtype))
+            return ColumnBlock((name, step), part[..., None].to(self.blocks[0].columns.dtype))
 
         names = "mean", "linear", "linear" if low.continuous else "slope"
         present = low.mean, low.linear, low.slope
         parts = zip(present, exact, names, strict=True)
         return tuple([column(part, name)] if there else [] for there, part, name in parts)
 
-    def scale(self, factor: PerExample) -> Factor:
+    def scale(self, factor: PerExample) -> KernelFactor:
         """Row by row."""
         side = factor.sides[0].expand(self.diagonal.shape)
         name = self.draws.name(factor)
         return self._with((block.by_rows(side, name) for block in self.blocks), self.diagonal * side.square())
 
-    def inflate(self, factor: float) -> Factor:
+    def inflate(self, factor: float) -> KernelFactor:
         """Of a row with itself alone, which no factor shows."""
         return replace(self, diagonal=self.diagonal * factor, inflated=True)
 
-    def map(self, positions: PositionMap) -> Factor:
+    def map(self, positions: PositionMap) -> KernelFactor:
         """One matrix acts on the blocks as they are; of several, few exact columns are kept apart, others mixed."""
         if not isinstance(positions, Separable):
             raise UnsuitableError("attention and graphs have no feature maps yet; use nk.NTK or nk.Nystrom()")
@@ -239,22 +205,22 @@ class Factor(Representation):
         others = self._with((block for block in self.blocks if all(block is not b for b in apart)), self.diagonal)
         if others.blocks:
             step, mix = self.draws.take(lambda seed, m: SignedSum(others._width, taps, m, seed))
-            blocks.append(Block(("mixed", step), mix(others.phi, positions), step=step))
+            blocks.append(ColumnBlock(("mixed", step), mix(others.phi, positions), step=step))
         return self._with(blocks, self._diagonal_after(blocks, positions))
 
-    def _diagonal_after(self, blocks: list[Block], positions: PositionMap) -> Tensor:
+    def _diagonal_after(self, blocks: list[ColumnBlock], positions: PositionMap) -> Tensor:
         """Exact where equal positions stay among themselves, else from the factor."""
         if not positions.mixing:
             return positions.diagonal(self.diagonal)
         start = self.diagonal.new_zeros(len(self.diagonal), *positions.after)
         return sum((b.weight * b.columns.square().sum(-1).to(start) for b in blocks), start=start)
 
-    def decorrelate(self) -> Factor:
+    def decorrelate(self) -> KernelFactor:
         """Independent signs at every position."""
         if not self.positions or not self.blocks:
             return self
         step, signs = self.draws.take(lambda seed, m: PositionSigns(self._width, self.positions, m, seed))
-        return self._with([Block(("signs", step), signs(self.phi), step=step)], self.diagonal)
+        return self._with([ColumnBlock(("signs", step), signs(self.phi), step=step)], self.diagonal)
 
     @property
     def positions(self) -> tuple[int, ...]:

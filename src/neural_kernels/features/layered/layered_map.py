@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.layered.draws import Draws, Pass
-from neural_kernels.features.layered.kernel_factor import Block, Factor, Strategy
+from neural_kernels.features.layered.kernel_factor import ColumnBlock, KernelFactor
+from neural_kernels.features.layered.nonlinearity import Strategy
 from neural_kernels.features.method import Task, UnsuitableError
-from neural_kernels.features.reduction import ReducedColumns, Reduction
+from neural_kernels.features.reduction import ReducedMap, Reduction
 from neural_kernels.sketches import SRHT, derive_seed
 
 _TRIAL = 256  # columns of a step in the pass that finds out where columns count
@@ -22,7 +23,7 @@ _LARGE = 6  # times the usual blocks of rows, since the steps are many and short
 _TINY = 1e-6  # of the largest example: one that tells nothing
 
 
-class LayeredMap(ReducedColumns):
+class LayeredMap(ReducedMap):
     """The features of a network for examples of one shape.
 
     Parameters
@@ -49,7 +50,7 @@ class LayeredMap(ReducedColumns):
         self.working_width = max(1, widest * math.prod(task.positions) // _LARGE)
 
     def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
-        """See `ReducedColumns`."""
+        """See `ReducedMap`."""
         blocks = zip(self._factor(rows, self.draws).blocks, self.compress, strict=True)
         parts = (compress(block.columns) * block.weight**0.5 for block, compress in blocks)
         if rows.requires_grad:
@@ -62,11 +63,11 @@ class LayeredMap(ReducedColumns):
         out[:, start:] = 0
         return out
 
-    def _factor(self, rows: Tensor, draws: Draws) -> Factor:
+    def _factor(self, rows: Tensor, draws: Draws) -> KernelFactor:
         task = self.task
         unit, std = self.reduction.split(rows)
-        block = Block("data", unit * std[..., None].to(unit.dtype))
-        data = Factor((block,), std.square(), self.strategy, Pass(draws))
+        block = ColumnBlock("data", unit * std[..., None].to(unit.dtype))
+        data = KernelFactor((block,), std.square(), self.strategy, Pass(draws))
         result = task.network.represent(data, task.in_features)
         if result.positions:
             raise UnsuitableError(
@@ -116,7 +117,7 @@ def _largest(matrix: Any) -> np.ndarray:
     return abs(matrix).max(axis=1).toarray().ravel()
 
 
-def _compressor(block: Block, width: int, seed: int) -> nn.Module:
+def _compressor(block: ColumnBlock, width: int, seed: int) -> nn.Module:
     """To so many columns."""
     columns = block.columns.shape[-1]
     if width >= columns:
@@ -124,9 +125,9 @@ def _compressor(block: Block, width: int, seed: int) -> nn.Module:
     return _First(columns, width) if block.alike or not width else _Mixed(columns, width, seed)
 
 
-def _widths(blocks: tuple[Block, ...], columns: int) -> tuple[list[int], dict[int, int]]:
+def _widths(blocks: tuple[ColumnBlock, ...], columns: int) -> tuple[list[int], dict[int, int]]:
     """Columns of every block of the result, and of the steps that some come from."""
-    groups: dict[object, list[Block]] = {}
+    groups: dict[object, list[ColumnBlock]] = {}
     for block in blocks:
         groups.setdefault(block.key if block.step is None else block.step, []).append(block)
     parts = [

@@ -1,10 +1,11 @@
 """Activations and their dual kernels; usable alone."""
 
-from neural_kernels.activations.base import Activation, Dual, HermiteSeries
+from neural_kernels.activations.base import Activation, Dual
 from neural_kernels.activations.clipped import HardShrink, HardSigmoid, HardSwish, HardTanh, ReLU6, SoftShrink
 from neural_kernels.activations.elementwise import Elementwise
 from neural_kernels.activations.elu import CELU, ELU, SELU
 from neural_kernels.activations.erf import Erf
+from neural_kernels.activations.expectations.hermite import HermiteSeries
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.exponential import Exp, Gabor, Gaussian
 from neural_kernels.activations.gelu import GELU

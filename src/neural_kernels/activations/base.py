@@ -4,35 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from neural_kernels.activations.expectations.hermite import HermiteSeries, hermite_series
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.algebra import KernelPair, Layer, Traits
 from neural_kernels.finite.modules import ActivationModule
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.types import Shape
-
-
-@dataclass(frozen=True)
-class HermiteSeries:
-    """Coefficients of a dual and of its slope in powers of the correlation, one row per standard deviation.
-
-    With ``value`` from standard deviations s and t, ``dual = sum_j value[s, j] value[t, j] rho^j`` and likewise
-    ``dual_slope = sum_j slope[s, j] slope[t, j] rho^j``.
-
-    Parameters
-    ----------
-    value : Tensor, shape (n, J + 1)
-    slope : Tensor, shape (n, J)
-    """
-
-    value: Tensor
-    slope: Tensor
 
 
 class Dual(Layer):
@@ -86,6 +69,31 @@ class Dual(Layer):
         """Whether E[sigma(X)] = 0 for every centred normal X, as for an odd function."""
         return False
 
+    @property
+    def slopes(self) -> tuple[float, float] | None:
+        """Slopes below and above 0, where sigma is linear on either side and says so; otherwise None.
+
+        An activation that gives them is treated in closed form everywhere: exact kernels by an arc-cosine rule of the
+        compiled engine (from `cusp` alone), features by functions of a direction of one length. Then `dual`,
+        `dual_slope`, `std` and `slope_std` must be those of :class:`~neural_kernels.activations.relu.ArcCosine`.
+        """
+        return None
+
+    @property
+    def cusp(self) -> float | None:
+        """(a - b)^2 / (a^2 + b^2) of the slopes a and b, the share of the kink; None where there are no slopes.
+
+        It goes from 0 (linear) through 1 (ReLU) to 2 (absolute value) and determines the correlations:
+        ``delta' = delta - cusp h(theta) / pi`` and, of the derivatives, ``cusp theta / pi``.
+        """
+        if self.slopes is None:
+            return None
+        scale = max(map(abs, self.slopes))
+        if not scale:
+            return 0.0
+        a, b = (slope / scale for slope in self.slopes)
+        return (a - b) ** 2 / (a * a + b * b)
+
     def propagate(self, pair: KernelPair[Any]) -> KernelPair[Any]:
         """Give ``nngp' = kappa(nngp)`` and ``ntk' = ntk * slope(nngp)``."""
         value, slope = pair.nngp.activate(self)
@@ -117,8 +125,6 @@ class Activation(Dual):
 
     def series(self, std: Tensor, tolerance: float) -> HermiteSeries | None:
         """Hermite coefficients by quadrature; None with kinks, where they decay too slowly."""
-        from neural_kernels.activations.expectations.hermite import hermite_series
-
         return None if self.kinks else hermite_series(self.fn, std, tolerance)
 
     @property

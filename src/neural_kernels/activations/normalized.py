@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.base import Dual, HermiteSeries
+from neural_kernels.activations.base import Dual
+from neural_kernels.activations.expectations.hermite import HermiteSeries
 from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
 from neural_kernels.checks import require_positive
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.base import Activation, HermiteSeries
+from neural_kernels.activations.base import Activation
+from neural_kernels.activations.expectations.hermite import HermiteSeries
 from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
+from neural_kernels.activations.expectations.powers import power_coefficients
 from neural_kernels.checks import require_degree, require_finite
 
 if TYPE_CHECKING:
@@ -71,24 +73,6 @@ def _norm(coefficients: list[Tensor]) -> Tensor:
     zero = (stacked == 0).all(dim=-1, keepdim=True)
     norm = torch.linalg.vector_norm(torch.where(zero, torch.ones_like(stacked), stacked), dim=-1)
     return torch.where(zero.squeeze(-1), 0, norm)
-
-
-def _monomial_weight(power: int, degree: int) -> float:
-    """Coefficient of x^power on the orthonormal Hermite polynomial of a degree: power! / (2^i i! sqrt(degree!))."""
-    i = (power - degree) // 2
-    return math.factorial(power) / (2**i * math.factorial(i)) / math.sqrt(math.factorial(degree))
-
-
-def power_coefficients(coefficients: Sequence[float], std: Tensor) -> list[Tensor]:
-    """r_l(s) = sum_i a_(l+2i) (l+2i)! / (2^i i! sqrt(l!)) s^(l+2i), by Horner's rule in s^2."""
-    square, result, power = std * std, [], torch.ones_like(std)
-    for degree in range(len(coefficients)):
-        total = torch.zeros_like(std)
-        for j in reversed(range(degree, len(coefficients), 2)):
-            total = total * square + coefficients[j] * _monomial_weight(j, degree)
-        result.append(total * power)
-        power = power * std
-    return result or [torch.zeros_like(std)]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast, chord
@@ -33,13 +34,16 @@ class ArcCosine(Activation):
         """Slope above zero."""
 
     @property
+    @override
+    def slopes(self) -> tuple[float, float]:
+        return self.a, self.b
+
+    @property
+    @override
     def cusp(self) -> float:
-        """(a - b)^2 / (a^2 + b^2), the share of the kink, from 0 (linear) through 1 (ReLU) to 2 (absolute value)."""
-        scale = max(abs(self.a), abs(self.b))
-        if not scale:
-            return 0.0
-        a, b = self.a / scale, self.b / scale
-        return (a - b) ** 2 / (a * a + b * b)
+        cusp = super().cusp
+        assert cusp is not None
+        return cusp
 
     @property
     def kinks(self) -> tuple[float, ...]:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import value_and_slope
-from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.features.directions import SMALLEST, Directions, IndependentDirections
 from neural_kernels.features.layered.layered_map import LayeredMap
 from neural_kernels.features.layered.nonlinearity import Nonlinearity
@@ -110,7 +109,7 @@ class RandomNonlinearity(Nonlinearity):
     def __init__(self, activation: Activation, sampler: Sampler, in_features: int, columns: int, seed: int) -> None:
         super().__init__()
         self.activation, self.columns, self._checked = activation, columns, 0.0
-        normal = sampler == "gaussian" or not isinstance(activation, ArcCosine)
+        normal = sampler == "gaussian" or activation.slopes is None
         whole = max(SMALLEST, padded(in_features))
         kind = Directions if sampler == "orthogonal" else IndependentDirections
         self.directions = kind(in_features, -(-columns // whole) * whole, seed, normal)
@@ -122,8 +121,9 @@ class RandomNonlinearity(Nonlinearity):
         """Factors of the value's and the slope's rest, shapes (n, columns) and (n, directions)."""
         u = self.directions(unit) * std[:, None].to(unit.dtype)
         few = u[:, : self.columns]
-        if isinstance(self.activation, ArcCosine):  # (a + b) / 2 x + (b - a) / 2 |x|, and its derivative
-            even = (self.activation.b - self.activation.a) / 2
+        if self.activation.slopes is not None:  # (a + b) / 2 x + (b - a) / 2 |x|, and its derivative
+            below, above = self.activation.slopes
+            even = (above - below) / 2
             value, slope = few.abs().mul_(even).sub_(low[:, :1]), u.sign().mul_(even)
         else:
             self._check_tails(self.activation, std)

@@ -13,12 +13,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.base import HermiteSeries
 from neural_kernels.activations.expectations.interpolation import Interpolation
 from neural_kernels.runtime.numerics import safe_divide, safe_sqrt
 
@@ -32,6 +32,23 @@ _WIDEST = 52.0
 _DECAY = 37.0
 _MOST_NODES = 16384
 _ENTRIES = 1 << 20
+
+
+@dataclass(frozen=True)
+class HermiteSeries:
+    """Coefficients of a dual and of its slope in powers of the correlation, one row per standard deviation.
+
+    With ``value`` from standard deviations s and t, ``dual = sum_j value[s, j] value[t, j] rho^j`` and likewise
+    ``dual_slope = sum_j slope[s, j] slope[t, j] rho^j``.
+
+    Parameters
+    ----------
+    value : Tensor, shape (n, J + 1)
+    slope : Tensor, shape (n, J)
+    """
+
+    value: Tensor
+    slope: Tensor
 
 
 def hermite_rows(z: Tensor) -> Iterator[Tensor]:

@@ -20,8 +20,8 @@ from neural_kernels.activations.expectations.hermite import Function, hermite_ro
 from neural_kernels.activations.expectations.interpolation import Interpolation
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.pieces import Pieces, rest
+from neural_kernels.activations.expectations.powers import power_coefficients
 from neural_kernels.activations.expectations.ramps import ramp_coefficients, ramp_products
-from neural_kernels.activations.polynomial import power_coefficients
 
 _REACH = 13.0
 _TOLERANCE, _DOUBTFUL = 1e-9, 1e-8

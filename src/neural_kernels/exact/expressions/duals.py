@@ -11,7 +11,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.activations import BivariateNormal, Dual
-from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
 
@@ -33,7 +32,7 @@ class Activated(Expression):
 
         None for all others: their kernels are power series, and the engine has no formula of their own.
         """
-        return self.dual.cusp if isinstance(self.dual, ArcCosine) else None
+        return self.dual.cusp
 
     @property
     @override

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import hermite_functions, value_and_slope
-from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.algebra import PerExample, PositionMap, Representation
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.method import UnsuitableError
@@ -140,8 +139,8 @@ def _series_of(values: Tensor) -> Tensor:
 
 def _functions(dual: Dual, std: Tensor) -> tuple[Function, Function]:
     """The dual and its slope at one standard deviation, as functions of a complex correlation."""
-    if isinstance(dual, ArcCosine):
-        return _arc_cosine(dual, float(std))
+    if dual.slopes is not None:
+        return _arc_cosine(*dual.slopes, float(std))
     series = dual.series(std, 1e-15)
     if series is not None:
         return _polynomial(series.value[0].square()), _polynomial(series.slope[0].square())
@@ -151,9 +150,9 @@ def _functions(dual: Dual, std: Tensor) -> tuple[Function, Function]:
     return _polynomial(value.square()), _polynomial(slope.square())
 
 
-def _arc_cosine(dual: ArcCosine, std: float) -> tuple[Function, Function]:
+def _arc_cosine(a: float, b: float, std: float) -> tuple[Function, Function]:
     """In closed form: (a^2 + b^2) / 2 rho + (a - b)^2 / (2 pi) (sin t - t cos t), and its derivative."""
-    square, jump = (dual.a**2 + dual.b**2) / 2, (dual.a - dual.b) ** 2 / (2 * math.pi)
+    square, jump = (a**2 + b**2) / 2, (a - b) ** 2 / (2 * math.pi)
 
     def value(rho: Tensor) -> Tensor:
         return std**2 * (square * rho + jump * ((1 - rho * rho).sqrt() - rho * rho.acos()))

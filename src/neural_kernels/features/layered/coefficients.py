@@ -17,7 +17,6 @@ from torch import Tensor
 
 from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import hermite_functions, value_and_slope
-from neural_kernels.activations.relu import ArcCosine
 from neural_kernels.features.method import UnsuitableError
 
 _REACH = 13.0  # where exp(-z^2 / 4) is 4e-19
@@ -43,8 +42,8 @@ def hermite_coefficients(dual: Dual, std: Tensor, degree: int) -> tuple[Tensor, 
         For a kernel that no function belongs to, unless its series is known.
     """
     flat = std.to(torch.float64).reshape(-1)
-    if isinstance(dual, ArcCosine):
-        value, slope = (torch.from_numpy(part) for part in _of_ramp(dual.a, dual.b, degree))
+    if dual.slopes is not None:
+        value, slope = (torch.from_numpy(part) for part in _of_ramp(*dual.slopes, degree))
         value, slope = flat[:, None] * value.to(flat), slope.to(flat).expand(len(flat), -1)
     else:
         value, slope = _general(dual, flat, degree)
@@ -133,7 +132,7 @@ class LowDegrees:
             bool((part.abs() > _VANISHING * size).any()) for part, size in zip(parts, sizes, strict=True)
         )
         continuous = bool(((parts[1] - parts[2]).abs() <= 1e-7 * sizes[1]).all())
-        return cls(mean, linear, slope, continuous, isinstance(dual, ArcCosine))
+        return cls(mean, linear, slope, continuous, dual.slopes is not None)
 
 
 def low_degrees(dual: Dual, std: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,6 @@ import torch
 from scipy import sparse
 
 import neural_kernels as nk
-from neural_kernels.storage import matrix as disk
 from neural_kernels.storage.journal import beside, read
 
 NET = nk.mlp(3)
@@ -224,7 +223,7 @@ def test_memory_budget_bounds_the_blocks(path: Path) -> None:
 def test_progress_counts_from_what_is_done(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(path, monkeypatch)
     bars = []
-    monkeypatch.setattr(disk, "tqdm", lambda **options: bars.append(disk_bar(**options)) or bars[-1])
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda **options: bars.append(disk_bar(**options)) or bars[-1])
     nk.NTK(NET, progress=True).to_disk(path, X)
     assert (bars[0].total, bars[0].initial, bars[0].n, bars[0].disable) == (8, 2.5, 8, False)
 

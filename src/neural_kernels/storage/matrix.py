@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.format import open_memmap
-from tqdm.auto import tqdm
 
 from neural_kernels.runtime.tiles import Grid, Tile
 from neural_kernels.storage.fingerprint import differences
@@ -163,8 +162,10 @@ def _check_space(path: Path, header: dict[str, Any]) -> None:
         )
 
 
-def _progress(task: Task, tiles: list[Tile], done: frozenset[int]) -> tqdm:
+def _progress(task: Task, tiles: list[Tile], done: frozenset[int]) -> Any:
     """A bar whose rate is that of this run."""
+    from tqdm.auto import tqdm
+
     total, initial = (sum(_cost(task, tiles[i]) for i in chosen) for chosen in (range(len(tiles)), done))
     return tqdm(total=total, initial=initial, unit="block", desc="to disk", disable=not task.progress)
 

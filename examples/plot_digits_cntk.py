@@ -111,7 +111,7 @@ for n in (10, 30, 100, 300, 1000):
     means = {name: np.mean([row[name] for row in scores]) for name in scores[0]}
     for name, mean in means.items():
         curves.setdefault(name, []).append((n, mean))
-    print(f"{n:>5}  " + "  ".join(f"{means.get(name, np.nan):>{len(name)}.3f}" for name in curves))
+    print(f"{n:>5}  " + "  ".join((f"{means[name]:.3f}" if name in means else "").rjust(len(name)) for name in curves))
 
 # %%
 figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")

@@ -70,7 +70,8 @@ for width, (pseudo, trace) in zip(widths, errors, strict=True):
 figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, error in zip(kernels, errors.T, strict=True):
     axis.loglog(widths, error, "o-", label=name)
-axis.loglog(widths, errors[-1, 0] * (widths / widths[-1]) ** -0.5, "k--", label="width$^{-1/2}$")
+line = np.exp(np.log(errors * widths[:, None] ** 0.5).mean()) * widths**-0.5
+axis.loglog(widths, line, "k--", label="width$^{-1/2}$")
 axis.set_xticks(widths, map(str, widths))
 axis.set_yticks([0.1, 0.2, 0.5], ["0.1", "0.2", "0.5"])
 axis.minorticks_off()

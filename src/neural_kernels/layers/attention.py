@@ -88,7 +88,7 @@ class Positions:
         return pair.after(nngp=share * pair.nngp + weight * embedding, ntk=share * pair.ntk)
 
     def build(self, shape: Shape, generator: torch.Generator) -> Embed:
-        """Make the module that embeds the positions of examples of shape (channels, *positions)."""
+        """Make the module that embeds the positions of examples of shape ``(channels, *positions)``."""
         channels = shape[0] if self.channels is None else self.channels
         return Embed(channels, shape[1:], self.kind == "sum", self.weight_var, self.length, generator)
 

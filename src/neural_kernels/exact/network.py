@@ -60,8 +60,9 @@ class NetworkKernel(Kernel):
         Parameters
         ----------
         x1, x2 : array, shape (n1, d) and (n2, d)
-            NumPy, torch (CPU or CUDA), SciPy sparse or pandas; None for `x2` means `x1`, at half the work. float32 and
-            float64 are kept, all else becomes float32. Two vectors of shape (d,) give one number.
+            NumPy, torch (CPU or CUDA), SciPy sparse or CSR of torch, pandas, polars, lists; None for `x2` means `x1`,
+            at half the work. float32 and float64 are kept, all else becomes float32. Two vectors of shape (d,) give
+            one number.
         out : array, shape (n1, n2), optional
             Filled and returned; a `numpy.memmap` for results larger than memory.
 

@@ -58,7 +58,7 @@ class GammaExponential(Kernel):
         Parameters
         ----------
         x1, x2 : array, shape (n1, d) and (n2, d)
-            NumPy, torch or pandas; None for `x2` means `x1`.
+            NumPy, torch, pandas, polars or lists; None for `x2` means `x1`.
         """
         first, second = read_pair(x1, x2)
         left, right = first.rows, second.rows

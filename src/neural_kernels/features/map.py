@@ -126,7 +126,8 @@ class FeatureMap(nn.Module):
         Parameters
         ----------
         x : array, shape (n, d), or (n, channels, *positions) for networks that take images or sequences
-            NumPy, torch, SciPy sparse or pandas. A vector of shape (d,) gives one of shape (n_components,).
+            NumPy, torch, SciPy sparse or CSR of torch, pandas, polars, lists. A vector of shape (d,) gives one of shape
+            (n_components,).
 
         Raises
         ------

@@ -39,11 +39,12 @@ class Sketch(nn.Module, ABC):
 
         Parameters
         ----------
-        x : Tensor, ndarray, or CSR matrix of SciPy or torch, shape (n, d)
-            Integers become float32. Checked for NaN and infinity, in one pass over its entries. CSR and its sketch
-            are on the CPU. Reverse-mode derivatives with respect to a dense tensor are those of the map.
+        x : array or sparse matrix, shape (n, d)
+            NumPy, torch, SciPy sparse or CSR of torch, pandas, polars, lists. Integers become float32. Checked
+            for NaN and infinity, in one pass over its entries. CSR and its sketch are on the CPU. Reverse-mode
+            derivatives with respect to a dense tensor are those of the map.
         out : Tensor or ndarray of shape (n, m), optional
-            Memory for the result, of x's precision: fresh memory can cost as much as the sketch.
+            Memory for the result, of x's precision, which is returned: fresh memory can cost as much as the sketch.
 
         Raises
         ------
@@ -53,7 +54,8 @@ class Sketch(nn.Module, ABC):
         rows = read(x, "x", self.in_features, self.device)
         target = read_out(out, rows, self.n_components)
         width, shape = self.working_width, (self.n_components,)
-        return dress(over_blocks(self.sketch, rows, width=width, shape=shape, out=target), x)
+        result = over_blocks(self.sketch, rows, width=width, shape=shape, out=target)
+        return dress(result, x) if out is None else out
 
     @property
     def device(self) -> torch.device | None:

@@ -26,13 +26,14 @@ def hadamard(x: Any, out: Any = None) -> Any:
     Parameters
     ----------
     x : array-like or sparse matrix of shape (n, 2^k)
-        Torch, NumPy or CSR, as for the sketches.
+        Of any make that the sketches take.
     out : Tensor or ndarray of shape (n, 2^k), optional
         Memory for the result, of x's precision, apart from x's. Fresh memory costs as much as the transform.
 
     Returns
     -------
-    Tensor or ndarray of shape (n, 2^k)
+    array of shape (n, 2^k)
+        `out`, or of the make of `x`.
 
     Raises
     ------
@@ -57,7 +58,8 @@ def hadamard(x: Any, out: Any = None) -> Any:
     if size & (size - 1):
         raise ValueError(f"x: expected 2^k columns; got {size}. Pad with zeros to {padded(size)}.")
     target = read_out(out, rows, size)
-    return dress(over_blocks(_transform_rows, rows, width=size, shape=(size,), out=target), x)
+    result = over_blocks(_transform_rows, rows, width=size, shape=(size,), out=target)
+    return dress(result, x) if out is None else out
 
 
 def padded(size: int) -> int:

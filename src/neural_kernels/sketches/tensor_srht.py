@@ -90,10 +90,10 @@ class TensorSRHT(nn.Module):
 
         Parameters
         ----------
-        x, y : Tensor, ndarray, or CSR matrix of SciPy or torch, shapes (n, first_features) and (n, second_features)
-            Of one precision; the result is of x's make.
+        x, y : array or sparse matrix, shapes (n, first_features) and (n, second_features)
+            Of any make that `SRHT` takes and of one precision; the result is of x's make.
         out : Tensor or ndarray of shape (n, m), optional
-            Memory for the result.
+            Memory for the result, which is returned.
 
         Raises
         ------
@@ -111,7 +111,8 @@ class TensorSRHT(nn.Module):
         width = max(self.first.working_width, self.second.working_width)
         target = read_out(out, first, self.n_components)
         shape = (self.n_components,)
-        return dress(over_blocks(self.sketch, first, second, width=width, shape=shape, out=target), x)
+        result = over_blocks(self.sketch, first, second, width=width, shape=shape, out=target)
+        return dress(result, x) if out is None else out
 
     def sketch(self, x: Rows, y: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
         """Sketch checked rows."""

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations
+from tqdm import tqdm
 
 import neural_kernels as nk
+from neural_kernels.empirical.factored.fill import fill
+from neural_kernels.empirical.factored.plan import GradientPlan, PassLimits
 
 
 def mlp() -> nn.Module:
@@ -286,6 +289,18 @@ def infinite_positions() -> nn.Module:
         nk.Dense(),
     )
     return net.to_torch((2, 6), 8, out_features=2, seed=0)
+
+
+def gram_within(kernel: Any, x: Any, limits: PassLimits, room: int = 1 << 28, memory: int = 1 << 28) -> Tensor:
+    """The entries of a call, with other limits to passes and bytes for them and for gradients."""
+    model, source = kernel._open(x, "x")
+    structure, projection = kernel._discovered(model, source)
+    n, k = source.length, projection.kept
+    entries = torch.full((n, n, k, k), torch.nan, dtype=model.place.dtype)
+    plan = GradientPlan.smallest(model, structure, projection, room, limits)
+    with torch.no_grad(), tqdm(total=n * n, disable=True) as bar:
+        fill(plan, source, None, entries, memory, bar)
+    return kernel._shape(entries)
 
 
 # A module, and examples for it.

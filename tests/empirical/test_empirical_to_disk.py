@@ -10,7 +10,7 @@ import torch
 
 import neural_kernels as nk
 from empirical_modules import FORWARD, build
-from neural_kernels.empirical.on_disk import ModuleTask
+from neural_kernels.empirical.module_on_disk import ModuleTask
 
 
 @pytest.mark.parametrize("kind", [nk.EmpiricalNTK, nk.TraceNTK, nk.PseudoNTK])

@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader
 
 import neural_kernels as nk
 from empirical_modules import CASES, FORWARD, build
-from neural_kernels.empirical import gradient_features as gradients
 from neural_kernels.empirical.gradient_features import GradientFeatures
+from neural_kernels.empirical.gradient_sketch import GradientSketch, SketchAxis
 from neural_kernels.empirical.module.batches import count_of, pieces
 from neural_kernels.empirical.module.model import call
-from neural_kernels.empirical.projection import Projection, Side
+from neural_kernels.empirical.parameter_gradients import SketchLimits
 from neural_kernels.solvers.moments import Moments
 
 KERNELS = [nk.PseudoNTK, nk.TraceNTK]
@@ -47,7 +47,7 @@ def by_definition(module: nn.Module, batch: Any, kernel: Any, width: int, forwar
         ]
         for name, part in zip(own, zip(*parts, strict=True), strict=True):
             matrix = torch.cat([gradient.reshape(own[name].shape[0] if own[name].ndim else 1, -1) for gradient in part])
-            p = Projection.draw(*matrix.shape, width, 0, name)
+            p = GradientSketch.draw(*matrix.shape, width, 0, name)
             signs = p.rows.signs[:, None].double() * p.columns.signs
             places = (p.rows.places[:, None] + p.columns.places) % width
             row.put_(places, signs * matrix, accumulate=True)
@@ -56,13 +56,14 @@ def by_definition(module: nn.Module, batch: Any, kernel: Any, width: int, forwar
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", CASES)
-def test_equal_their_definition_whichever_way_they_are_computed(name: str, kernel: Any, monkeypatch: Any) -> None:
+def test_equal_their_definition_whichever_way_they_are_computed(name: str, kernel: Any) -> None:
     module, x = build(name)
     forward, width = FORWARD.get(name), 48
     expected = by_definition(module, x, kernel, width, forward)
     for entry in (-1e15, 60.0, 1e15):  # gradients are formed; or not, where that is cheaper; or nowhere
-        monkeypatch.setattr(gradients, "_SCATTER", entry)
-        assert off(GradientFeatures(module, width, kernel=kernel, forward=forward)(x), expected) <= 1e-10
+        phi = GradientFeatures(module, width, kernel=kernel, forward=forward)
+        phi._limits = SketchLimits(scatter=entry)
+        assert off(phi(x), expected) <= 1e-10
     direct = partial(kernel, method="jacobian")
     assert off(GradientFeatures(module, width, kernel=direct, forward=forward)(x), expected) <= 1e-10
 
@@ -96,15 +97,17 @@ def test_error_falls_as_the_inverse_root_of_the_width() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_blocks_do_not_matter(name: str, monkeypatch: Any) -> None:
+def test_blocks_do_not_matter(name: str) -> None:
     module, x = build(name, 6)
     phi = GradientFeatures(module, 40)
     expected = phi(x)
     assert off(torch.cat([phi(x[i : i + 1]) for i in range(6)]), expected) <= 1e-12
     assert off(phi([x[:1], x[1:5], x[5:]]), expected) <= 1e-12
     assert off(phi(DataLoader(x, batch_size=4)), expected) <= 1e-12
-    monkeypatch.setattr(gradients, "_MOST", 2)
+    phi._limits = SketchLimits(examples=2)
     assert off(phi(x), expected) <= 1e-12
+    for budget in (1, 1 << 14, 1 << 20):
+        assert off(GradientFeatures(module, 40, memory_budget=budget)(x), expected) <= 1e-12
 
 
 def test_the_map_does_not_depend_on_the_length_of_sequences() -> None:
@@ -237,6 +240,7 @@ def test_ridge_in_one_pass_over_a_loader() -> None:
         ({"n_components": True}, ValueError, "n_components=True"),
         ({"seed": -1}, ValueError, "seed=-1: expected an integer, at least 0"),
         ({"seed": None}, ValueError, "seed=None"),
+        ({"memory_budget": 0}, ValueError, "memory_budget=0: expected a positive number of bytes"),
         ({"module": nk.mlp(2)}, TypeError, "expected a torch module"),
         ({"module": nn.Linear(4, 2).requires_grad_(False)}, ValueError, "no trainable parameters"),
         ({"parameters": "head.*"}, ValueError, "matches no trainable parameter"),
@@ -295,6 +299,6 @@ def test_module_is_left_as_it_was(name: str) -> None:
 
 
 def test_places_repeat_only_after_all_were_taken() -> None:
-    side = Side.draw(25, 10, 0, "name")
+    side = SketchAxis.draw(25, 10, 0, "name")
     assert [len(side.places[i : i + 10].unique()) for i in (0, 10, 20)] == [10, 10, 5]
-    assert torch.equal(Side.draw(7, 10, 0, "name").places, side.places[:7])
+    assert torch.equal(SketchAxis.draw(7, 10, 0, "name").places, side.places[:7])

@@ -1,4 +1,7 @@
-"""The kernels of a torch module: what users call."""
+"""What all kernels of a torch module share: the road from a call to the entries, and the other ways to use a kernel.
+
+A module is given once; batches go in with every call, and entries, a diagonal or products with vectors come out.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 from tqdm.auto import tqdm
 
-from neural_kernels.empirical.capture.discover import explore
-from neural_kernels.empirical.capture.structure import Structure
-from neural_kernels.empirical.factored.gram import diagonal, fill
-from neural_kernels.empirical.factored.plan import Plan
+from neural_kernels.empirical.capture.discover import discover
+from neural_kernels.empirical.capture.structure import ModuleStructure
+from neural_kernels.empirical.factored.fill import diagonal, fill
+from neural_kernels.empirical.factored.plan import GradientPlan
 from neural_kernels.empirical.matvec import multiply
-from neural_kernels.empirical.module.batches import Source, read, tensor_of
+from neural_kernels.empirical.module.batches import ExampleSource, read, tensor_of
 from neural_kernels.empirical.module.jacobian import differentiable_diagonal, differentiable_gram
-from neural_kernels.empirical.module.model import Forward, Model, apart, steady
-from neural_kernels.empirical.module.outputs import Probe
+from neural_kernels.empirical.module.model import Forward, Model, plain_autograd, refuse_random
+from neural_kernels.empirical.module.outputs import OutputProjection
 from neural_kernels.empirical.module.parameters import Selection
-from neural_kernels.empirical.on_disk import ModuleTask
+from neural_kernels.empirical.module_on_disk import ModuleTask
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.storage.matrix import fill_file
 
@@ -33,7 +36,11 @@ _WORKING = 1 << 30  # bytes for gradients and passes where the user sets no budg
 
 @dataclass(frozen=True, eq=False)
 class EmpiricalKernel(Kernel):
-    """A tangent kernel of a torch module, as a function of two batches."""
+    """A tangent kernel of a torch module, as a function of two batches.
+
+    Parameters as :class:`EmpiricalNTK` describes them. What is found out about the module is kept for every shape of
+    examples and choice of parameters, so that later calls need not probe it again; no gradients are kept.
+    """
 
     module: nn.Module
     parameters: Selection = None
@@ -41,12 +48,10 @@ class EmpiricalKernel(Kernel):
     memory_budget: int | None = None
     progress: bool = False
     method: Literal["factored", "jacobian"] = "factored"
-    _structures: dict[Any, Structure] = field(default_factory=dict, init=False, repr=False)
+    _structures: dict[Any, ModuleStructure] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        budget = self.memory_budget
-        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or budget <= 0):
-            raise ValueError(f"memory_budget={budget!r}: expected a positive number of bytes, or None")
+        check_memory_budget(self.memory_budget)
         if self.method not in ("factored", "jacobian"):
             raise ValueError(f"method={self.method!r}: expected 'factored' or 'jacobian'")
         Model.of(self.module, self.parameters, self.forward)
@@ -57,15 +62,15 @@ class EmpiricalKernel(Kernel):
         return [self.forward, self.method, None]
 
     @abstractmethod
-    def _probe(self, outputs: int, like: Tensor) -> Probe:
-        """What of the outputs counts."""
+    def _projection(self, outputs: int, like: Tensor) -> OutputProjection:
+        """The combinations that count of this many outputs, of the precision and on the device of `like`."""
 
     @property
     @abstractmethod
-    def _squeezed(self) -> bool:
+    def _scalar(self) -> bool:
         """Whether an entry is a number, not a matrix over outputs."""
 
-    @apart()
+    @plain_autograd()
     def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
         """The Gram matrix.
 
@@ -93,15 +98,15 @@ class EmpiricalKernel(Kernel):
         """
         model, first = self._open(x1, "x1")
         second = None if x2 is None or x2 is x1 else read(x2, "x2", model.place)
-        structure, probe = self._explore(model, first)
+        structure, projection = self._discovered(model, first)
         if out is None and (first.differentiable() or (second is not None and second.differentiable())):
-            return self._shape(differentiable_gram(model, first, second, probe))
+            return self._shape(differentiable_gram(model, first, second, projection))
         n1, n2 = first.length, first.length if second is None else second.length
-        target, memory = self._target(out, (n1, n2, probe.kept, probe.kept), model)
-        plan = Plan.of(model, structure, probe, memory // 4)
+        target, memory = self._target(out, (n1, n2, projection.kept, projection.kept), model)
+        plan = GradientPlan.smallest(model, structure, projection, memory // 4)
         with torch.no_grad(), tqdm(total=n1 * n2, unit="pair", disable=not self.progress) as bar:
             fill(plan, first, second, target, memory - plan.room, bar)
-        return out if out is not None else self._dress(self._shape(target), first, second)
+        return out if out is not None else self._returned(self._shape(target), first, second)
 
     def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
         """The Gram matrix in a ``.npy`` file, block by block; a call that was killed is resumed by the same call.
@@ -136,20 +141,20 @@ class EmpiricalKernel(Kernel):
         task = ModuleTask(quiet, model, self._options, x1, x2, self.progress)
         return fill_file(task, path, resume, block)
 
-    @apart()
+    @plain_autograd()
     def diag(self, x: Any) -> Any:
         """k(x, x) for every example: the Gram matrix's diagonal, without the rest."""
         model, source = self._open(x, "x")
-        structure, probe = self._explore(model, source)
+        structure, projection = self._discovered(model, source)
         if source.differentiable():
-            return self._shape(differentiable_diagonal(model, source, probe))
+            return self._shape(differentiable_diagonal(model, source, projection))
         memory = self.memory_budget or _WORKING
-        plan = Plan.of(model, structure, probe, memory // 4)
+        plan = GradientPlan.smallest(model, structure, projection, memory // 4)
         with torch.no_grad():
             entries = diagonal(plan, source, memory - plan.room)
-        return self._dress(self._shape(entries), source, None)
+        return self._returned(self._shape(entries), source, None)
 
-    @apart()
+    @plain_autograd()
     def matvec(self, vector: Any, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix times a vector, without the matrix: two passes through the module for every column.
 
@@ -166,37 +171,37 @@ class EmpiricalKernel(Kernel):
         """
         model, first = self._open(x1, "x1")
         second = first if x2 is None else read(x2, "x2", model.place)
-        _, probe = self._explore(model, first)
+        _, projection = self._discovered(model, first)
         values = tensor_of(vector, "vector").to(model.place.device, model.place.dtype)
-        expected = (second.length,) if self._squeezed else (second.length, probe.kept)
+        expected = (second.length,) if self._scalar else (second.length, projection.kept)
         if tuple(values.shape[: len(expected)]) != expected or values.ndim > len(expected) + 1:
             raise ValueError(f"vector: expected shape {expected} or {(*expected, 'm')}; got {tuple(values.shape)}")
         if not values.isfinite().all():
             raise ValueError("vector holds NaN or infinite numbers; expected finite ones")
-        columns = values.reshape(second.length, probe.kept, math.prod(values.shape[len(expected) :]))
-        result = multiply(model, probe, columns, first, second)
-        return self._dress(result.reshape(first.length, *values.shape[1:]), first, second)
+        columns = values.reshape(second.length, projection.kept, math.prod(values.shape[len(expected) :]))
+        result = multiply(model, projection, columns, first, second)
+        return self._returned(result.reshape(first.length, *values.shape[1:]), first, second)
 
-    def _open(self, x: Any, name: str) -> tuple[Model, Source]:
+    def _open(self, x: Any, name: str) -> tuple[Model, ExampleSource]:
         model = Model.of(self.module, self.parameters, self.forward)
         return model, read(x, name, model.place)
 
-    def _explore(self, model: Model, source: Source) -> tuple[Structure, Probe]:
-        """How the module works, found out once for every shape of examples."""
+    def _discovered(self, model: Model, source: ExampleSource) -> tuple[ModuleStructure, OutputProjection]:
+        """How the module works, found out once for every shape of examples, and the outputs that count."""
         key = tuple((name, id(p)) for name, p in model.parameters.items()), source.signature()
         if key not in self._structures:
-            self._structures[key] = self._explored(model, source)
+            self._structures[key] = self._discover(model, source)
         structure = self._structures[key]
         like = next(iter(model.parameters.values())).detach()
-        return structure, self._probe(structure.outputs, like)
+        return structure, self._projection(structure.outputs, like)
 
-    def _explored(self, model: Model, source: Source) -> Structure:
-        with steady(model.place):
-            model.check_dependence(source.some([0, 1]), 2)
+    def _discover(self, model: Model, source: ExampleSource) -> ModuleStructure:
+        with refuse_random(model.place):
+            model.check_dependence(source.pick([0, 1]), 2)
             try:
-                return explore(model, source, self.method == "factored")
+                return discover(model, source, self.method == "factored")
             except CheckpointError:  # layers are called again in the backward pass, out of sight
-                return explore(model, source, layered=False)
+                return discover(model, source, layered=False)
 
     def _target(self, out: Any, shape: tuple[int, ...], model: Model) -> tuple[Any, int]:
         """Where entries go, as (n1, n2, k, k), and the bytes left for all else."""
@@ -209,7 +214,7 @@ class EmpiricalKernel(Kernel):
                     f"the result takes {size:,} bytes, memory_budget is {budget:,}. Pass out= a numpy.memmap."
                 )
             return like.new_empty(shape), _WORKING if budget is None else budget - size
-        expected = shape[:2] if self._squeezed else shape
+        expected = shape[:2] if self._scalar else shape
         if not isinstance(out, np.ndarray | Tensor):
             raise TypeError(f"out: expected a NumPy array, memmap or torch tensor; got {type(out).__name__}")
         if tuple(out.shape) != expected:
@@ -218,11 +223,19 @@ class EmpiricalKernel(Kernel):
             raise TypeError(f"out: expected dtype {like.dtype}, that of the module; got {out.dtype}")
         if isinstance(out, np.ndarray) and not out.flags.writeable:
             raise ValueError("out is read-only; expected an array to be filled, such as a memmap opened with mode 'r+'")
-        return (out[:, :, None, None] if self._squeezed else out), budget or _WORKING
+        return (out[:, :, None, None] if self._scalar else out), budget or _WORKING
 
     def _shape(self, entries: Tensor) -> Tensor:
-        return entries[..., 0, 0] if self._squeezed else entries
+        """Drop the axes of outputs, (..., 1, 1), where entries are numbers."""
+        return entries[..., 0, 0] if self._scalar else entries
 
-    def _dress(self, result: Tensor, first: Source, second: Source | None) -> Any:
+    def _returned(self, result: Tensor, first: ExampleSource, second: ExampleSource | None) -> Any:
+        """A tensor if any examples are tensors, else a NumPy array."""
         wanted = first.torch or (second is not None and second.torch)
         return result if wanted else result.detach().cpu().numpy()
+
+
+def check_memory_budget(budget: Any) -> None:
+    """Refuse what is neither None nor a positive number of bytes."""
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or budget <= 0):
+        raise ValueError(f"memory_budget={budget!r}: expected a positive number of bytes, or None")

@@ -1,8 +1,11 @@
-"""Features of an empirical kernel: projected gradients of every example."""
+"""Features of an empirical kernel: sketched gradients of every example.
+
+A module and a batch go in; the gradients by every parameter are sketched, and the sketches added up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
@@ -10,24 +13,17 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-from neural_kernels.empirical.base import EmpiricalKernel
-from neural_kernels.empirical.capture.structure import Group, Structure
-from neural_kernels.empirical.factored.factors import Factor, Materialised, Outer
-from neural_kernels.empirical.factored.plan import Plan
+from neural_kernels.empirical.base import EmpiricalKernel, check_memory_budget
+from neural_kernels.empirical.capture.structure import ModuleStructure
+from neural_kernels.empirical.gradient_sketch import GradientSketch
 from neural_kernels.empirical.kernels import PseudoNTK
-from neural_kernels.empirical.module.batches import Source
-from neural_kernels.empirical.module.jacobian import jacobian
-from neural_kernels.empirical.module.model import Forward, Model, apart, check_finite
-from neural_kernels.empirical.module.outputs import Probe
+from neural_kernels.empirical.module.batches import ExampleSource
+from neural_kernels.empirical.module.model import Forward, Model, check_finite, plain_autograd
+from neural_kernels.empirical.module.outputs import OutputProjection
 from neural_kernels.empirical.module.parameters import Selection
-from neural_kernels.empirical.projection import Projection
-from neural_kernels.empirical.rules.inputs import Rows
-from neural_kernels.empirical.rules.layers import EmbeddingRule
-
-_BLOCK = 1 << 25  # numbers in the gradients of examples that are taken together
-_MOST = 256  # of those examples
-_TRANSFORM, _SCATTER = 12, 60  # a step of a Fourier transform, adding an entry: times in multiplications (measured)
+from neural_kernels.empirical.parameter_gradients import NUMBERS, SketchLimits, gradients_by_parameter
 
 
 class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -56,7 +52,12 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     parameters, forward
         As for :class:`EmpiricalNTK`.
     seed : int
-        The projection of a parameter depends on it, on the parameter's name and shape, and on nothing else.
+        The sketch of a parameter depends on it, on the parameter's name and shape, and on nothing else.
+    progress : bool
+        Show a progress bar.
+    memory_budget : int, optional
+        Bytes for the gradients of the examples that are taken together, and as many for what passes through the module
+        keep; one example is taken in any case. None: 2^25 numbers. The features come on top.
 
     Attributes
     ----------
@@ -115,6 +116,8 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     True
     """
 
+    _limits = SketchLimits()
+
     def __init__(
         self,
         module: nn.Module,
@@ -124,6 +127,8 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         parameters: Selection = None,
         forward: Forward | None = None,
         seed: int = 0,
+        progress: bool = False,
+        memory_budget: int | None = None,
     ):
         self.module = module
         self.n_components = n_components
@@ -131,8 +136,10 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.parameters = parameters
         self.forward = forward
         self.seed = seed
+        self.progress = progress
+        self.memory_budget = memory_budget
 
-    @apart()
+    @plain_autograd()
     def fit(self, X: Any, y: Any = None) -> GradientFeatures:
         """Check parameters, module and examples; nothing is learned from them.
 
@@ -143,10 +150,10 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         y : object
             Ignored.
         """
-        self._explore(X)
+        self._discovered(X)
         return self
 
-    @apart()
+    @plain_autograd()
     def __call__(self, x: Any) -> Any:
         """The features, shape (n, n_components).
 
@@ -162,14 +169,18 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             In the module's precision; a tensor for tensors, else NumPy. For a tensor that requires gradients,
             differentiable with respect to it, with all gradients in memory.
         """
-        model, source, structure, probe = self._explore(x)
-        projections = self._projections(model, probe.columns.shape[1])
-        features = probe.columns.new_zeros(source.length, self.n_components)
-        with torch.set_grad_enabled(source.differentiable()):
-            for rows, gradients in _gradients(model, source, structure, probe, self.n_components):
-                for name, factor in gradients:
-                    projections[name].add(factor, features[rows])
+        model, source, structure, projection = self._discovered(x)
+        sketches, width = self._sketches(model, projection.probed), self.n_components
+        features = projection.columns.new_zeros(source.length, width)
+        memory = self.memory_budget or NUMBERS * features.element_size()
+        bar = tqdm(total=source.length, unit="example", disable=not self.progress)
+        blocks = gradients_by_parameter(model, source, structure, projection, width, int(memory), self._limits)
+        with torch.set_grad_enabled(source.differentiable()), bar:
+            for rows, gradients in blocks:
+                for name, gradient in gradients:
+                    sketches[name].add(gradient, features[rows])
                 check_finite(features[rows], rows, "derivatives")
+                bar.update(rows.stop - rows.start)
         return features if source.torch else features.cpu().numpy()
 
     def transform(self, X: Any) -> Any:
@@ -185,39 +196,40 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name}={value!r}: expected an integer, at least {least}")
+        check_memory_budget(self.memory_budget)
         if isinstance(self.kernel, EmpiricalKernel) or not callable(self.kernel):
             raise TypeError(
                 f"kernel: expected nk.PseudoNTK, nk.TraceNTK or a function of module, parameters and forward that "
                 f"makes a kernel; got {type(self.kernel).__name__}"
             )
         self.kernel_ = self.kernel(self.module, parameters=self.parameters, forward=self.forward)
-        self._drawn: dict[Any, dict[str, Projection]] = {}
+        self._drawn: dict[Any, dict[str, GradientSketch]] = {}
         self._settings = settings
 
-    def _explore(self, x: Any) -> tuple[Model, Source, Structure, Probe]:
+    def _discovered(self, x: Any) -> tuple[Model, ExampleSource, ModuleStructure, OutputProjection]:
         self._open()
         model, source = self.kernel_._open(x, "x")
-        structure, probe = self.kernel_._explore(model, source)
-        if probe.kept > 1:
+        structure, projection = self.kernel_._discovered(model, source)
+        if projection.kept > 1:
             raise ValueError(
-                f"kernel: entries of {type(self.kernel_).__name__} are {probe.kept} x {probe.kept} matrices, and "
-                "inner products of features are numbers. Take nk.PseudoNTK or nk.TraceNTK, or name one of the outputs."
+                f"kernel: entries of {type(self.kernel_).__name__} are {projection.kept} x {projection.kept} matrices, "
+                "and inner products of features are numbers. Take nk.PseudoNTK or nk.TraceNTK, or name one output."
             )
-        return model, source, structure, probe
+        return model, source, structure, projection
 
-    def _projections(self, model: Model, outputs: int) -> dict[str, Projection]:
-        """For every parameter, as matrices of so many times its rows."""
+    def _sketches(self, model: Model, outputs: int) -> dict[str, GradientSketch]:
+        """The sketch of every parameter's gradients, matrices with `outputs` times its rows, on the module's device."""
         shapes = {name: _matrix(p, outputs) for name, p in model.parameters.items()}
         key, width = tuple(shapes.items()), int(self.n_components)
         if key not in self._drawn:
             *starts, total = accumulate((rows * columns for rows, columns in shapes.values()), initial=0)
             self._drawn[key] = {
-                name: Projection.place(*shape, width, start)
+                name: GradientSketch.place(*shape, width, start)
                 if total <= width
-                else Projection.draw(*shape, width, int(self.seed), name)
+                else GradientSketch.draw(*shape, width, int(self.seed), name)
                 for (name, shape), start in zip(shapes.items(), starts, strict=True)
             }
-        return {name: projection.to(model.place.device) for name, projection in self._drawn[key].items()}
+        return {name: sketch.to(model.place.device) for name, sketch in self._drawn[key].items()}
 
     @property
     def _n_features_out(self) -> int:
@@ -233,64 +245,6 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
 
 def _matrix(parameter: Tensor, outputs: int) -> tuple[int, int]:
-    """Rows, for all outputs, and columns."""
+    """Rows, for all outputs, and columns of a parameter's gradient as a matrix."""
     rows = len(parameter) if parameter.ndim else 1
     return outputs * rows, parameter.numel() // rows
-
-
-def _gradients(
-    model: Model, source: Source, structure: Structure, probe: Probe, width: int
-) -> Iterator[tuple[slice, Iterator[tuple[str, Factor]]]]:
-    """Blocks of examples with their gradients by every parameter, to be sketched in so many columns."""
-    if source.differentiable():
-        for rows, batch in source.blocks(source.length):
-            own = jacobian(model, list(model.parameters), batch, probe.scaled(), rows)
-            yield rows, ((name, Materialised(value.reshape(len(value), 1, -1))) for name, value in own.items())
-        return
-    whole = {group.names for group in structure.groups if _materialise(structure, group, probe, width)}
-    plan = Plan(model, structure, probe, frozenset(whole), _BLOCK * probe.columns.element_size())
-    for rows, batch in source.blocks(max(1, min(_MOST, _BLOCK // plan.numbers))):
-        yield rows, _by_parameter(plan, plan.factors(batch, rows))
-
-
-def _materialise(structure: Structure, group: Group, probe: Probe, width: int) -> bool:
-    """Whether to form a group's gradients, by counted operations: the cheaper way, or the only one."""
-    if not structure.separates(group):
-        return True
-    calls = group.used(structure.calls)
-    if isinstance(calls[0].site.rule, EmbeddingRule):
-        return False
-    t, entries = sum(call.size.positions for call in calls), probe.columns.shape[1] * group.count
-    return entries * (t + _SCATTER) < _TRANSFORM * t * width * width.bit_length()
-
-
-def _by_parameter(plan: Plan, factors: Sequence[Factor]) -> Iterator[tuple[str, Factor]]:
-    """Gradients by each parameter for itself, as matrices (all outputs' rows, columns)."""
-    parameters, k = plan.model.parameters, plan.probe.columns.shape[1]
-    for group, factor in zip(plan.structure.groups, factors, strict=False):
-        if len(group.names) == 1:
-            yield group.names[0], factor
-            continue
-        names = dict(zip(group.roles[0], group.names, strict=True))
-        weight, bias = names["weight"], names["bias"]
-        if isinstance(factor, Outer) and isinstance(factor.left, Rows):  # the bias is the weight of the last column
-            rows = factor.left.ordered()
-            yield weight, Outer(Rows(rows[..., :-1]), factor.right)
-            yield bias, Materialised((factor.right * rows[:, :, None, -1:]).sum(1))
-        elif parameters[weight].shape == parameters[bias].shape:
-            yield from _cut(factor.materialise(), group.names, parameters, k)
-        else:
-            table = factor.materialise().reshape(-1, k, len(parameters[bias]), 1 + parameters[weight][0].numel())
-            yield weight, Materialised(table[..., :-1].flatten(1)[:, None])
-            yield bias, Materialised(table[..., -1].flatten(1)[:, None])
-    if plan.structure.rest:
-        yield from _cut(factors[-1].materialise(), plan.structure.rest, parameters, k)
-
-
-def _cut(
-    values: Tensor, names: Sequence[str], parameters: dict[str, nn.Parameter], k: int
-) -> Iterator[tuple[str, Factor]]:
-    """Gradients of several parameters, which lie one after the other for each of k outputs."""
-    parts = values.reshape(len(values), k, -1).split([parameters[name].numel() for name in names], 2)
-    for name, part in zip(names, parts, strict=True):
-        yield name, Materialised(part.flatten(1)[:, None])

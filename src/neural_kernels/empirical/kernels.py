@@ -1,4 +1,4 @@
-"""The three kernels: of all outputs, averaged over outputs, and of their sum."""
+"""The three kernels: of all outputs, averaged over outputs, and of their sum; each says which outputs count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.module.batches import tensor_of
-from neural_kernels.empirical.module.outputs import Probe
+from neural_kernels.empirical.module.outputs import OutputProjection
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +74,16 @@ class EmpiricalNTK(EmpiricalKernel):
     def _options(self) -> list[Any]:
         return [self.forward, self.method, self.outputs]
 
-    def _probe(self, outputs: int, like: Tensor) -> Probe:
+    @override
+    def _projection(self, outputs: int, like: Tensor) -> OutputProjection:
         if self.outputs is None:
-            return Probe(torch.eye(outputs).to(like))
+            return OutputProjection(torch.eye(outputs).to(like))
         if isinstance(self.outputs, int | np.integer) and not isinstance(self.outputs, bool):
             if not -outputs <= self.outputs < outputs:
                 raise ValueError(
                     f"outputs={self.outputs}: expected 0 to {outputs - 1}, for the module has {outputs} outputs"
                 )
-            return Probe(torch.eye(outputs).to(like)[:, int(self.outputs), None])
+            return OutputProjection(torch.eye(outputs).to(like)[:, int(self.outputs), None])
         columns = tensor_of(self.outputs, "outputs")
         if columns.ndim not in (1, 2) or len(columns) != outputs or columns.numel() == 0:
             raise ValueError(
@@ -91,10 +92,11 @@ class EmpiricalNTK(EmpiricalKernel):
             )
         if not columns.isfinite().all():
             raise ValueError("outputs: the combinations hold NaN or infinite numbers; expected finite ones")
-        return Probe(columns.to(like).reshape(outputs, -1))
+        return OutputProjection(columns.to(like).reshape(outputs, -1))
 
     @property
-    def _squeezed(self) -> bool:
+    @override
+    def _scalar(self) -> bool:
         return self.outputs is not None and np.ndim(self.outputs) < 2
 
 
@@ -112,11 +114,13 @@ class TraceNTK(EmpiricalKernel):
     Engel et al. 2024, arXiv 2305.14585.
     """
 
-    def _probe(self, outputs: int, like: Tensor) -> Probe:
-        return Probe(torch.eye(outputs).to(like), averaged=True)
+    @override
+    def _projection(self, outputs: int, like: Tensor) -> OutputProjection:
+        return OutputProjection(torch.eye(outputs).to(like), averaged=True)
 
     @property
-    def _squeezed(self) -> bool:
+    @override
+    def _scalar(self) -> bool:
         return True
 
 
@@ -142,9 +146,11 @@ class PseudoNTK(EmpiricalKernel):
     torch.Size([4, 4])
     """
 
-    def _probe(self, outputs: int, like: Tensor) -> Probe:
-        return Probe(like.new_full((outputs, 1), outputs**-0.5))
+    @override
+    def _projection(self, outputs: int, like: Tensor) -> OutputProjection:
+        return OutputProjection(like.new_full((outputs, 1), outputs**-0.5))
 
     @property
-    def _squeezed(self) -> bool:
+    @override
+    def _scalar(self) -> bool:
         return True

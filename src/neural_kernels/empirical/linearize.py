@@ -1,4 +1,4 @@
-"""First-order Taylor models of torch modules in their parameters."""
+"""First-order Taylor models of torch modules in their parameters: a module goes in, a module that trains comes out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.empirical.module.derivative import derivative
-from neural_kernels.empirical.module.model import Called, Model, snapshot
+from neural_kernels.empirical.module.model import CalledModule, Model, snapshot
 from neural_kernels.empirical.module.parameters import Selection
 
 
@@ -94,10 +94,10 @@ class Linearized(nn.Module):
         super().__init__()
         own = dict(module.named_parameters(remove_duplicate=False))
         self.displacement = _tree({name: nn.Parameter(torch.zeros_like(own[name])) for name in names})
-        self.expanded = Called(module.requires_grad_(False), forward or _call)
+        self.expanded = CalledModule(module.requires_grad_(False), forward or _call)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Outputs, in the shape of the module's."""
+        """Outputs at the parameters moved by `displacement`, to first order, in the shape of the module's."""
         value, change = derivative(partial(self._at, args, kwargs), self._origin(), self._direction())
         return value + change
 
@@ -150,7 +150,7 @@ def _call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
 
 
 def _tree(parameters: Mapping[str, nn.Parameter]) -> nn.Module:
-    """A module with parameters of the names given; their dots are levels."""
+    """A module that holds parameters under the names given, with a submodule for every dot in them."""
     root = nn.Module()
     for name, parameter in parameters.items():
         *path, last = name.split(".")

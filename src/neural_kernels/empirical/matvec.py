@@ -1,4 +1,8 @@
-"""Kernels times vectors: a backward pass for the gradients' sum, and a forward one along it."""
+"""Kernels times vectors: K v = J1 (J2^T v), without K.
+
+A backward pass over the examples of the columns gives a direction in the space of parameters, J2^T v; a derivative of
+the module along it gives an entry for each example of the rows.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,31 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from neural_kernels.empirical.module.batches import Source
+from neural_kernels.empirical.module.batches import ExampleSource
 from neural_kernels.empirical.module.derivative import derivative
 from neural_kernels.empirical.module.model import Model, check_finite
-from neural_kernels.empirical.module.outputs import Probe
+from neural_kernels.empirical.module.outputs import OutputProjection
 
 _BLOCK = 256  # examples that pass through the module at a time
 
 
-def multiply(model: Model, probe: Probe, vectors: Tensor, first: Source, second: Source) -> Tensor:
-    """K vectors, (n2, k, m) to (n1, k, m); for every m two passes, with an average over outputs for every output."""
-    columns = probe.scaled()
-    total = vectors.new_zeros(first.length, probe.kept, vectors.shape[2])
-    for part in columns.T[:, :, None] if probe.averaged else columns[None]:
+def multiply(
+    model: Model, projection: OutputProjection, vectors: Tensor, first: ExampleSource, second: ExampleSource
+) -> Tensor:
+    """Return K vectors, shape (n1, k, m), for vectors of shape (n2, k, m).
+
+    Two passes for each of the m vectors; for a kernel averaged over outputs, two for each of them and each output.
+    """
+    columns = projection.scaled()
+    total = vectors.new_zeros(first.length, projection.kept, vectors.shape[2])
+    for part in columns.T[:, :, None] if projection.averaged else columns[None]:
         for m in range(vectors.shape[2]):
             total[:, :, m] += _multiply(model, part, vectors[:, :, m], first, second)
     return total
 
 
-def _multiply(model: Model, columns: Tensor, vector: Tensor, first: Source, second: Source) -> Tensor:
+def _multiply(model: Model, columns: Tensor, vector: Tensor, first: ExampleSource, second: ExampleSource) -> Tensor:
+    """The kernel of the combinations `columns`, (o, k), times one vector (n2, k)."""
     direction = _pull(model, vector @ columns.T, second)
     values = {name: p.detach() for name, p in model.parameters.items()}
     parts = []
@@ -37,7 +47,7 @@ def _multiply(model: Model, columns: Tensor, vector: Tensor, first: Source, seco
     return torch.cat(parts)
 
 
-def _pull(model: Model, weights: Tensor, source: Source) -> dict[str, Tensor]:
+def _pull(model: Model, weights: Tensor, source: ExampleSource) -> dict[str, Tensor]:
     """The gradient of the sum of all outputs times `weights`, (n, o)."""
     names = list(model.parameters)
     values = {name: model.parameters[name].detach().requires_grad_() for name in names}

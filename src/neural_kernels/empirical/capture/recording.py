@@ -1,4 +1,7 @@
-"""One forward pass that remembers what layers read and wrote, and the gradients of outputs by what they wrote."""
+"""One forward pass that remembers what layers read and wrote, and the gradients of outputs by what they wrote.
+
+A batch goes into a `Recorder`; a `Recording` comes out, from which gradients by the parameters are made.
+"""
 
 from __future__ import annotations
 
@@ -11,43 +14,61 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neural_kernels.empirical.capture.hooks import Site, Spread, Watch
+from neural_kernels.empirical.capture.hooks import BroadcastParameter, ModuleHook, ParameterSite
 from neural_kernels.empirical.module.model import Model
 
 
 @dataclass
-class Use:
-    """What was read and written at a site, as the forward pass had it."""
+class RecordedCall:
+    """What one call of a layer read and wrote, as the forward pass had it.
 
-    site: Site
+    Parameters
+    ----------
+    site : ParameterSite
+    read : Tensor
+        The layer's first argument, detached.
+    wrote : Tensor
+        Its result, by which outputs are differentiated.
+    versions : tuple of int
+        Torch's counts of changes in place of both, when they were remembered.
+    """
+
+    site: ParameterSite
     read: Tensor
     wrote: Tensor
     versions: tuple[int, int]
 
     def intact(self) -> bool:
-        """Whether nothing has written over either of them."""
+        """Whether nothing has written over either of the two since."""
         return self.versions == (self.read._version, self.wrote._version)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Outputs (n, o), and what led to them."""
+    """The result of one forward pass, and what led to it.
+
+    Parameters
+    ----------
+    outputs : Tensor, shape (n, o)
+    calls : list of RecordedCall
+        In the order in which they happened.
+    """
 
     outputs: Tensor
-    uses: list[Use]
+    calls: list[RecordedCall]
 
-    def gradients(self, probe: Tensor) -> Iterator[list[Tensor]]:
-        """For every column of `probe`, (o, k), the gradients by what each use wrote, all examples at once.
+    def gradients(self, columns: Tensor) -> Iterator[list[Tensor]]:
+        """For every column of `columns`, (o, k), the gradients by what each call wrote, all examples at once.
 
         An example's outputs depend on its own rows alone, so the gradient of their sum holds each example's.
         """
-        last = probe.shape[1] - 1
-        for number, column in enumerate(probe.T):
+        last = columns.shape[1] - 1
+        for number, column in enumerate(columns.T):
             yield self.gradients_of(column.expand_as(self.outputs), keep=number < last)
 
     def gradients_of(self, weights: Tensor, keep: bool = True) -> list[Tensor]:
-        """The gradients of the sum of all outputs times `weights`."""
-        wrote = [use.wrote for use in self.uses]
+        """The gradients of the sum of all outputs times `weights`, (n, o); `keep` what more of them need."""
+        wrote = [call.wrote for call in self.calls]
         if not self.outputs.requires_grad:
             return [torch.zeros_like(x) for x in wrote]
         return list(
@@ -59,35 +80,38 @@ class Recording:
 
 @dataclass(frozen=True)
 class Recorder:
-    """How a model's forward pass is remembered.
+    """How a model's forward pass is run and remembered.
 
     Parameters
     ----------
     model : Model
-    watches : sequence of Watch
-    spreads : sequence of Spread
-        Parameters that come in by broadcasting.
-    common : frozenset of int
-        Uses whose results are the same for all examples (positions of tokens, say): every example gets its own.
+    hooks : sequence of ModuleHook
+        They note what layers read and write.
+    broadcasts : sequence of BroadcastParameter
+        Parameters that come in without a layer; every example gets a copy of them, which counts as a call.
+    shared : frozenset of int
+        Calls, by number, whose results are the same for all examples (an embedding of the positions of tokens, say):
+        every example gets a copy of the result.
     """
 
     model: Model
-    watches: Sequence[Watch]
-    spreads: Sequence[Spread] = ()
-    common: frozenset[int] = frozenset()
+    hooks: Sequence[ModuleHook]
+    broadcasts: Sequence[BroadcastParameter] = ()
+    shared: frozenset[int] = frozenset()
 
     def record(self, batch: Any, count: int) -> Recording:
-        """Run the forward pass, every parameter held fixed, so that autograd follows what is written at sites alone.
+        """Run the forward pass on `count` examples.
 
-        Layers that work in place would change what is remembered: the pass is then run again on copies.
+        Every parameter is held fixed, so that autograd follows nothing but what layers write. Layers that work in place
+        would change what is remembered: the pass is then run again on copies.
         """
         recording = self._record(batch, count, copies=False)
-        if not all(use.intact() for use in recording.uses):
+        if not all(call.intact() for call in recording.calls):
             recording = self._record(batch, count, copies=True)
         return recording
 
     def copied(self) -> Recorder | None:
-        """One of a copy of the module that shares its parameters and buffers; None if it cannot be copied."""
+        """The recorder of a copy of the module that shares its parameters and buffers; None if it cannot be copied."""
         module = self.model.module
         try:
             with torch.random.fork_rng(devices=[]):  # a module may make its copies from scratch
@@ -96,32 +120,32 @@ class Recorder:
             return None
 
     def _record(self, batch: Any, count: int, copies: bool) -> Recording:
-        uses: list[Use] = []
+        calls: list[RecordedCall] = []
 
-        def note(site: Site, read: Tensor, wrote: Tensor) -> Tensor:
-            if len(uses) in self.common:
+        def record_call(site: ParameterSite, read: Tensor, wrote: Tensor) -> Tensor:
+            if len(calls) in self.shared:
                 read, wrote = (_for_each(x, count) for x in (read, wrote))
             read = read.detach().clone() if copies else read.detach()
             leaf = not wrote.requires_grad
             if leaf:
                 wrote = wrote.detach().requires_grad_()
-            uses.append(Use(site, read, wrote, (read._version, wrote._version)))
+            calls.append(RecordedCall(site, read, wrote, (read._version, wrote._version)))
             # Autograd refuses changes of a leaf in place.
             return wrote.clone() if copies or leaf else wrote
 
         values = {name: p.detach() for name, p in self.model.module.named_parameters()}
         with ExitStack() as stack:
             stack.enter_context(torch.enable_grad())
-            for spread in self.spreads:
-                value = values[spread.name]
-                values[spread.name] = note(spread.site, value, spread.copies(value, count))
-            for watch in self.watches:
-                stack.callback(watch.attach(note))
+            for broadcast in self.broadcasts:
+                value = values[broadcast.name]
+                values[broadcast.name] = record_call(broadcast.site, value, broadcast.copies(value, count))
+            for hook in self.hooks:
+                stack.callback(hook.attach(record_call))
             outputs = self.model.at(values, batch, count)
-        return Recording(outputs, uses)
+        return Recording(outputs, calls)
 
 
-def _for_each(common: Tensor, count: int) -> Tensor:
+def _for_each(shared: Tensor, count: int) -> Tensor:
     """A copy for every example, along a first axis that is new or has length 1."""
-    own = common if common.ndim > 1 and common.shape[0] == 1 else common[None]
+    own = shared if shared.ndim > 1 and shared.shape[0] == 1 else shared[None]
     return own.repeat(count, *[1] * (own.ndim - 1))

@@ -1,6 +1,7 @@
-"""Gradients of a group of parameters as passes through the module bring them: some examples, and an output at a time.
+"""Gradients by groups of parameters, written as passes through the module bring them: one output at a time.
 
-What a backward pass has written is used while it is still in cache, and given up before the next one.
+What a backward pass has given by what layers wrote goes in; a `GroupGradients` for every group comes out, for a whole
+block of examples. Each backward pass's result is used while it is still in cache, and given up before the next one.
 """
 
 from __future__ import annotations
@@ -13,26 +14,28 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.empirical.capture.recording import Recording
-from neural_kernels.empirical.capture.structure import Call, Group
-from neural_kernels.empirical.factored.factors import Factor, Materialised, Outer
+from neural_kernels.empirical.capture.structure import LayerCall, ParameterGroup
+from neural_kernels.empirical.factored.contractions import OuterProducts
+from neural_kernels.empirical.factored.gradients import GroupGradients, OuterGradients, WholeGradients
 
-F = TypeVar("F", bound=Factor)
+G = TypeVar("G", bound=GroupGradients)
 
 
-class Blocks:
-    """Gradients at a block of examples by every group's parameters, filled by passes that may run at the same time."""
+class BlockGradients:
+    """The gradients of a block of examples by every group, filled by passes that may run at the same time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._made: dict[tuple[str, ...], Any] = {}
 
-    def __getitem__(self, group: Group) -> Factor:
+    def __getitem__(self, group: ParameterGroup) -> GroupGradients:
         return self._made[group.names]
 
-    def of(self, group: Group, make: Callable[[], F]) -> F:
-        """Those by a group's parameters, as the first pass to come makes them."""
+    def of(self, group: ParameterGroup, make: Callable[[], G]) -> G:
+        """The gradients by a group: `make` gives the memory for them to the first pass that asks, alone."""
         with self._lock:
             if group.names not in self._made:
                 self._made[group.names] = make()
@@ -40,8 +43,20 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A pass through the module for some examples of a block of `total`: those at `place`; `outputs` are probed."""
+class BlockPass:
+    """A pass through the module for some of the examples of a block.
+
+    Parameters
+    ----------
+    recording : Recording
+        The forward pass.
+    place : slice
+        Which examples of the block these are.
+    total : int
+        Examples of the block.
+    outputs : int
+        Combinations of outputs k of which gradients follow.
+    """
 
     recording: Recording
     place: slice
@@ -50,78 +65,88 @@ class Piece:
 
     @property
     def count(self) -> int:
-        """Examples in it."""
+        """Number of examples in the pass."""
         return self.place.stop - self.place.start
 
     def empty(self, *shape: int) -> Tensor:
-        """Memory for numbers of all examples of the block."""
+        """Memory for numbers of all examples of the block, shape (total, *shape)."""
         return self.recording.outputs.new_empty(self.total, *shape)
 
 
-class Filling(ABC):
-    """Writes gradients by a group's parameters to their places in a block.
+class PassGradients(ABC):
+    """Writes the gradients by one group's parameters, for the examples of one pass, to their places in a block.
 
     Parameters
     ----------
-    calls : sequence of Call
+    calls : sequence of LayerCall
         Those of the group.
-    group : Group
-    piece : Piece
+    group : ParameterGroup
+    block_pass : BlockPass
     """
 
-    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece) -> None:
-        self.calls, self.group, self.piece = calls, group, piece
+    def __init__(self, calls: Sequence[LayerCall], group: ParameterGroup, block_pass: BlockPass) -> None:
+        self.calls, self.group, self.block_pass = calls, group, block_pass
 
     def add(self, column: int, gradients: Sequence[Tensor]) -> None:
-        """Take the gradients of one probed output by what all uses of the module's sites wrote."""
+        """Take the gradients of one probed output by what every call of the module wrote."""
         for index, (call, number) in enumerate(zip(self.calls, self.group.calls, strict=True)):
-            self._add(index, column, call.wrote.first(gradients[number], self.piece.count))
+            self._add(index, column, call.wrote.examples_first(gradients[number], self.block_pass.count))
 
     @abstractmethod
     def _add(self, index: int, column: int, gradient: Tensor) -> None:
-        """Take those by what one use wrote, (n, r, ...)."""
+        """Take the gradient of one probed output by what one of the group's calls wrote, (n, r, ...)."""
 
 
-class WholeFilling(Filling):
-    """Gradients themselves, summed over the uses."""
+class WholePassGradients(PassGradients):
+    """Forms the gradients themselves, summed over the group's calls.
 
-    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, blocks: Blocks) -> None:
-        super().__init__(calls, group, piece)
-        block = blocks.of(group, lambda: Materialised(piece.empty(piece.outputs, group.count)))
-        self._values = block.values[piece.place]
-        reads = group.reads(calls, piece.recording, piece.count)
+    A call's gradients wait until as many outputs have come as its rule forms at once.
+    """
+
+    def __init__(
+        self, calls: Sequence[LayerCall], group: ParameterGroup, block_pass: BlockPass, block: BlockGradients
+    ) -> None:
+        super().__init__(calls, group, block_pass)
+        made = block.of(group, lambda: WholeGradients(block_pass.empty(block_pass.outputs, group.count)))
+        self._values = made.values[block_pass.place]
+        reads = group.reads(calls, block_pass.recording, block_pass.count)
         self._prepared = [site.rule.prepare(site.module, read, roles) for site, read, roles in reads]
         self._waiting: list[list[Tensor]] = [[] for _ in calls]
 
+    @override
     def _add(self, index: int, column: int, gradient: Tensor) -> None:
         site, waiting = self.calls[index].site, self._waiting[index]
         waiting.append(gradient)
-        if len(waiting) < site.rule.together and column < self.piece.outputs - 1:
+        if len(waiting) < site.rule.outputs_at_once and column < self.block_pass.outputs - 1:
             return
         into, roles = self._values[:, column + 1 - len(waiting) : column + 1], self.group.roles[index]
         site.rule.materialise(site.module, self._prepared[index], waiting, roles, into, index > 0)
         waiting.clear()
 
 
-class OuterFilling(Filling):
-    """What was read and the gradients by what was written, the positions of all uses one after the other."""
+class OuterPassGradients(PassGradients):
+    """Copies what was read and the gradients by what was written, the positions of all calls one after the other."""
 
-    def __init__(self, calls: Sequence[Call], group: Group, piece: Piece, blocks: Blocks) -> None:
-        super().__init__(calls, group, piece)
-        reads = group.reads(calls, piece.recording, piece.count)
-        lefts = [site.rule.left(site.module, read, roles) for site, read, roles in reads]
-        ends = list(accumulate((left.values.shape[1] for left in lefts), initial=0))
-        values = lefts[0].values
+    def __init__(
+        self, calls: Sequence[LayerCall], group: ParameterGroup, block_pass: BlockPass, block: BlockGradients
+    ) -> None:
+        super().__init__(calls, group, block_pass)
+        reads = group.reads(calls, block_pass.recording, block_pass.count)
+        inputs = [site.rule.layer_input(site.module, read, roles) for site, read, roles in reads]
+        ends = list(accumulate((item.values.shape[1] for item in inputs), initial=0))
+        values = inputs[0].values
 
-        def make() -> Outer:
-            left = lefts[0].like(values.new_empty(piece.total, ends[-1], *values.shape[2:]))
-            return Outer(left, piece.empty(ends[-1], piece.outputs, calls[0].size.wrote))
+        def make() -> OuterGradients:
+            read = inputs[0].with_values(values.new_empty(block_pass.total, ends[-1], *values.shape[2:]))
+            wrote = block_pass.empty(ends[-1], block_pass.outputs, calls[0].size.wrote)
+            return OuterGradients(OuterProducts(read, wrote))
 
-        block = blocks.of(group, make)
-        self._right = block.right[piece.place]
+        factors = block.of(group, make).factors
+        self._gradients = factors.gradients[block_pass.place]
         self._spans = [slice(start, stop) for start, stop in pairwise(ends)]
-        for left, span in zip(lefts, self._spans, strict=True):
-            block.left.values[piece.place, span] = left.values
+        for item, span in zip(inputs, self._spans, strict=True):
+            factors.inputs.values[block_pass.place, span] = item.values
 
+    @override
     def _add(self, index: int, column: int, gradient: Tensor) -> None:
-        self._right[:, self._spans[index], column] = self.calls[index].site.rule.right(gradient)
+        self._gradients[:, self._spans[index], column] = self.calls[index].site.rule.by_position(gradient)

@@ -1,4 +1,8 @@
-"""The boundary: examples in any structure that a module takes, in memory or streamed."""
+"""The boundary: examples in any structure that a module takes go in, an `ExampleSource` of tensors comes out.
+
+A structure is an array, or tuples and mappings of arrays, with the examples along the first axis of each; a list or a
+`DataLoader` of such structures is streamed.
+"""
 
 from __future__ import annotations
 
@@ -12,42 +16,66 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a module computes, and in what precision: what arrays that are no tensors are brought to."""
+    """Where a module computes, and in what precision: NumPy arrays are brought there; tensors must be there already.
+
+    Parameters
+    ----------
+    device : torch.device
+    dtype : torch.dtype
+        For floating-point numbers; integers stay what they are.
+    """
 
     device: torch.device
     dtype: torch.dtype
 
 
-class Source(ABC):
-    """Examples, which can be gone through in order as often as needed."""
+class ExampleSource(ABC):
+    """Examples, which can be gone through in order as often as needed.
+
+    Attributes
+    ----------
+    length : int
+        Number of examples.
+    torch : bool
+        Whether any of them is a tensor: results are then tensors, else NumPy arrays.
+    requires_grad : bool
+        Whether any of them requires a gradient.
+    """
 
     length: int
-    torch: bool  # whether results are tensors
+    torch: bool
     requires_grad: bool
 
     @abstractmethod
     def blocks(self, size: int) -> Iterator[tuple[slice, Any]]:
-        """Consecutive examples, at most `size` at a time, with their places."""
+        """Consecutive examples, at most `size` at a time, each part with the slice of rows that it is."""
 
     @abstractmethod
-    def some(self, indices: Sequence[int]) -> Any:
-        """A few of the first examples, with repetitions."""
+    def pick(self, indices: Sequence[int]) -> Any:
+        """A few examples by index, with repetitions; indices may exceed the number there is, and then start anew."""
 
     def signature(self) -> Any:
         """Shapes and precisions of an example's arrays, which a module may depend on."""
-        return tuple((tuple(leaf.shape), leaf.dtype) for leaf in _leaves(self.some([0])))
+        return tuple((tuple(leaf.shape), leaf.dtype) for leaf in _leaves(self.pick([0])))
 
     def differentiable(self) -> bool:
         """Whether gradients with respect to the examples are wanted."""
         return torch.is_grad_enabled() and self.requires_grad
 
 
-class Held(Source):
-    """One structure of arrays in memory, the examples along the first axis of each."""
+class HeldExamples(ExampleSource):
+    """One structure of arrays in memory, the examples along the first axis of each.
+
+    Attributes
+    ----------
+    tree : structure of Tensors
+        What the module takes, its arrays converted.
+    """
 
     def __init__(self, tree: Any, name: str, place: Place) -> None:
         self.tree = _convert(tree, name, place)
@@ -55,48 +83,49 @@ class Held(Source):
         self.torch = any(isinstance(leaf, Tensor) for leaf in _leaves(tree))
         self.requires_grad = any(leaf.requires_grad for leaf in _leaves(self.tree))
 
+    @override
     def blocks(self, size: int) -> Iterator[tuple[slice, Any]]:
-        """Slices."""
         yield from pieces(self.tree, slice(0, self.length), size)
 
     def take(self, rows: slice) -> Any:
-        """Some of the examples."""
+        """The examples in `rows`, as a structure."""
         return _map(partial(_take, rows=rows), self.tree)
 
     def leaves(self) -> list[Tensor]:
-        """All arrays."""
+        """The arrays of the structure, in order."""
         return list(_leaves(self.tree))
 
-    def some(self, indices: Sequence[int]) -> Any:
-        """By index."""
+    @override
+    def pick(self, indices: Sequence[int]) -> Any:
         return _map(lambda leaf: leaf[[i % self.length for i in indices]], self.tree)
 
 
-class Streamed(Source):
+class StreamedExamples(ExampleSource):
     """Batches one after the other: a list of them, or a `DataLoader`."""
 
     def __init__(self, batches: Iterable[Any], name: str, place: Place) -> None:
         self._batches, self._name, self._place = batches, name, place
-        self._first: Held | None = None
+        self._first: HeldExamples | None = None
         self.length, self.torch, self.requires_grad = 0, isinstance(batches, DataLoader), False
         for batch in batches:
-            held = Held(batch, name, place)
+            held = HeldExamples(batch, name, place)
             self.length += held.length
             self.torch |= held.torch
             self.requires_grad |= held.requires_grad
             self._first = self._first or (held if held.length else None)
 
+    @override
     def blocks(self, size: int) -> Iterator[tuple[slice, Any]]:
-        """Batches, cut where they are larger.
+        """Batches one after the other, cut where they are larger than `size`.
 
         Raises
         ------
         ValueError
-            They are not those of the first pass.
+            The first batch, or the number of examples, is not that of the first pass.
         """
         start = 0
         for batch in self._batches:
-            held = Held(batch, self._name, self._place)
+            held = HeldExamples(batch, self._name, self._place)
             if start == 0 and held.length and not _equal(held.tree, self._first and self._first.tree):
                 raise ValueError(
                     f"{self._name} gives other examples at every pass: no entry of a kernel could be told from "
@@ -111,14 +140,15 @@ class Streamed(Source):
                 "batches that can be gone through again, such as a list of them."
             )
 
-    def some(self, indices: Sequence[int]) -> Any:
-        """Of the first batch that has examples."""
+    @override
+    def pick(self, indices: Sequence[int]) -> Any:
+        """A few examples of the first batch that has any."""
         assert self._first is not None
-        return self._first.some(indices)
+        return self._first.pick(indices)
 
 
-def read(x: Any, name: str, place: Place) -> Source:
-    """Examples as a user has them.
+def read(x: Any, name: str, place: Place) -> ExampleSource:
+    """Check examples as a user has them, and make a source of them.
 
     Arrays and tensors are passed to the module as they are; a tuple holds its positional arguments, a mapping its
     keyword arguments; a list or a `DataLoader` holds batches.
@@ -126,7 +156,7 @@ def read(x: Any, name: str, place: Place) -> Source:
     Raises
     ------
     TypeError, ValueError
-        What was got, what was expected, what to do.
+        They are none, or cannot be gone through again; says what to do.
     """
     source = _source(x, name, place)
     if source.length == 0:
@@ -134,23 +164,23 @@ def read(x: Any, name: str, place: Place) -> Source:
     return source
 
 
-def _source(x: Any, name: str, place: Place) -> Source:
+def _source(x: Any, name: str, place: Place) -> ExampleSource:
     if isinstance(x, list | DataLoader):
         if isinstance(x, list) and not x:
             raise ValueError(f"{name}: expected a list of batches; got an empty one")
         if isinstance(x, list) and all(isinstance(item, int | float) for item in x):
             raise TypeError(f"{name}: expected an array of examples or a list of batches; got a list of numbers")
-        return Streamed(x, name, place)
+        return StreamedExamples(x, name, place)
     if isinstance(x, Iterator):
         raise TypeError(
             f"{name}: expected examples that can be gone through more than once; got a {type(x).__name__}. Pass a list "
             "of the batches, or a DataLoader."
         )
-    return Held(x, name, place)
+    return HeldExamples(x, name, place)
 
 
 def pieces(tree: Any, rows: slice, size: int) -> Iterator[tuple[slice, Any]]:
-    """The examples `rows`, which `tree` holds, at most `size` at a time."""
+    """Cut the structure `tree`, which holds the examples `rows`, into parts of at most `size` examples."""
     for start in range(rows.start, rows.stop, size):
         part = slice(start, min(start + size, rows.stop))
         yield part, _map(partial(_take, rows=slice(part.start - rows.start, part.stop - rows.start)), tree)
@@ -161,7 +191,10 @@ def _take(leaf: Tensor, rows: slice) -> Tensor:
 
 
 def _convert(tree: Any, name: str, place: Place) -> Any:
-    """Arrays become tensors where the module is and, if not of integers, of its precision; tensors must be there."""
+    """Turn arrays into tensors where the module is and, unless they are integers, of its precision.
+
+    Tensors stay as they are; they must be where the module is.
+    """
     if isinstance(tree, tuple | list):
         return _like(tree, [_convert(item, name, place) for item in tree])
     if isinstance(tree, Mapping):
@@ -179,7 +212,7 @@ def _convert(tree: Any, name: str, place: Place) -> Any:
 
 
 def tensor_of(x: Any, name: str) -> Tensor:
-    """A tensor as it is; a copy of an array of any layout and byte order."""
+    """Detach a tensor, or copy an array of any layout and byte order."""
     if isinstance(x, Tensor):
         return x.detach()
     array = np.asarray(x)
@@ -189,7 +222,7 @@ def tensor_of(x: Any, name: str) -> Tensor:
 
 
 def _leaves(tree: Any) -> Iterator[Any]:
-    """Arrays in a structure."""
+    """The arrays in a structure, depth first."""
     if isinstance(tree, tuple | list | Mapping):
         for item in tree.values() if isinstance(tree, Mapping) else tree:
             yield from _leaves(item)
@@ -198,7 +231,7 @@ def _leaves(tree: Any) -> Iterator[Any]:
 
 
 def _map(function: Any, tree: Any) -> Any:
-    """A structure with every tensor replaced."""
+    """A structure of the same kind, every tensor in it replaced by `function` of it."""
     if isinstance(tree, tuple):
         return _like(tree, [_map(function, item) for item in tree])
     if isinstance(tree, dict):
@@ -207,22 +240,22 @@ def _map(function: Any, tree: Any) -> Any:
 
 
 def _like(sequence: Any, items: list[Any]) -> tuple[Any, ...]:
-    """A tuple, with names if it had some."""
+    """A tuple, of the same class if it is a named one."""
     return type(sequence)(*items) if hasattr(sequence, "_fields") else tuple(items)
 
 
 def copy_of(tree: Any) -> Any:
-    """A structure that a module may write over."""
+    """Copy the tensors of a structure: a module may write over these."""
     return _map(Tensor.clone, tree)
 
 
 def detached(tree: Any) -> Any:
-    """A structure that shares its numbers, but no gradients."""
+    """Detach the tensors of a structure: the same numbers, without gradients."""
     return _map(Tensor.detach, tree)
 
 
 def dtypes_of(tree: Any) -> set[torch.dtype]:
-    """Of all tensors in a structure."""
+    """The dtypes of all tensors in a structure."""
     return {leaf.dtype for leaf in _leaves(tree) if isinstance(leaf, Tensor)}
 
 
@@ -233,7 +266,13 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def count_of(tree: Any, name: str = "x") -> int:
-    """Examples of a structure, one or more."""
+    """The number of examples that a structure holds.
+
+    Raises
+    ------
+    ValueError
+        It holds no arrays with a first axis, or they differ in its length; `name` is used in the message.
+    """
     shapes = [tuple(leaf.shape) for leaf in _leaves(tree)]
     if not shapes or any(len(shape) == 0 for shape in shapes):
         raise ValueError(

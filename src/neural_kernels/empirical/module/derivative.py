@@ -1,4 +1,7 @@
-"""Derivatives of functions of parameters along a direction."""
+"""Derivatives of functions of parameters along a direction: J d for a function of values by name.
+
+By one pass of `torch.func.jvp` where torch knows the forward derivatives of all operations, else by two backward ones.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,13 @@ def derivative(function: Function, values: dict[str, Tensor], direction: dict[st
 def _backward_twice(
     function: Function, values: dict[str, Tensor], direction: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """The same by two backward passes: J^T w is linear in w, and the gradient by w of its product with d is J d."""
+    """`derivative` by two backward passes: J^T w is linear in w, and the gradient by w of its product with d is J d."""
     graph = torch.is_grad_enabled()
-    own = {name: value.detach().requires_grad_() for name, value in values.items()}
+    leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
     with unfused(), plain_kernels(), torch.enable_grad():
-        value = function(own)
+        value = function(leaves)
         weights = torch.zeros_like(value, requires_grad=True)
-        pulled = torch.autograd.grad(value, list(own.values()), weights, create_graph=True, materialize_grads=True)
+        pulled = torch.autograd.grad(value, list(leaves.values()), weights, create_graph=True, materialize_grads=True)
         product = sum(((p * d).sum() for p, d in zip(pulled, direction.values(), strict=True)), weights.new_zeros(()))
         (change,) = torch.autograd.grad(product, weights, create_graph=graph)
     return (value, change) if graph else (value.detach(), change)
@@ -40,7 +43,7 @@ def _backward_twice(
 
 @contextmanager
 def unfused() -> Iterator[None]:
-    """Without kernels for inference alone, which have no derivatives of the kinds needed here."""
+    """Switch off torch's fused attention: it has no forward derivative, and cannot be differentiated twice."""
     attention = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -52,7 +55,7 @@ def unfused() -> Iterator[None]:
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Torch's own operations in the place of oneDNN's, which cannot be differentiated twice (LSTM)."""
+    """Use torch's own operations in place of oneDNN's, which cannot be differentiated twice (LSTM)."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "TF32 acceleration")  # torch speaks of Intel's GPUs whenever this is set
         with torch.backends.mkldnn.flags(enabled=False):

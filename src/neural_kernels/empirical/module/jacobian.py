@@ -1,4 +1,8 @@
-"""Gradients of every example and output by `torch.func`: no rule for any layer, and differentiable once more."""
+"""Gradients of every example and output by `torch.func`: without rules for layers, and differentiable once more.
+
+A model and a batch go in, gradients (n, k, *parameter) come out. This serves parameters that no rule explains,
+``method="jacobian"``, and kernels that are differentiated with respect to the examples.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,16 @@ from torch import Tensor
 from torch.func import vjp, vmap
 from torch.utils import _pytree as pytree
 
-from neural_kernels.empirical.module.batches import Source, count_of, pieces
+from neural_kernels.empirical.module.batches import ExampleSource, count_of, pieces
 from neural_kernels.empirical.module.derivative import unfused
 from neural_kernels.empirical.module.model import Model, check_finite
-from neural_kernels.empirical.module.outputs import Probe
+from neural_kernels.empirical.module.outputs import OutputProjection
 
 
 def jacobian(
-    model: Model, names: list[str], batch: Any, probe: Tensor, rows: slice = slice(0, None)
+    model: Model, names: list[str], batch: Any, columns: Tensor, rows: slice = slice(0, None)
 ) -> dict[str, Tensor]:
-    """Gradients of probed outputs, shape (n, k, *parameter) for every name.
+    """Return the gradients of combinations of outputs, shape (n, k, *parameter), by name of the parameter.
 
     Parameters
     ----------
@@ -27,7 +31,7 @@ def jacobian(
     names : list of str
         Of parameters.
     batch : structure of tensors
-    probe : Tensor, shape (o, k)
+    columns : Tensor, shape (o, k)
         Combinations of outputs.
     rows : slice
         The examples' numbers, for error messages.
@@ -46,9 +50,9 @@ def jacobian(
     graph = torch.is_grad_enabled()
     with unfused(), torch.enable_grad():
         try:
-            outputs, gradients = _together(model, values, batch, probe)
+            outputs, gradients = _by_vmap(model, values, batch, columns)
         except RuntimeError:  # of an operation that vmap cannot follow; an error of the module's own comes again
-            outputs, gradients = _one_by_one(model, values, batch, probe, graph)
+            outputs, gradients = _one_by_one(model, values, batch, columns, graph)
     check_finite(outputs, rows)
     for gradient in gradients.values():
         check_finite(gradient, rows, "derivatives")
@@ -59,7 +63,14 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 Gradients = tuple[Tensor, dict[str, Tensor]]  # the outputs, (n, o), come along
 
 
-def _together(model: Model, values: dict[str, Tensor], batch: Any, probe: Tensor) -> Gradients:
+def _by_vmap(model: Model, values: dict[str, Tensor], batch: Any, columns: Tensor) -> Gradients:
+    """All examples and outputs together.
+
+    Raises
+    ------
+    RuntimeError
+        `vmap` cannot follow the module, or gives wrong gradients.
+    """
     leaves, spec = pytree.tree_flatten(batch)
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
@@ -69,69 +80,73 @@ def _together(model: Model, values: dict[str, Tensor], batch: Any, probe: Tensor
             own[place] = tensor[None]
         example = pytree.tree_unflatten(own, spec)
         outputs, pull, *_ = vjp(lambda values: model.at(values, example, 1)[0], values)
-        return outputs, vmap(lambda direction: pull(direction)[0])(probe.T)
+        return outputs, vmap(lambda direction: pull(direction)[0])(columns.T)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "There is a performance drop")  # operations that vmap runs one by one
         outputs, found = vmap(gradients)(*(leaves[i] for i in places))
-    if not _right(model, values, batch, probe, found):
+    if not _agrees(model, values, batch, columns, found):
         raise RuntimeError("torch batches an operation wrongly: PReLU, say, in 2.13")
     return outputs, found
 
 
-def _right(model: Model, values: dict[str, Tensor], batch: Any, probe: Tensor, found: dict[str, Tensor]) -> bool:
-    """Whether a sum over examples, with weights, is what plain autograd gives."""
-    n, k = count_of(batch), probe.shape[1]
-    weights = torch.randn(n, k, generator=torch.Generator().manual_seed(0)).to(probe)
+def _agrees(model: Model, values: dict[str, Tensor], batch: Any, columns: Tensor, found: dict[str, Tensor]) -> bool:
+    """Whether gradients, summed over examples and outputs with random weights, are what plain autograd gives."""
+    n, k = count_of(batch), columns.shape[1]
+    weights = torch.randn(n, k, generator=torch.Generator().manual_seed(0)).to(columns)
     own = {name: value.detach().requires_grad_() for name, value in values.items()}
-    outputs = model.at(own, batch, n) @ probe
+    outputs = model.at(own, batch, n) @ columns
     outputs = outputs if outputs.requires_grad else outputs.requires_grad_()
     true = torch.autograd.grad(outputs, list(own.values()), weights, allow_unused=True, materialize_grads=True)
     for expected, gradient in zip(true, (found[name].detach() for name in own), strict=True):
         if gradient.shape != (n, k, *expected.shape):
             return False
         terms = weights[..., None] * gradient.reshape(n, k, -1)
-        if not (terms.sum((0, 1)) - expected.flatten()).norm() <= _TOLERANCE[probe.dtype] * terms.norm():
+        if not (terms.sum((0, 1)) - expected.flatten()).norm() <= _TOLERANCE[columns.dtype] * terms.norm():
             return False
     return True
 
 
-def _one_by_one(model: Model, values: dict[str, Tensor], batch: Any, probe: Tensor, graph: bool) -> Gradients:
+def _one_by_one(model: Model, values: dict[str, Tensor], batch: Any, columns: Tensor, graph: bool) -> Gradients:
+    """One example and one output after the other; with `graph` they can be differentiated further."""
     own = [value.requires_grad_() for value in values.values()]
     results: list[Tensor] = []
     rows: list[list[Tensor]] = []
     for _, example in pieces(batch, slice(0, count_of(batch)), 1):
         outputs = model.at(values, example, 1)[0]
         outputs = outputs if outputs.requires_grad else outputs.requires_grad_()
-        columns = [
+        by_column = [
             torch.autograd.grad(
                 outputs, own, column, retain_graph=True, create_graph=graph, allow_unused=True, materialize_grads=True
             )
-            for column in probe.T
+            for column in columns.T
         ]
         results.append(outputs.detach())
-        rows.append([torch.stack(parts) for parts in zip(*columns, strict=True)])
+        rows.append([torch.stack(parts) for parts in zip(*by_column, strict=True)])
     gradients = (torch.stack(parts) for parts in zip(*rows, strict=True))
     return torch.stack(results), dict(zip(values, gradients, strict=True))
 
 
-def differentiable_gram(model: Model, first: Source, second: Source | None, probe: Probe) -> Tensor:
-    """Entries (n1, n2, k, k) that can be differentiated with respect to the examples; all in memory at once."""
-    columns = probe.scaled()
+def differentiable_gram(
+    model: Model, first: ExampleSource, second: ExampleSource | None, projection: OutputProjection
+) -> Tensor:
+    """Return entries (n1, n2, k, k) that can be differentiated by the examples; all gradients are in memory at once."""
+    columns = projection.scaled()
     mine = _all(model, first, columns)
     its = mine if second is None else _all(model, second, columns)
-    if probe.averaged:
+    if projection.averaged:
         return torch.einsum("nkp,mkp->nm", mine, its)[:, :, None, None]
     return torch.einsum("nkp,mlp->nmkl", mine, its)
 
 
-def differentiable_diagonal(model: Model, source: Source, probe: Probe) -> Tensor:
-    """The blocks (n, k, k) of every example with itself, likewise."""
-    mine = _all(model, source, probe.scaled())
-    return mine.flatten(1).square().sum(1)[:, None, None] if probe.averaged else mine @ mine.mT
+def differentiable_diagonal(model: Model, source: ExampleSource, projection: OutputProjection) -> Tensor:
+    """Return the blocks (n, k, k) of every example with itself, differentiable by the examples."""
+    mine = _all(model, source, projection.scaled())
+    return mine.flatten(1).square().sum(1)[:, None, None] if projection.averaged else mine @ mine.mT
 
 
-def _all(model: Model, source: Source, columns: Tensor) -> Tensor:
+def _all(model: Model, source: ExampleSource, columns: Tensor) -> Tensor:
+    """The gradients of all examples by all parameters, shape (n, k, P)."""
     names = list(model.parameters)
     blocks = [jacobian(model, names, batch, columns, rows) for rows, batch in source.blocks(source.length)]
     return torch.cat(

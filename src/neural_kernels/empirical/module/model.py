@@ -1,4 +1,8 @@
-"""A torch module as a function of parameters and examples, checked where it enters."""
+"""A torch module as a function of parameters and examples, checked where it enters.
+
+A module, a choice of parameters and a function that calls the module go in; a `Model` comes out, whose outputs are
+(n, o) at the present parameters or at any others. The states of torch under which kernels compute stand here as well.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ _PRECISIONS = torch.float32, torch.float64
 
 
 def call(module: nn.Module, batch: Any) -> Any:
-    """A tuple holds positional arguments, a mapping keyword arguments; all else is the one argument."""
+    """Call a module: a tuple holds positional arguments, a mapping keyword arguments; all else is the one argument."""
     if isinstance(batch, tuple):
         try:
             return module(*batch)
@@ -35,7 +39,7 @@ def call(module: nn.Module, batch: Any) -> Any:
     return module(**batch) if isinstance(batch, dict) else module(batch)
 
 
-class Called(nn.Module):
+class CalledModule(nn.Module):
     """A module and the function that calls it, as one module: so that `functional_call` reaches both."""
 
     def __init__(self, module: nn.Module, forward: Callable[..., Any]) -> None:
@@ -43,11 +47,11 @@ class Called(nn.Module):
         self.module, self._forward = module, forward
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the function gives."""
+        """Call the function on the module and the arguments."""
         return self._forward(self.module, *args, **kwargs)
 
     def at(self, values: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:
-        """The same with other values of some parameters; what the module writes over are copies."""
+        """Call it with other values of some parameters; buffers and arguments are copies, which it may write over."""
         tensors = {**values, **{name: buffer.clone() for name, buffer in self.module.named_buffers()}}
         renamed = {f"module.{name}": tensor for name, tensor in tensors.items()}
         return functional_call(self, renamed, copy_of(args), copy_of(kwargs))
@@ -55,16 +59,26 @@ class Called(nn.Module):
 
 @dataclass(frozen=True)
 class Model:
-    """A module, how it is called, and the parameters that count."""
+    """A module as a function of its parameters and of a batch.
+
+    Parameters
+    ----------
+    module : Module
+        The user's own: what it holds is never changed.
+    forward : callable
+        ``forward(module, batch)`` gives a tensor with the examples first.
+    parameters : dict
+        Those to differentiate by, by name; each parameter once, under its first name.
+    """
 
     module: nn.Module
     forward: Forward
     parameters: dict[str, nn.Parameter]
-    _called: Called = field(repr=False)
+    _called: CalledModule = field(repr=False)
 
     @classmethod
     def of(cls, module: nn.Module, selection: Selection, forward: Forward | None) -> Model:
-        """Check a module.
+        """Check a module, and choose its parameters.
 
         Raises
         ------
@@ -81,22 +95,22 @@ class Model:
             _refuse_training(name, part)
         _check_place(module)
         forward = forward or call
-        called = Called(module, forward)
+        called = CalledModule(module, forward)
         called.training = module.training
         return cls(module, forward, select(module, selection), called)
 
     @property
     def place(self) -> Place:
-        """Where the module is, and its precision."""
+        """The device and the precision of the module's parameters."""
         first = next(iter(self.parameters.values()))
         return Place(first.device, first.dtype)
 
     def __call__(self, batch: Any, count: int) -> Tensor:
-        """Outputs of `count` examples, shape (n, o)."""
+        """The outputs of a batch of `count` examples at the present parameters, shape (n, o)."""
         return check_outputs(self.forward(self.module, copy_of(batch)), count).to(self.place.dtype)
 
     def at(self, values: dict[str, Tensor], batch: Any, count: int) -> Tensor:
-        """The same with other values of the parameters, shape (n, o)."""
+        """The outputs of a batch of `count` examples at other values of some parameters, shape (n, o)."""
         try:
             outputs = self._called.at(values, batch)
         except RuntimeError as error:
@@ -105,7 +119,7 @@ class Model:
         return check_outputs(outputs, count).to(self.place.dtype)
 
     def check_dependence(self, batch: Any, count: int) -> None:
-        """Refuse outputs without gradients."""
+        """Refuse a module none of whose outputs depends on the parameters by autograd."""
         with torch.enable_grad():
             values = {name: p.detach().requires_grad_() for name, p in self.parameters.items()}
             if not self.at(values, batch, count).requires_grad:
@@ -133,7 +147,7 @@ def snapshot(module: nn.Module) -> nn.Module:
 
 
 def check_outputs(outputs: Any, count: int) -> Tensor:
-    """What a module gave for `count` examples, as (n, o)."""
+    """Check what a module gave for `count` examples, and flatten it to (n, o)."""
     if not isinstance(outputs, Tensor):
         raise TypeError(
             f"the module returns {type(outputs).__name__}; expected one tensor. Say which with, for example, "
@@ -155,7 +169,7 @@ def check_outputs(outputs: Any, count: int) -> Tensor:
 
 
 def check_finite(values: Tensor, rows: slice, what: str = "outputs") -> None:
-    """Refuse what would spoil a kernel without a word."""
+    """Refuse values (n, ...) of the examples `rows` that are not finite, and name the first bad example."""
     bad = ~values.detach().flatten(1).isfinite().all(1)
     if bad.any():
         raise ValueError(
@@ -165,7 +179,7 @@ def check_finite(values: Tensor, rows: slice, what: str = "outputs") -> None:
 
 
 def _check_place(module: nn.Module) -> None:
-    """All parameters, also those held fixed, must have values on one device, in one precision."""
+    """Refuse parameters, those held fixed included, without values, on several devices, or of several precisions."""
     lazy = [name for name, p in module.named_parameters() if is_lazy(p)]
     if lazy:
         raise ValueError(f"{lazy[0]} has no shape yet: call the module once on examples, module(x)")
@@ -184,7 +198,7 @@ def _check_place(module: nn.Module) -> None:
 
 
 def _explain(error: RuntimeError, dtypes: set[torch.dtype], expected: torch.dtype) -> None:
-    """Torch's message on tensors of different dtypes does not tell which they are."""
+    """Add to torch's message on tensors of different dtypes which of them these are: it does not tell."""
     others = dtypes - {expected}
     if others:
         error.add_note(
@@ -194,7 +208,7 @@ def _explain(error: RuntimeError, dtypes: set[torch.dtype], expected: torch.dtyp
 
 
 def _refuse_training(name: str, part: nn.Module) -> None:
-    """Layers that couple the examples of a batch, or draw at random."""
+    """Refuse layers that couple the examples of a batch, or draw at random."""
     name = f"{name or 'the module'} ({type(part).__name__})"
     if isinstance(part, nn.modules.batchnorm._BatchNorm):
         if part.training:
@@ -208,8 +222,8 @@ def _refuse_training(name: str, part: nn.Module) -> None:
 
 
 @contextmanager
-def steady(place: Place) -> Iterator[None]:
-    """Refuse a module that draws random numbers."""
+def refuse_random(place: Place) -> Iterator[None]:
+    """Refuse a module that draws random numbers while this context lasts."""
     state = torch.cuda.get_rng_state if place.device.type == "cuda" else torch.get_rng_state
     before = state()
     yield
@@ -221,8 +235,8 @@ def steady(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def apart() -> Iterator[None]:
-    """Outside inference mode, which has no gradients, autocast, which rounds them, and compiled code, which hides."""
+def plain_autograd() -> Iterator[None]:
+    """Leave inference mode, which has no gradients, autocast, which rounds, and compiled code, which hides layers."""
     with ExitStack() as stack:
         if "torch._dynamo" in sys.modules:  # else nothing can be compiled, and loading it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))

@@ -1,4 +1,4 @@
-"""Which parameters a kernel differentiates by."""
+"""Which parameters a kernel differentiates by: a module and the user's choice go in, parameters by name come out."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class LastLayers:
             raise ValueError(f"LastLayers({self.count!r}): expected a number of layers, 1 or more")
 
     def __call__(self, module: nn.Module) -> list[str]:
-        """Their names."""
+        """Return the names of these parameters in `module`."""
         owned = [_owned(name, part) for name, part in module.named_modules()]
         return [name for names in [names for names in owned if names][-self.count :] for name in names]
 
 
 def select(module: nn.Module, selection: Selection) -> dict[str, nn.Parameter]:
-    """Trainable parameters by name, each once: all of them for None, else those that the selection names.
+    """Return trainable parameters by name, each once: all of them for None, else those that the selection names.
 
     Raises
     ------
     ValueError
-        There is none; says which there are.
+        No trainable parameter is chosen; says which there are.
     """
     trainable = {name: p for name, p in module.named_parameters(remove_duplicate=False) if p.requires_grad}
     if not trainable:
@@ -82,7 +82,7 @@ def _names(module: nn.Module, selection: Selection, trainable: dict[str, nn.Para
 
 
 def _owned(prefix: str, module: nn.Module) -> list[str]:
-    """Trainable parameters of a module itself, not of its parts."""
+    """The names of the trainable parameters of a module itself, not of its parts."""
     names = [name for name, p in module.named_parameters(recurse=False) if p.requires_grad]
     return [f"{prefix}.{name}" if prefix else name for name in names]
 

@@ -1,4 +1,8 @@
-"""What layers read, as the left sides of their gradients."""
+"""What layers read, one item at each position: vectors, patches of images, or numbers of rows of a table.
+
+With the gradients by what the layer wrote, these are the factors of its parameters' gradients; what is asked of them
+is their inner products, and their products with those gradients.
+"""
 
 from __future__ import annotations
 
@@ -8,90 +12,111 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
-class Left(ABC):
-    """What a layer read at each position, in `values` (n, t, ...)."""
+class LayerInput(ABC):
+    """What a layer read at each position t of each example n.
+
+    Parameters
+    ----------
+    values : Tensor, shape (n, t, ...)
+        The items read, of a kind that the subclass tells.
+    """
 
     values: Tensor
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """Multiplications in a product of what was read at two positions."""
+        """Multiplications in the inner product of the items at two positions, for counting costs."""
 
     @property
     @abstractmethod
     def columns(self) -> int:
-        """Of a gradient, as a matrix with a row for every channel that was written."""
+        """Columns of a parameter's gradient as a matrix, which has a row for every channel that was written."""
 
     def __getitem__(self, rows: slice) -> Self:
-        """Some of the examples."""
-        return self.like(self.values[rows])
+        return self.with_values(self.values[rows])
 
-    def like(self, values: Tensor) -> Self:
-        """Of the same kind, with other values."""
+    def with_values(self, values: Tensor) -> Self:
+        """Other items of the same kind."""
         return replace(self, values=values)
 
     @abstractmethod
-    def gram(self, other: Left) -> Tensor:
-        """C[n, t, m, s], inner products of all positions of all examples."""
+    def gram(self, other: LayerInput) -> Tensor:
+        """Inner products C[n, t, m, s] of the items at all positions of all examples."""
 
     @abstractmethod
-    def own(self) -> Tensor:
-        """C[n, t, n, s] for every example, shape (n, t, t)."""
+    def gram_per_example(self) -> Tensor:
+        """Inner products C[n, t, n, s] of the items of every example among themselves, shape (n, t, t)."""
 
     @abstractmethod
-    def products(self, right: Tensor, into: Tensor, add: bool) -> None:
-        """Write, or add, sums over t of right[n, t, k, j] times what was read, shape (n, k, P)."""
+    def products(self, gradients: Tensor, into: Tensor, add: bool) -> None:
+        """Write to `into`, (n, k, P), or add the sums over t of gradients[n, t, k, j] times the item at (n, t)."""
 
 
 @dataclass(frozen=True)
-class Rows(Left):
-    """Vectors a[n, t, i]; the gradient of the weight [j, i] is the sum over t of right[n, t, j] a[n, t, i]."""
+class VectorInput(LayerInput):
+    """Vectors a[n, t, i]: the gradient of the weight [j, i] is the sum over t of gradients[n, t, j] a[n, t, i]."""
 
     @property
+    @override
     def width(self) -> int:
-        """The length of a vector."""
         return self.values.shape[2]
 
     @property
+    @override
     def columns(self) -> int:
-        """The length of a vector."""
         return self.values.shape[2]
 
-    def gram(self, other: Left) -> Tensor:
-        """One matrix product."""
-        assert isinstance(other, Rows)
+    @override
+    def gram(self, other: LayerInput) -> Tensor:
+        assert isinstance(other, VectorInput)
         product = self.values.flatten(0, 1) @ other.values.flatten(0, 1).T
         return product.view(*self.values.shape[:2], *other.values.shape[:2])
 
-    def own(self) -> Tensor:
-        """One product an example."""
+    @override
+    def gram_per_example(self) -> Tensor:
         return self.values @ self.values.mT
 
-    def products(self, right: Tensor, into: Tensor, add: bool) -> None:
-        """One product an example."""
+    @override
+    def products(self, gradients: Tensor, into: Tensor, add: bool) -> None:
         table = into.view(len(into), -1, self.values.shape[2])
-        torch.baddbmm(table, right.flatten(2).mT, self.ordered(), beta=float(add), out=table)
+        torch.baddbmm(table, gradients.flatten(2).mT, self.ordered(), beta=float(add), out=table)
 
+    @abstractmethod
     def ordered(self) -> Tensor:
-        """The vectors, their entries in the order of the gradient's columns."""
+        """The vectors (n, t, i) with their entries in the order of the gradient's columns."""
+
+
+@dataclass(frozen=True)
+class RowInput(VectorInput):
+    """Vectors whose entries lie in the order of the weight's columns."""
+
+    @override
+    def ordered(self) -> Tensor:
         return self.values
 
 
 @dataclass(frozen=True)
-class Patches(Rows):
-    """Parts of images as vectors, channels last, for a weight that has them first; a constant for a bias may follow.
+class PatchInput(VectorInput):
+    """Patches of images as vectors, channels last, for a weight that has its channels first.
 
-    So the channels of a pixel stay together, and are copied by the row: ten times as fast as one by one.
+    So the channels of a pixel stay together while patches are cut out, and are copied by the row: ten times as fast as
+    one by one. A constant for the bias may follow the patch.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of a pixel.
     """
 
     channels: int
 
+    @override
     def ordered(self) -> Tensor:
-        """Channels first."""
         size = self.values.shape[2] // self.channels * self.channels
         patches, rest = self.values.split([size, self.values.shape[2] - size], 2)
         first = patches.unflatten(2, (-1, self.channels)).mT.flatten(2)
@@ -99,37 +124,43 @@ class Patches(Rows):
 
 
 @dataclass(frozen=True)
-class Ids(Left):
-    """Rows of a table, read by number; -1 reads nothing. The gradient of the table [i, j] adds right[t] to its row."""
+class IndexInput(LayerInput):
+    """Rows of a table, read by their numbers (n, t); -1 reads nothing. A row sums the gradients from where it is read.
+
+    Parameters
+    ----------
+    size : int
+        Rows of the table.
+    """
 
     size: int
 
     @property
+    @override
     def width(self) -> int:
-        """One comparison."""
         return 1
 
     @property
+    @override
     def columns(self) -> int:
-        """Rows of the table."""
         return self.size
 
-    def gram(self, other: Left) -> Tensor:
-        """Equal numbers are equal rows."""
-        assert isinstance(other, Ids)
+    @override
+    def gram(self, other: LayerInput) -> Tensor:
+        assert isinstance(other, IndexInput)
         mine, its = self.values[:, :, None, None], other.values
         return ((mine == its) & (mine >= 0)).to(torch.get_default_dtype())
 
-    def own(self) -> Tensor:
-        """Equal numbers."""
+    @override
+    def gram_per_example(self) -> Tensor:
         mine = self.values[:, :, None]
         return (mine == self.values[:, None]) & (mine >= 0)
 
-    def products(self, right: Tensor, into: Tensor, add: bool) -> None:
-        """Added to the rows read."""
-        n, _, k, width = right.shape
-        table = right.new_zeros(n, self.size + 1, k, width)  # the last row takes what reads nothing
+    @override
+    def products(self, gradients: Tensor, into: Tensor, add: bool) -> None:
+        n, _, k, width = gradients.shape
+        table = gradients.new_zeros(n, self.size + 1, k, width)  # the last row takes what reads nothing
         places = self.values.where(self.values >= 0, self.size)
-        table.scatter_add_(1, places[:, :, None, None].expand_as(right), right)
+        table.scatter_add_(1, places[:, :, None, None].expand_as(gradients), gradients)
         entries = table[:, :-1].transpose(1, 2).flatten(2)
         into.copy_(into + entries if add else entries)

@@ -12,7 +12,7 @@ from torch import nn
 
 from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.kernels import EmpiricalNTK
-from neural_kernels.empirical.module.batches import Source, read
+from neural_kernels.empirical.module.batches import ExampleSource, read
 from neural_kernels.empirical.module.model import Model, check_finite, snapshot
 from neural_kernels.runtime.types import Array
 
@@ -54,11 +54,11 @@ class Expansion:
         """The module, as the kernel has it."""
         return Model.of(self.kernel.module, self.kernel.parameters, self.kernel.forward)
 
-    def read(self, X: Any) -> Source:
+    def read(self, X: Any) -> ExampleSource:
         """Examples."""
         return read(X, "X", self.model.place)
 
-    def outputs(self, source: Source) -> Array:
+    def outputs(self, source: ExampleSource) -> Array:
         """Of the module, (n, o)."""
         model, parts = self.model, []
         for rows, batch in source.blocks(_PASS):
@@ -73,7 +73,7 @@ class Expansion:
         strips = self._strips(self.read(X), len(coefficients))
         return np.concatenate([as_array(self.kernel(strip, centres)) @ coefficients for strip in strips])
 
-    def _strips(self, source: Source, columns: int) -> Iterator[list[Any]]:
+    def _strips(self, source: ExampleSource, columns: int) -> Iterator[list[Any]]:
         """Batches, together as many examples as memory allows: for each strip the centres pass through anew."""
         budget = min(_STRIP, int((self.kernel.memory_budget or 4 * _STRIP) // 4))
         size = max(1, budget // (self.model.place.dtype.itemsize * columns))

@@ -16,8 +16,8 @@ from torch import nn
 
 from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.kernels import PseudoNTK
-from neural_kernels.empirical.module.batches import Source
-from neural_kernels.empirical.module.model import apart
+from neural_kernels.empirical.module.batches import ExampleSource
+from neural_kernels.empirical.module.model import plain_autograd
 from neural_kernels.estimators import settings
 from neural_kernels.estimators.calibration import fit_temperature, per_class, probabilities
 from neural_kernels.estimators.linearized.expansion import Expansion, as_array
@@ -136,7 +136,7 @@ class LinearizedPredictor(BaseEstimator):
         # A copy of the network for every fold would be waste, and no longer the one that a given kernel is of.
         return LinearizedPredictor(**self.get_params(deep=False))
 
-    @apart()
+    @plain_autograd()
     @torch.no_grad()
     def fit(self, X: Any, y: Any, gram: Any = None) -> LinearizedPredictor:
         """Fit to numbers or labels.
@@ -161,7 +161,7 @@ class LinearizedPredictor(BaseEstimator):
         self._scale = _as_scale(self.scale)
         self._expansion = Expansion.of(self.module, self.kernel)
         self.kernel_, model, source = self._expansion.kernel, self._expansion.model, self._expansion.read(X)
-        n, outputs = source.length, model(source.some([0]), 1).shape[1]
+        n, outputs = source.length, model(source.pick([0]), 1).shape[1]
         free = self._scale == math.inf and not self._expansion.full
         self._targets = Targets.of(y, n, None if free else outputs)
         unknowns, columns = (n * outputs, 1) if self._expansion.full else self._targets.values.shape
@@ -260,7 +260,7 @@ class LinearizedPredictor(BaseEstimator):
         scores = per_class(self._targets.values - residuals)
         return fit_temperature(scores, self._targets.members, np.ones(len(scores)))
 
-    @apart()
+    @plain_autograd()
     @torch.no_grad()
     def _outputs(self, X: Any, time: float | None) -> tuple[Array, Source]:
         """Predictions (m, o) in float64, and what X is."""
@@ -271,7 +271,7 @@ class LinearizedPredictor(BaseEstimator):
         source = self._expansion.read(X)
         return self._start(source) + self._expansion.combine(coefficients, X, self.X_fit_), source
 
-    def _start(self, source: Source) -> Array:
+    def _start(self, source: ExampleSource) -> Array:
         """The module's outputs over s, (n, o)."""
         if self._scale == math.inf:
             return np.zeros((source.length, 1))

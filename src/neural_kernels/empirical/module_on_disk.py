@@ -1,4 +1,7 @@
-"""Kernels of modules as matrices on disk."""
+"""Kernels of modules as matrices on disk: what identifies such a matrix, and how a block of it is computed.
+
+A kernel and examples in memory go in; `storage.matrix.fill_file` asks the task for blocks.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import math
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
-from neural_kernels.empirical.module.batches import Held, read
+from neural_kernels.empirical.module.batches import HeldExamples, read
 from neural_kernels.empirical.module.model import Model
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
@@ -43,19 +47,20 @@ class ModuleTask(Task):
         self._first = self._held(x1, "x1")
         self._second = self._first if self.symmetric else self._held(x2, "x2")
 
-    def _held(self, x: Any, name: str) -> Held:
+    def _held(self, x: Any, name: str) -> HeldExamples:
         source = read(x, name, self._model.place)
-        if not isinstance(source, Held):
+        if not isinstance(source, HeldExamples):
             raise TypeError(f"{name}: to_disk needs all examples in memory; got batches. Concatenate them.")
         return source
 
     @property
+    @override
     def shape(self) -> tuple[int, int]:
-        """Numbers of examples."""
         return self._first.length, self._second.length
 
+    @override
     def identity(self) -> dict[str, Any]:
-        """The module by its structure and the numbers in it, the data by their bytes.
+        """The module by its structure and the numbers in it, the examples by their bytes.
 
         Raises
         ------
@@ -72,8 +77,9 @@ class ModuleTask(Task):
         second = None if self.symmetric else self._second
         return identity | _identify("x1", self._first) | _identify("x2", second)
 
+    @override
     def values(self, rows: slice, columns: slice) -> np.ndarray:
-        """A call for these examples alone."""
+        """The entries of these rows and columns, by a call of the kernel on their examples alone."""
         mine = self._first.take(rows)
         if self.symmetric and rows == columns:
             result = self._kernel(mine)
@@ -81,12 +87,13 @@ class ModuleTask(Task):
             result = self._kernel(mine, self._second.take(columns))
         return result.detach().cpu().numpy()
 
+    @override
     def side(self, entry: np.ndarray) -> int:
-        """As many as a moderate share of the memory allows."""
+        """At most 2048 examples, and fewer where entries are large matrices."""
         return max(1, min(_SIDE, math.isqrt(_NUMBERS // entry.size)))
 
 
-def _identify(name: str, source: Held | None) -> dict[str, Any]:
+def _identify(name: str, source: HeldExamples | None) -> dict[str, Any]:
     leaves = [] if source is None else source.leaves()
     return {
         f"{name}: shape": [list(leaf.shape) for leaf in leaves],

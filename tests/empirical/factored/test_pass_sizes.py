@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import neural_kernels as nk
-from empirical_modules import CASES, FORWARD, build
+from empirical_modules import CASES, FORWARD, build, gram_within
 from neural_kernels.empirical.capture.recording import Recorder
-from neural_kernels.empirical.factored import plan
+from neural_kernels.empirical.factored.plan import PassLimits
 
 
 class Twice(nn.Module):
@@ -49,15 +49,14 @@ def test_outputs_that_are_formed_some_at_a_time(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_passes_of_one_example(name: str, monkeypatch: Any, passes: list[int]) -> None:
+def test_passes_of_one_example(name: str, passes: list[int]) -> None:
     """Every module of the other tests: what comes piece by piece lies where the whole does."""
     module, x = build(name)
     kernel = nk.EmpiricalNTK(module, forward=FORWARD.get(name))
     whole = kernel(x)
-    monkeypatch.setattr(plan, "_CAPTURE", 1)
-    monkeypatch.setattr(plan, "_SHARE", 0)
     passes.clear()
-    torch.testing.assert_close(kernel(x), whole, rtol=1e-10, atol=1e-10)
+    single = gram_within(kernel, x, PassLimits(kept=1, share=0))
+    torch.testing.assert_close(single, whole, rtol=1e-10, atol=1e-10)
     assert set(passes) <= {1}
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from neural_kernels.empirical.factored.factors import Outer
+from neural_kernels.empirical.factored.contractions import OuterProducts
+from neural_kernels.empirical.factored.gradients import OuterGradients
 from neural_kernels.empirical.rules.convolutions import ConvolutionRule
 
 
@@ -27,7 +28,7 @@ def test_patches_of_convolutions(module: Any, shape: tuple[int, ...], roles: tup
     read = torch.randn(4, 1, module.in_channels, *shape, dtype=torch.float64)
     gradient = torch.randn_like(module(read[:, 0]))[:, None].detach()
     rule = ConvolutionRule()
-    outer = Outer(rule.left(module, read, roles), rule.right(gradient)[:, :, None])
+    outer = OuterGradients(OuterProducts(rule.layer_input(module, read, roles), rule.by_position(gradient)[:, :, None]))
     for row, x, g in zip(outer.materialise(), read, gradient, strict=True):
         true = torch.autograd.grad(module(x), [getattr(module, role) for role in roles], g)
         expected = torch.cat([part.reshape(module.out_channels, -1) for part in true], 1).flatten()

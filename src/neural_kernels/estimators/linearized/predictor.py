@@ -262,7 +262,7 @@ class LinearizedPredictor(BaseEstimator):
 
     @plain_autograd()
     @torch.no_grad()
-    def _outputs(self, X: Any, time: float | None) -> tuple[Array, Source]:
+    def _outputs(self, X: Any, time: float | None) -> tuple[Array, ExampleSource]:
         """Predictions (m, o) in float64, and what X is."""
         check_is_fitted(self, "dual_coef_")
         coefficients = self.dual_coef_

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from sklearn.gaussian_process.kernels import Kernel
 from sklearn.kernel_approximation import Nystroem
+from typing_extensions import override
 
 import neural_kernels as nk
 from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
@@ -56,12 +57,12 @@ class Transformer(Method):
     make: Callable[[Task, int], Any]
 
     @property
+    @override
     def needs_data(self) -> bool:
-        """True."""
         return True
 
+    @override
     def build(self, task: Task, sample: Any) -> BuiltMap:
-        """See `Method`."""
         picked = np.random.default_rng(task.seed).permutation(sample.shape[0])[: task.n_components]
         transformer = self.make(task, len(picked)).set_params(random_state=task.seed % 2**32)
         transformer.fit(_array(sample[picked]).astype(np.float64))

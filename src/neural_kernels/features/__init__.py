@@ -1,4 +1,27 @@
-"""Feature maps: phi with phi(x) . phi(y) close to the kernel of an infinitely wide network."""
+"""Feature maps: phi with phi(x) . phi(y) close to a kernel, such as that of an infinitely wide network.
+
+What users hold, and what a method is:
+
+- `map`: the module that users call (`FeatureMap`): checks, arrays, blocks of rows, the choice of a method;
+- `method`: what is to be mapped (`Task`), how a method answers (`Method`), and what it builds (`BuiltMap`);
+- `choice`: which method is taken where none is named, and why.
+
+The methods, in the order of what they need to know of a kernel:
+
+- `nystrom`: its values at landmarks of the data, and nothing else;
+- `zonal_features`: that it is a function of the angle; one random layer, whatever the depth;
+- `random_features`: the layers of its network, with random features of every activation;
+- `polynomial_sketch`: one series of the angle if there is one, else the layers, by sketched powers.
+
+What they share:
+
+- `angle/`: kernels that are functions of the angle, by one power series for the whole depth;
+- `layered/`: the representation by factors, which goes through a network layer by layer;
+- `reduction`: wide or sparse rows as dense ones of bounded width, in blocks;
+- `directions`: random directions in orthogonal blocks;
+- `distinct`: the order in which rows become landmarks;
+- `allotment`: which part of a factor gets how many columns.
+"""
 
 from neural_kernels.features.map import FeatureMap, feature_map
 from neural_kernels.features.method import Method, Task, UnsuitableError

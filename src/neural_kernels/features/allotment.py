@@ -18,16 +18,16 @@ _RESERVE = 0.125  # of all columns, left to parts that cannot be exact
 
 @dataclass(frozen=True)
 class Part:
-    """What one part needs.
+    """What one part of a factor counts, and with how many columns it would be exact.
 
     Parameters
     ----------
     share : float
-        Of the diagonal.
+        Its part of the kernel's diagonal, in any unit.
     exact : int or None
         Columns with which it is exact; None where no number is enough.
     copies : int
-        How many times the columns appear.
+        How many times the columns appear in the result.
     """
 
     share: float
@@ -36,17 +36,18 @@ class Part:
 
 
 def allot(parts: Sequence[Part], columns: int) -> list[int]:
-    """Columns for every part, each times its copies at most `columns` together.
+    """Divide columns among parts, so that the error of the whole is least.
 
     Parameters
     ----------
     parts : sequence of Part
     columns : int
+        How many there are; all parts together, each times its copies, take no more.
 
     Returns
     -------
     list of int
-        Of one copy; 0 for a part without share, or if there are too few columns for all.
+        Columns of one copy of each part; 0 for a part without share, or if there are too few columns for all.
     """
     total = sum(part.share for part in parts) or 1.0
     parts = [replace(part, share=max(1, round(part.share / total * _STEPS)) if part.share else 0) for part in parts]

@@ -28,7 +28,7 @@ class Directions(nn.Module):
     ----------
     in_features : int
     count : int
-        Number of directions.
+        How many directions.
     seed : int
     normal : bool
         Multiply each u_i by a random length, so that it is standard normal in any dimension; else all w_i have one
@@ -63,7 +63,10 @@ class Directions(nn.Module):
         self.register_buffer("lengths", torch.from_numpy(lengths) if normal else None)
 
     def blocks(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Columns of the result and u there, shape (n, <= D), one block after the other in the same memory."""
+        """Yield, block by block, which columns of the result it makes and u there, shape (n, <= D).
+
+        Every block is in the same memory as the one before: use it up first.
+        """
         width = self.dimension
         start = torch.nn.functional.pad(x, (0, width - x.shape[1]))
         turned = self._rotated(start) if self.rotations is not None else self._transformed(start / width)
@@ -73,12 +76,12 @@ class Directions(nn.Module):
             yield columns, u if self.lengths is None else u * self.lengths[columns].to(u.dtype)
 
     def _rotated(self, x: Tensor) -> Iterator[Tensor]:
-        """By matrices."""
+        """Blocks of u by rotations that are kept as matrices."""
         assert self.rotations is not None
         return (math.sqrt(self.dimension) * x @ rotation for rotation in self.rotations.to(x.dtype))
 
     def _transformed(self, x: Tensor) -> Iterator[Tensor]:
-        """By Hadamard transforms."""
+        """Blocks of u by Hadamard transforms, all in the same two buffers unless gradients pass."""
         turned, after = torch.empty_like(x), torch.empty_like(x)
         for signs in self.signs.to(x.dtype):
             u = x
@@ -90,7 +93,7 @@ class Directions(nn.Module):
             yield u
 
     def forward(self, x: Tensor) -> Tensor:
-        """All u, shape (n, count), for rows of shape (n, in_features)."""
+        """Coordinates along all directions, shape (n, count), of rows of shape (n, in_features)."""
         if x.requires_grad:
             return torch.cat([u for _, u in self.blocks(x)], 1)
         result = x.new_empty(len(x), self.count)
@@ -116,7 +119,7 @@ class IndependentDirections(nn.Module):
     Attributes
     ----------
     dimension : int
-        d.
+        That of the directions, d: here no features are filled up.
     """
 
     matrix: Tensor
@@ -130,5 +133,5 @@ class IndependentDirections(nn.Module):
         self.register_buffer("matrix", matrix)
 
     def forward(self, x: Tensor) -> Tensor:
-        """All u, shape (n, count), for rows of shape (n, in_features)."""
+        """Coordinates along all directions, shape (n, count), of rows of shape (n, in_features)."""
         return x @ self.matrix.to(x.dtype)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.algebra import Layer
 from neural_kernels.exact import Kernel, resolve_kernel
@@ -92,7 +93,7 @@ class FeatureMap(nn.Module):
         return self
 
     def _probes(self, sample: Any) -> np.ndarray:
-        """Rows to measure the error by: the last in the order in which landmarks are taken, or any."""
+        """Choose rows to measure the error by: the last in the order in which landmarks are taken, or any."""
         assert self.shape is not None
         count = max(8, _PROBES // math.prod(self.shape[1:]))
         if self.method_.needs_data:
@@ -102,12 +103,12 @@ class FeatureMap(nn.Module):
 
     @property
     def learned(self) -> np.ndarray:
-        """See the class."""
+        """Those of the rows given to `fit` that columns are made of (landmarks, anchors)."""
         return np.empty(0, dtype=np.intp) if self.map is None else self.map.learned
 
     @property
     def kernel_error_(self) -> float:
-        """See the class."""
+        """Relative Frobenius error of the kernel off the diagonal, on rows given to `fit`; measured when asked for."""
         if self._task is None or self._held_out is None:
             raise RuntimeError("kernel_error_ is measured on data: call fit(x) first")
         if self._error is None:
@@ -170,7 +171,7 @@ class FeatureMap(nn.Module):
         return _dress(result, batch)
 
     def _read(self, x: Any) -> Batch:
-        """Checked input; the map is built by the first, if not by `fit`."""
+        """Check input, and build the map if this is the first and `fit` did not."""
         batch = read(x, "x")
         if self.map is None:
             self._build(batch, None)
@@ -200,8 +201,8 @@ class FeatureMap(nn.Module):
         self.columns = self.map.columns
         self.shape = _shape(batch)
 
+    @override
     def extra_repr(self) -> str:
-        """What the map is of."""
         return f"{self.kernel!r}, n_components={self.n_components}, method={self.method!r}"
 
 

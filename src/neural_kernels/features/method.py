@@ -17,11 +17,12 @@ from neural_kernels.exact.network import NetworkKernel
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be mapped.
+    """What is to be mapped: a kernel, and the shape, precision and make of the data.
 
     Parameters
     ----------
     kernel : Kernel
+        What the features approximate.
     n_components : int
         Columns of the result.
     in_features : int
@@ -129,7 +130,8 @@ class BuiltMap(nn.Module, ABC):
     columns : int
         Of the features; at most the task's `n_components`.
     learned : ndarray of int
-        Rows of the sample that columns are made of, which no column of another row resembles.
+        Rows of the sample that columns are made of. What a model says of them says nothing of others: each has a column
+        nearly of its own.
     """
 
     columns: int
@@ -137,14 +139,14 @@ class BuiltMap(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Any) -> Tensor:
-        """Features, shape (n, columns), of dense rows or of a CSR matrix, shape (n, in_features)."""
+        """Compute features, shape (n, columns), of dense rows or of a CSR matrix, shape (n, in_features)."""
 
     def fill(self, x: Any, out: Tensor) -> None:
         """Write the features to memory that is there."""
         out.copy_(self(x))
 
     def readout(self, weights: Tensor) -> tuple[Callable[[Any], Tensor], Tensor]:
-        """A linear model on the features, as it is computed best: features @ weights = columns(x) @ matrix.
+        """Say how a linear model on the features is computed best: ``features @ weights = columns(x) @ matrix``.
 
         Parameters
         ----------
@@ -161,7 +163,7 @@ class BuiltMap(nn.Module, ABC):
 
 
 def dense(x: Any) -> Tensor:
-    """Rows as a dense tensor, whether they came so or as CSR."""
+    """Return rows as a dense tensor, whether they came so or as CSR."""
     return x if isinstance(x, Tensor) else torch.from_numpy(x.toarray())
 
 

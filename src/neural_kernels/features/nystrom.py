@@ -21,7 +21,7 @@ _STRIP = 1024  # columns at a time of a product with a triangle
 
 @dataclass(frozen=True)
 class Nystrom(Method):
-    r"""Nystrom features: the exact kernel with m rows of the data, the landmarks L, whitened.
+    r"""Nystrom features: the exact kernel with m rows of the data, the landmarks L, whitened. They serve any kernel.
 
     .. math:: \phi(x) = k(x, L) R^{-T}, \qquad R R^T = k(L, L) + j I.
 
@@ -78,12 +78,12 @@ class Nystrom(Method):
             raise ValueError(f'landmarks={self.landmarks!r}: expected "uniform" or "rpcholesky"')
 
     @property
+    @override
     def needs_data(self) -> bool:
-        """True."""
         return True
 
+    @override
     def build(self, task: Task, sample: Any) -> BuiltMap:
-        """Draw landmarks from the sample and factorise their kernel."""
         kernel = task.values
         kernel.diag(sample[:1])
         m, rows = task.n_components, distinct(sample, task.seed)
@@ -124,7 +124,7 @@ class LandmarkFeatures(BuiltMap):
 
     @property
     def landmarks(self) -> Any:
-        """As they were given: a tensor, or a CSR matrix."""
+        """The landmarks as they were given: a tensor, or a CSR matrix."""
         if "rows" in self._buffers:
             return self.rows
         from scipy import sparse
@@ -133,18 +133,18 @@ class LandmarkFeatures(BuiltMap):
         return sparse.csr_matrix((data, indices, indptr), self._shape)
 
     def cross(self, x: Any) -> Tensor:
-        """k(x, L)."""
+        """Compute k(x, L), shape (n, m)."""
         return self.kernel(x, self.landmarks)
 
+    @override
     def forward(self, x: Any) -> Tensor:
-        """Features of rows, shape (n, m)."""
         assert isinstance(self.whitening, Tensor)
         cross = self.cross(x).to(self.whitening)
         return torch.cat([cross[:, : s.stop] @ self.whitening[: s.stop, s] for s in self._strips], dim=1)
 
     @override
     def readout(self, weights: Tensor) -> tuple[Callable[[Any], Tensor], Tensor]:
-        """k(x, L) and V = R^-T W, shape (m, o): their product is features times W, without m^2 operations per row."""
+        """Give k(x, L) and R^-T W, whose product is features times W without m^2 operations a row."""
         assert isinstance(self.whitening, Tensor)
         return self.cross, torch.cat([self.whitening[s].to(weights) @ weights for s in self._strips])
 
@@ -154,7 +154,7 @@ class LandmarkFeatures(BuiltMap):
 
 
 def _whitening(kernel: KernelValues, landmarks: Any, dtype: torch.dtype) -> Tensor:
-    """R^-T, upper triangular."""
+    """Compute R^-T, upper triangular, in float64; the jitter is that of the precision the landmarks are used in."""
     wide = landmarks.to(torch.float64) if isinstance(landmarks, Tensor) else landmarks.astype(np.float64)
     gram = kernel(wide).to(torch.float64)
     mean = gram.diagonal().mean()

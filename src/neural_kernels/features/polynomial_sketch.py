@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations import Dual
 from neural_kernels.activations.expectations.normal import BivariateNormal
@@ -20,7 +21,7 @@ from neural_kernels.features.angle.power_series import PowerSeries
 from neural_kernels.features.angle.powers import Powers, variance
 from neural_kernels.features.layered.coefficients import hermite_coefficients
 from neural_kernels.features.layered.layered_map import LayeredMap
-from neural_kernels.features.layered.nonlinearity import Nonlinearity
+from neural_kernels.features.layered.nonlinearity import Nonlinearity, Strategy
 from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import Reduction
 from neural_kernels.runtime.numerics import safe_sqrt
@@ -80,12 +81,12 @@ class PolynomialSketch(Method):
             raise ValueError(f'degree={self.degree!r}: expected an integer, at least 2, or "auto"')
 
     @property
+    @override
     def needs_data(self) -> bool:
-        """No."""
         return False
 
+    @override
     def build(self, task: Task, sample: Any) -> BuiltMap:
-        """See `Method`."""
         try:
             found = None if task.positions else series_of(task, sample)
         except UnsuitableError:
@@ -96,7 +97,7 @@ class PolynomialSketch(Method):
 
 
 def _angle_map(task: Task, series: PowerSeries, norm: float | None, degree: int | str, sample: Any) -> AngleMap:
-    """One polynomial for the whole kernel."""
+    """Build the map of one polynomial for the whole kernel, of the degree asked for or the least that is near best."""
     reduction = Reduction(task)
     cosines = np.array(_COSINES) if sample is None else _cosines(reduction, sample)
     degrees = _DEGREES if degree == "auto" else (int(degree),)
@@ -108,7 +109,7 @@ def _angle_map(task: Task, series: PowerSeries, norm: float | None, degree: int 
 
 
 def _cosines(reduction: Reduction, sample: Any) -> np.ndarray:
-    """Of pairs of rows."""
+    """Compute the cosines of pairs of rows, of some that stand for all; as without data where there are no pairs."""
     some = sample[np.unique(np.linspace(0, sample.shape[0] - 1, _PAIRS).astype(np.intp))]
     rows = reduction(some.cpu() if isinstance(some, Tensor) else some)
     unit = reduction.split(rows)[0].double()
@@ -125,6 +126,7 @@ class PowersRest(Rest):
     task : Task
     plan : DegreePlan
     in_features : int
+        Columns of the rows.
 
     Attributes
     ----------
@@ -139,8 +141,8 @@ class PowersRest(Rest):
         self.columns, self.truncation = sum(self.powers.widths.values()), plan.truncation
         self.working_width = max(1, self.powers.working_width // _LARGE)
 
+    @override
     def forward(self, unit: Tensor, factor: Tensor, out: Tensor | None) -> Tensor:
-        """A power at a time."""
         parts = [(self.roots[p] * factor[:, None], power) for p, power in self.powers(unit).items()]
         if out is None:
             return torch.cat([unit[:, :0], *(scale * power for scale, power in parts)], 1)
@@ -152,7 +154,7 @@ class PowersRest(Rest):
 
 
 @dataclass(frozen=True)
-class PolynomialStrategy:
+class PolynomialStrategy(Strategy):
     """Sketched Hermite series of the nonlinear part of an activation.
 
     Parameters
@@ -165,14 +167,14 @@ class PolynomialStrategy:
 
     degree: int | Literal["auto"]
 
+    @override
     def nonlinearity(self, dual: Dual, in_features: int, columns: int, seed: int) -> Nonlinearity:
-        """See `Strategy`."""
         return PolynomialNonlinearity(dual, self.degree, in_features, columns, seed)
 
 
 @cache
 def sufficient_degree(dual: Dual) -> int:
-    """The least that leaves out little of an activation's variance and of its slope's, at most 16."""
+    """Return the least degree that leaves out little of an activation's variance and of its slope's, at most 16."""
     std = torch.tensor(list(_LEFT), dtype=torch.float64)
     most = torch.tensor(list(_LEFT.values()), dtype=torch.float64)
     with torch.inference_mode(False), torch.no_grad():
@@ -209,8 +211,8 @@ class PolynomialNonlinearity(Nonlinearity):
         coincident = (variance(p, np.ones(1), 1)[1][0] for p in powers)
         self.noise = torch.tensor([0.0, 0.0, *map(math.sqrt, coincident)], dtype=torch.float64)
 
+    @override
     def forward(self, unit: Tensor, std: Tensor, low: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """See `Nonlinearity`."""
         value, slope = self._coefficients(std)
         powers = self.powers(unit)
         first = [
@@ -222,7 +224,7 @@ class PolynomialNonlinearity(Nonlinearity):
         return torch.cat(first, 1) if first else None, torch.cat(second, 1)
 
     def _coefficients(self, std: Tensor) -> tuple[Tensor, Tensor]:
-        """Signed, with what lies above the degree in the last two, by parity."""
+        """Return signed coefficients of value and slope, what lies above the degree in the last two, by parity."""
         wide = std.to(torch.float64)
         same, opposite = (BivariateNormal(wide, wide, torch.full_like(wide, delta)) for delta in (0.0, 2.0))
         parts = hermite_coefficients(self.dual, wide, self.degree)
@@ -246,7 +248,7 @@ class PolynomialNonlinearity(Nonlinearity):
         return part
 
     def _require(self, fine: Tensor, problem: str) -> None:
-        """Refuse where the highest degrees matter most."""
+        """Refuse, with advice, where a condition on some row fails."""
         if not bool(fine.all()):
             raise UnsuitableError(
                 f"{self.dual!r}: at the largest inputs {problem}. Scale the inputs down, or use nk.RandomFeatures() or "

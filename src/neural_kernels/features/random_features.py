@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import value_and_slope
 from neural_kernels.features.directions import SMALLEST, Directions, IndependentDirections
 from neural_kernels.features.layered.layered_map import LayeredMap
-from neural_kernels.features.layered.nonlinearity import Nonlinearity
+from neural_kernels.features.layered.nonlinearity import Nonlinearity, Strategy
 from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
 from neural_kernels.sketches.hadamard import padded
 
@@ -61,17 +62,17 @@ class RandomFeatures(Method):
             raise ValueError(f"sampler={self.sampler!r}: expected one of {', '.join(get_args(Sampler))}")
 
     @property
+    @override
     def needs_data(self) -> bool:
-        """No."""
         return False
 
+    @override
     def build(self, task: Task, sample: Any) -> BuiltMap:
-        """See `Method`."""
         return LayeredMap(task, RandomStrategy(self.sampler), sample)
 
 
 @dataclass(frozen=True)
-class RandomStrategy:
+class RandomStrategy(Strategy):
     """Random features of the nonlinear part of an activation.
 
     Parameters
@@ -84,8 +85,8 @@ class RandomStrategy:
 
     sampler: Sampler = "orthogonal"
 
+    @override
     def nonlinearity(self, dual: Dual, in_features: int, columns: int, seed: int) -> Nonlinearity:
-        """See `Strategy`."""
         if not isinstance(dual, Activation):
             raise UnsuitableError(f"{dual!r} has no function to make random features of; use ZonalFeatures or Nystrom")
         return RandomNonlinearity(dual, self.sampler, in_features, columns, seed)
@@ -100,7 +101,7 @@ class RandomNonlinearity(Nonlinearity):
     sampler : {"orthogonal", "gaussian", "leverage"}
     in_features : int
     columns : int
-        Of the value; the slope takes all directions of the orthogonal blocks that these need.
+        How many the value has; the slope takes all directions of the orthogonal blocks that these need.
     seed : int
     """
 
@@ -117,8 +118,8 @@ class RandomNonlinearity(Nonlinearity):
             half = self.directions.dimension / 2
             self.mean = math.sqrt(half) * math.exp(math.lgamma(half) - math.lgamma(half + 0.5))
 
+    @override
     def forward(self, unit: Tensor, std: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors of the value's and the slope's rest, shapes (n, columns) and (n, directions)."""
         u = self.directions(unit) * std[:, None].to(unit.dtype)
         few = u[:, : self.columns]
         if self.activation.slopes is not None:  # (a + b) / 2 x + (b - a) / 2 |x|, and its derivative

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.engine.inputs import DenseRows, SparseRows
 from neural_kernels.features.method import BuiltMap, Task, dense
@@ -32,7 +33,7 @@ class Reduction(nn.Module):
     Attributes
     ----------
     width : int
-        Of the rows that come out.
+        Columns of the rows that come out.
     """
 
     sketch: OSNAP | None
@@ -46,7 +47,7 @@ class Reduction(nn.Module):
             self.width, self.sketch = widest, OSNAP(task.in_features, widest, 4, derive_seed(task.seed, "reduction"))
 
     def forward(self, x: Any) -> Tensor:
-        """Dense rows, shape (n, width), or images as they are."""
+        """Return dense rows, shape (n, width), or images as they are."""
         if self.sketch is None:
             return dense(x)
         before = DenseRows.of(x) if isinstance(x, Tensor) else SparseRows.of(x)
@@ -56,7 +57,7 @@ class Reduction(nn.Module):
         return rows * lengths[:, None].to(rows.dtype)
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of norm 1, shape (n, *positions, width), and standard deviations sqrt(x.x / d), (n, *positions)."""
+        """Split into rows of norm 1, (n, *positions, width), and standard deviations sqrt(x.x / d), (n, *positions)."""
         parts = DenseRows.of(rows.movedim(1, -1))
         return parts.x * parts.inverse[..., None], parts.std * math.sqrt(self.width / self.in_features)
 
@@ -77,14 +78,14 @@ class ReducedMap(BuiltMap):
 
     @abstractmethod
     def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
-        """Features of reduced rows to `out`, or to new memory; if the rows want gradients, always to new memory."""
+        """Write features of reduced rows to `out`, or to new memory without it, or if the rows want gradients."""
 
+    @override
     def forward(self, x: Any) -> Tensor:
-        """Features, shape (n, columns)."""
         return self._blocks(x, None)
 
+    @override
     def fill(self, x: Any, out: Tensor) -> None:
-        """Straight to that memory."""
         self._blocks(x, out)
 
     def _blocks(self, x: Any, out: Tensor | None) -> Tensor:

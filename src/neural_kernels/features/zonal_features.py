@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, homogeneous, norm_range, series_of
@@ -59,12 +60,12 @@ class ZonalFeatures(Method):
             raise ValueError(f"anchors={self.anchors!r}: expected an integer, at least 0")
 
     @property
+    @override
     def needs_data(self) -> bool:
-        """For anchors."""
         return self.anchors > 0
 
+    @override
     def build(self, task: Task, sample: Any) -> BuiltMap:
-        """See `Method`."""
         if task.positions:
             raise UnsuitableError(
                 f"x has positions {task.positions}: the kernel is no function of one angle. Use nk.RandomFeatures()"
@@ -88,7 +89,7 @@ class ZonalFeatures(Method):
 
 
 def suits(kernel: NetworkKernel, features: int) -> bool:
-    """Whether the kernel is a function of the angle, for rows of any norm."""
+    """Whether the kernel is a function of the angle, for rows of any norm and so many features."""
     try:
         return homogeneous(kernel, features)
     except UnsuitableError:
@@ -96,7 +97,7 @@ def suits(kernel: NetworkKernel, features: int) -> bool:
 
 
 def _advice(task: Task, sample: Any) -> str:
-    """What is wrong, and what to do."""
+    """Say why the kernel is no function of the angle on these data, and what to do."""
     problem = (
         f"{task.network.net!r}: its kernel depends on norms (a bias, or an activation that is not homogeneous), so "
         "that ZonalFeatures serve rows of one norm only"
@@ -111,7 +112,7 @@ def _advice(task: Task, sample: Any) -> str:
 
 
 def zonal_map(task: Task, series: PowerSeries, norm: float | None, columns: int) -> AngleMap:
-    """The features that need no data."""
+    """Build the features that need no data: degrees 0 and 1, and one activation for all others."""
     if columns < 4:
         raise UnsuitableError(f"n_components={columns}: ZonalFeatures need at least 4")
     reduction = Reduction(task)
@@ -129,13 +130,14 @@ class TabulatedRest(Rest):
     series : PowerSeries
         The kernel of rows of norm 1.
     in_features, columns : int
+        Of the rows, and of the features.
 
     Attributes
     ----------
     truncation : float
         The share of the diagonal that features of degrees up to 60 leave out.
     coefficients : Tensor, float64
-        Of the kernel, in Gegenbauer polynomials.
+        Those of the kernel in Gegenbauer polynomials.
     """
 
     cells: Tensor
@@ -150,8 +152,8 @@ class TabulatedRest(Rest):
         self.truncation = max(0.0, 1 - float(b[:61].sum()) / series.total) if series.total else 0.0
         self.register_buffer("cells", as_cells(table).to(task.dtype))
 
+    @override
     def forward(self, unit: Tensor, factor: Tensor, out: Tensor | None) -> Tensor:
-        """A block of orthogonal directions at a time."""
         cells, parts = self.cells.to(unit.dtype), []
         factor = factor / math.sqrt(max(self.columns, 1))
         for columns, u in self.directions.blocks(unit):

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.features.angle.angle_map import AngleMap
 from neural_kernels.features.method import BuiltMap, Task, dense
@@ -24,10 +25,11 @@ class AnchoredMap(BuiltMap):
     ----------
     task : Task
     features : AngleMap
-        With so many columns less.
+        psi and the exact degrees, with `columns` fewer than the task has.
     anchors : Tensor, shape (s, in_features)
+        Rows of the data; those of zeros are left out.
     columns : int
-        Of z.
+        How many z has: at most so many eigenpairs are kept.
     """
 
     anchors: Tensor
@@ -49,6 +51,7 @@ class AnchoredMap(BuiltMap):
         self.register_buffer("whiten", whiten.to(task.dtype))
         self.register_buffer("correction", correction.to(task.dtype))
 
+    @override
     def forward(self, x: Any) -> Tensor:
         """Features, shape (n, columns): constant, linear, z, the corrected random ones."""
         rows = dense(x)
@@ -59,5 +62,5 @@ class AnchoredMap(BuiltMap):
         return torch.cat([exact, near, random], 1)
 
     def _rest(self, x: Tensor, y: Tensor) -> Tensor:
-        """K_R, the exact kernel less its degrees 0 and 1."""
+        """Compute K_R, the exact kernel less its degrees 0 and 1."""
         return self.kernel(x, y) - self.features.low_degrees(x, y)

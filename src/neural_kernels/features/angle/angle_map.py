@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.angle.power_series import PowerSeries, zonal_series
@@ -19,7 +20,7 @@ _EQUAL = 1e-3  # relative difference of norms that count as one
 
 
 def homogeneous(kernel: NetworkKernel, features: int) -> bool:
-    """Whether k(s x, t y) = s t k(x, y), seen at two norms."""
+    """Whether k(s x, t y) = s t k(x, y) for vectors of so many features: compared at two norms."""
     one, two = (zonal_series(kernel, std, features) for std in (1.0, 2.0))
     scale = 1e-9 * max(one.total, 1e-300)
     return (
@@ -29,7 +30,7 @@ def homogeneous(kernel: NetworkKernel, features: int) -> bool:
 
 
 def norm_range(x: Any) -> tuple[float, float]:
-    """The least and the largest norm of rows, dense or CSR."""
+    """Return the least and the largest norm of rows, dense or CSR."""
     if isinstance(x, Tensor):
         norms = torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
     else:
@@ -48,8 +49,9 @@ class Rest(nn.Module, ABC):
     Attributes
     ----------
     columns : int
+        How many features there are.
     working_width : int
-        Columns of the largest temporary.
+        Columns of the largest temporary, by which the size of blocks of rows is chosen.
     """
 
     columns: int
@@ -57,7 +59,20 @@ class Rest(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, unit: Tensor, factor: Tensor, out: Tensor | None) -> Tensor:
-        """Features times `factor`, shape (n,), to `out`, shape (n, columns), or to new memory if gradients pass."""
+        """Make features, each row times its factor.
+
+        Parameters
+        ----------
+        unit : Tensor, shape (n, width)
+            Rows of norm 1.
+        factor : Tensor, shape (n,)
+        out : Tensor, shape (n, columns), or None
+            Where to; None: to new memory, as it must be where gradients pass.
+
+        Returns
+        -------
+        Tensor, shape (n, columns)
+        """
 
 
 class AngleMap(ReducedMap):
@@ -68,13 +83,13 @@ class AngleMap(ReducedMap):
     task : Task
     reduction : Reduction
     norm : float or None
-        Of all rows, x.x / d = norm^2; None where the kernel is homogeneous.
+        That of all rows, x.x / d = norm^2; None where the kernel is homogeneous, and rows may have any.
     low : Tensor, shape (2,), float64
-        t_0 and t_1.
+        t_0 and t_1, the coefficients of degrees 0 and 1.
     linear : int
         Columns of the linear part: sketched, if that is less than the rows have.
     rest : Rest
-        psi.
+        psi, the features of all higher degrees.
     """
 
     low: Tensor
@@ -93,17 +108,17 @@ class AngleMap(ReducedMap):
         self.register_buffer("low", low.clamp(min=0).sqrt().to(task.dtype))
 
     def rest_of(self, features: Tensor) -> Tensor:
-        """The columns of psi among all."""
+        """Take the columns of psi, the last, out of all."""
         return features[:, self.columns - self.rest.columns :]
 
     def low_degrees(self, x: Any, y: Any) -> Tensor:
-        """The kernel of the other columns if none were sketched, shape (n1, n2)."""
+        """Compute the kernel of degrees 0 and 1, shape (n1, n2): that of the other columns if none were sketched."""
         (unit1, factor1), (unit2, factor2) = self._split(self.reduction(x)), self._split(self.reduction(y))
         low = self.low.to(unit1.dtype).square()
         return factor1[:, None] * factor2 * (low[0] + low[1] * (unit1 @ unit2.T))
 
+    @override
     def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
-        """See `ReducedMap`."""
         unit, factor = self._split(rows)
         if rows.requires_grad:
             exact = [part * factor[:, None] for part in self._exact(unit)]
@@ -117,7 +132,13 @@ class AngleMap(ReducedMap):
         return out
 
     def _split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of norm 1, and the factor of their features; zeros for a row of zeros."""
+        """Split into rows of norm 1 and the factor of their features; zeros for a row of zeros.
+
+        Raises
+        ------
+        ValueError
+            Norms other than the one that the map was built for.
+        """
         unit, std = self.reduction.split(rows)
         if self.norm is None:
             return unit, std.to(rows.dtype)
@@ -130,7 +151,7 @@ class AngleMap(ReducedMap):
         return unit, torch.ones_like(std).to(rows.dtype)
 
     def _exact(self, unit: Tensor) -> list[Tensor]:
-        """Degrees 0 and 1."""
+        """Make the columns of degrees 0 and 1, for rows of norm 1."""
         low = self.low.to(unit.dtype)
         constant = low[0].expand(len(unit), 1)
         if self.linear == 0:
@@ -139,7 +160,9 @@ class AngleMap(ReducedMap):
 
 
 def series_of(task: Task, sample: Any) -> tuple[PowerSeries, float | None] | None:
-    """The kernel as a function of the cosine, and the norm for which it is (None: for all); None if it is no such.
+    """Find the kernel as a function of the cosine, and the norm of rows for which it is one (None: any).
+
+    None in place of both: it is no such function, or there are no data that would tell the norm.
 
     Raises
     ------

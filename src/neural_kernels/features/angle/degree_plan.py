@@ -23,10 +23,11 @@ class DegreePlan:
     ----------
     coefficients : ndarray, shape (q + 1,)
     linear : int
+        Columns of the linear part.
     widths : dict from int to int
-        Columns of the powers from 2 on.
+        Columns of the powers from 2 on, by power.
     error : float
-        Root mean square over the cosines.
+        That of an entry of the kernel of rows of norm 1, root mean square over the cosines.
     truncation : float
         The share of the diagonal that is left out.
     """
@@ -39,7 +40,7 @@ class DegreePlan:
 
 
 def planned(series: PowerSeries, degree: int, cosines: np.ndarray, in_features: int, columns: int) -> DegreePlan:
-    """Divide columns among the degrees.
+    """Divide columns among the degrees, and predict the error.
 
     Parameters
     ----------
@@ -47,8 +48,9 @@ def planned(series: PowerSeries, degree: int, cosines: np.ndarray, in_features: 
     degree : int
         The highest of the plan, at least 2.
     cosines : ndarray
-        Of the pairs of rows that count.
+        Those of the pairs of rows by which the error is predicted.
     in_features, columns : int
+        Of the rows, and of all features.
     """
     a = _folded(series, degree)
     inner = inner_width(in_features, columns)
@@ -67,7 +69,7 @@ def planned(series: PowerSeries, degree: int, cosines: np.ndarray, in_features: 
 
 
 def _folded(series: PowerSeries, degree: int) -> np.ndarray:
-    """Coefficients up to the degree, the higher ones in the last two, but for the highest of all."""
+    """Return coefficients up to the degree, the higher ones added to the last two, but for the highest of all."""
     known = series.coefficients.numpy()
     # Beyond the last known coefficient: of those that fall as j^-3/2 at most, since Dropout adds to the total as well.
     beyond = min(max(0.0, series.total - known.sum()), 2.5 * known[len(known) // 2 :].sum())

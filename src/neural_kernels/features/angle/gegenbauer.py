@@ -19,7 +19,7 @@ _CELLS = 1 << 13
 
 
 def gegenbauer_coefficients(coefficients: Tensor, dimension: int) -> Tensor:
-    """b_0, b_1, ..., of sum_j a_j c^j, by Horner's rule in the basis P_k; nothing cancels.
+    """Expand sum_j a_j c^j in the P_k: b_0, b_1, ..., by Horner's rule in that basis, where nothing cancels.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def gegenbauer_coefficients(coefficients: Tensor, dimension: int) -> Tensor:
 
 
 def activation_table(b: Tensor, dimension: int) -> tuple[Tensor, float]:
-    r"""Sigma at evenly spaced :math:`u = \sqrt D\, t`, from its linear part on left away, and half the table's width.
+    r"""Tabulate sigma, without its degrees 0 and 1, at evenly spaced :math:`u = \sqrt D\, t`.
 
     The signs :math:`e_k = (-1)^{\lfloor k / 2 \rfloor}` keep the variance of the features near its least: with equal
     signs sigma would grow without bound beyond the bulk of t.
@@ -72,5 +72,5 @@ def activation_table(b: Tensor, dimension: int) -> tuple[Tensor, float]:
 
 
 def _step(k: int, dimension: int) -> float:
-    """Of the recurrence t p_k = step_k p_{k+1} + step_{k-1} p_{k-1}."""
+    """Return step_k of the recurrence t p_k = step_k p_{k+1} + step_{k-1} p_{k-1}."""
     return math.sqrt((k + 1) * (k + dimension - 2) / ((2 * k + dimension) * (2 * k + dimension - 2)))

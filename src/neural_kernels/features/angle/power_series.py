@@ -15,12 +15,14 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations import Activation, Dual
 from neural_kernels.activations.expectations.hermite import hermite_functions, value_and_slope
 from neural_kernels.algebra import PerExample, PositionMap, Representation
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.method import UnsuitableError
+from neural_kernels.runtime.types import Shape
 
 DEGREE = 400  # of the series
 _RADIUS, _POINTS = 0.985, 1 << 13  # of the circle; aliases are below 0.985^8192
@@ -46,32 +48,40 @@ class PowerSeries(Representation):
 
     @classmethod
     def of_input(cls, std: float) -> PowerSeries:
-        """Of rows with x.x / d = std^2."""
+        """Make that of the input, std^2 c, for rows with x.x / d = std^2."""
         coefficients = torch.zeros(DEGREE + 1, dtype=torch.float64)
         coefficients[1] = std**2
         return cls(coefficients, std**2)
 
+    @override
     def __add__(self, other: PowerSeries | float) -> PowerSeries:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Coefficient by coefficient."""
         if isinstance(other, PowerSeries):
             return PowerSeries(self.coefficients + other.coefficients, self.total + other.total)
         coefficients = self.coefficients.clone()
         coefficients[0] += other
         return PowerSeries(coefficients, self.total + other)
 
+    @override
     def __mul__(self, other: PowerSeries | float) -> PowerSeries:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A product of series."""
+        """Multiply on the circle, where the coefficients of a product need no convolution."""
         if not isinstance(other, PowerSeries):
             return PowerSeries(self.coefficients * other, self.total * other)
         product = _values(self.coefficients) * _values(other.coefficients)
         return PowerSeries(_series_of(product), self.total * other.total)
 
+    @override
     def zero(self) -> PowerSeries:
-        """No coefficient."""
         return PowerSeries(torch.zeros_like(self.coefficients), 0.0)
 
+    @override
     def activate(self, dual: Dual) -> tuple[PowerSeries, PowerSeries]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The dual and its slope as functions of the correlation, composed with this series."""
+        """Compose the dual and its slope, as functions of the correlation, with this series.
+
+        Raises
+        ------
+        UnsuitableError
+            The activation has no function, and no series is known of it.
+        """
         std = torch.tensor([math.sqrt(self.total)], dtype=torch.float64)
         value, slope = _functions(dual, std)
         rho = _values(self.coefficients / self.total if self.total else self.coefficients)
@@ -82,42 +92,49 @@ class PowerSeries(Representation):
         )
         return first, second
 
+    @override
     def scale(self, factor: PerExample) -> PowerSeries:
-        """By one number, as all rows have one norm."""
+        """Scale by one number: as all rows have one norm, all have one factor. Refuse several."""
         sides = [side.reshape(-1) for side in factor.sides]
         if any(len(side) != 1 for side in sides):
             raise UnsuitableError("a factor for each row makes the kernel more than a function of the cosine")
         return self * (float(sides[0]) * float(sides[-1]))
 
+    @override
     def inflate(self, factor: float) -> PowerSeries:
-        """Of a row with itself alone."""
         return PowerSeries(self.coefficients, self.total * factor)
 
+    @override
     def map(self, positions: PositionMap) -> PowerSeries:
-        """Not defined: there are no positions."""
         raise UnsuitableError("a network on positions has no kernel of the cosine alone; flatten the images")
 
+    @override
     def decorrelate(self) -> PowerSeries:
-        """Nothing: there are no positions."""
         return self
 
     @property
-    def positions(self) -> tuple[int, ...]:
-        """None."""
+    @override
+    def positions(self) -> Shape:
         return ()
 
     @property
+    @override
     def variance(self) -> PerExample:
-        """The total."""
         return PerExample((torch.tensor([self.total], dtype=torch.float64),))
 
+    @override
     def position_gram(self) -> PerExample:
-        """Not defined: there are no positions."""
         raise UnsuitableError("vectors have no positions")
 
 
 def zonal_series(kernel: NetworkKernel, std: float, features: int) -> PowerSeries:
-    """The kernel of rows of one norm, x.x / d = std^2."""
+    """Compute the kernel of rows of one norm, x.x / d = std^2, as a power series.
+
+    Raises
+    ------
+    UnsuitableError
+        A layer or activation has no series, or the kernel overflows.
+    """
     try:
         series = kernel.represent(PowerSeries.of_input(std), features)
     except OverflowError as error:
@@ -126,13 +143,13 @@ def zonal_series(kernel: NetworkKernel, std: float, features: int) -> PowerSerie
 
 
 def _values(coefficients: Tensor) -> Tensor:
-    """On the circle."""
+    """Evaluate a series at all points of the circle."""
     powers = _RADIUS ** torch.arange(len(coefficients), dtype=torch.float64)
     return torch.fft.fft(coefficients * powers, n=_POINTS)
 
 
 def _series_of(values: Tensor) -> Tensor:
-    """Coefficients of a function that is real on the real axis."""
+    """Find the coefficients of a function from its values on the circle; it is real on the real axis."""
     powers = _RADIUS ** torch.arange(DEGREE + 1, dtype=torch.float64)
     return torch.fft.ifft(values).real[: DEGREE + 1] / powers
 
@@ -164,7 +181,7 @@ def _arc_cosine(a: float, b: float, std: float) -> tuple[Function, Function]:
 
 
 def _polynomial(coefficients: Tensor) -> Function:
-    """By Horner's rule."""
+    """Make a polynomial a function, by Horner's rule."""
 
     def evaluate(rho: Tensor) -> Tensor:
         total = torch.zeros_like(rho)

@@ -43,7 +43,7 @@ class Powers(nn.Module):
 
     @property
     def working_width(self) -> int:
-        """Columns of the largest temporary."""
+        """Columns of the largest temporary, by which the size of blocks of rows is chosen."""
         return max([self.inner, *(cast(TensorSRHT, root).first.working_width for root in self.roots.values())])
 
     def forward(self, unit: Tensor) -> dict[int, Tensor]:
@@ -59,12 +59,12 @@ class Powers(nn.Module):
 
 
 def inner_width(in_features: int, columns: int) -> int:
-    """Of the nodes below the roots."""
+    """Return how many columns the nodes below the roots have, for so many in all."""
     return max(min(padded(in_features), _WIDEST), padded(-(-columns // _SHARE)))
 
 
 def variance(p: int, cosine: np.ndarray, inner: int) -> tuple[np.ndarray, np.ndarray]:
-    r"""Of the sketched power: v and w, so that with m columns it is v / m + w.
+    r"""Bound the variance of the sketched power p at cosines: v and w, so that with m columns it is v / m + w.
 
     A product of two vectors with inner products a and b, sketched with m columns of real signs, has the variance
     :math:`[(1 + 2 a^2)(1 + 2 b^2) - a^2 b^2] / m`, with complex ones :math:`[(1 + a^2)(1 + b^2) + 2 a^2 b^2] / m`; what
@@ -76,7 +76,7 @@ def variance(p: int, cosine: np.ndarray, inner: int) -> tuple[np.ndarray, np.nda
 
 
 def _below(p: int, cosine: np.ndarray, inner: int) -> np.ndarray:
-    """The variance of an inner node of p leaves."""
+    """Bound the variance of an inner node of p leaves."""
     if p == 1:
         return np.zeros_like(cosine)
     h = half(p)

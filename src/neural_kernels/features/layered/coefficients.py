@@ -28,7 +28,7 @@ _VANISHING = 1e-11
 
 
 def hermite_coefficients(dual: Dual, std: Tensor, degree: int) -> tuple[Tensor, Tensor]:
-    """Coefficients of the function and of its derivative, both of shape (*std.shape, degree + 1), in float64.
+    """Return coefficients of the function and of its derivative, both of shape (*std.shape, degree + 1), in float64.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def _resized(coefficients: Tensor, count: int) -> Tensor:
 
 
 def _integrals(dual: Activation, kinks: list[float], std: Tensor, degree: int) -> tuple[Tensor, Tensor]:
-    """By Gauss's rule between the kinks, at one standard deviation a row."""
+    """Integrate by Gauss's rule between the kinks, at one standard deviation a row."""
     inner = [torch.where(std > 0, kink / std, math.copysign(_REACH, kink)).clamp(-_REACH, _REACH) for kink in kinks]
     ends = torch.stack([torch.full_like(std, -_REACH), *inner, torch.full_like(std, _REACH)], 1)
     nodes, weights = (part.to(std) for part in _rule())
@@ -123,7 +123,7 @@ class LowDegrees:
     @classmethod
     @cache
     def of(cls, dual: Dual) -> LowDegrees:
-        """Seen at a few standard deviations."""
+        """Find out at a few standard deviations."""
         std = torch.tensor(_PROBES, dtype=torch.float64)
         with torch.inference_mode(False), torch.no_grad():
             parts = low_degrees(dual, std)
@@ -136,7 +136,7 @@ class LowDegrees:
 
 
 def low_degrees(dual: Dual, std: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """E[sigma(s z)], c_1(s) / s and E[sigma'(s z)] for every standard deviation, in float64."""
+    """Return E[sigma(s z)], c_1(s) / s and E[sigma'(s z)] for every standard deviation, in float64."""
     value, slope = hermite_coefficients(dual, std, 1)
     wide = std.to(torch.float64)
     linear = torch.where(wide > 0, value[..., 1] / torch.where(wide > 0, wide, 1), slope[..., 0])

@@ -19,9 +19,9 @@ class Draws(nn.Module):
     ----------
     seed : int
     widths : mapping from int to int
-        Columns in the result of the steps that appear in it.
+        For steps whose columns appear in the result, how many do.
     width : int
-        Columns of all other steps.
+        How many columns all other steps have.
     """
 
     def __init__(self, seed: int, widths: Mapping[int, int], width: int) -> None:
@@ -44,10 +44,15 @@ class Pass:
         self._met: list[object] = []
 
     def take(self, make: Make, least: float = 0) -> tuple[int, Any]:
-        """The next step's number and module; `make` takes its seed and its columns.
+        """Return the next step's number and its module, which the first pass makes.
 
-        A step has at least `least` of the width, even if fewer of its columns stay in the result: what lies above it
-        sees all of them.
+        Parameters
+        ----------
+        make : callable
+            ``make(seed, columns)``, the module.
+        least : float
+            The least share of the width that the step has, even if fewer of its columns stay in the result: what lies
+            above it sees all of them.
         """
         draws, step = self.draws, self._step
         if step == len(draws.steps):
@@ -57,7 +62,7 @@ class Pass:
         return step, draws.steps[step]
 
     def name(self, thing: object) -> int:
-        """A number that is the thing's own in this pass, and the same in all others."""
+        """Return a number that is the thing's own in this pass, and the same in all others: it counts what it meets."""
         for number, other in enumerate(self._met):
             if other is thing:
                 return number

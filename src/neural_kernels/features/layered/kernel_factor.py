@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.activations import Dual
 from neural_kernels.algebra import PerExample, PositionMap, Representation, Separable
@@ -21,6 +22,7 @@ from neural_kernels.features.layered.mixing import CoupledProduct, PositionSigns
 from neural_kernels.features.layered.nonlinearity import Strategy
 from neural_kernels.features.method import UnsuitableError
 from neural_kernels.runtime.numerics import safe_divide
+from neural_kernels.runtime.types import Shape
 
 _WIDE = 512  # columns of exact blocks that a map of positions may make
 _ONE = "one"
@@ -28,15 +30,15 @@ _ONE = "one"
 
 @dataclass(frozen=True)
 class ColumnBlock:
-    """Columns with a weight.
+    """Some columns of a factor, which come from one source, and the weight of their kernel.
 
     Parameters
     ----------
     key : hashable
-        Blocks of one pass with the same key have the same columns.
+        Blocks of one pass with the same key have the same columns, so that their sum is one block with both weights.
     columns : Tensor, shape (n, *positions, m)
     weight : float
-        Of the block's kernel.
+        w in the block's kernel, w B B^T: kept apart, so that multiples of a kernel share the columns.
     step : int or None
         The random step that the columns come from; None where they are exact.
     alike : bool
@@ -50,7 +52,7 @@ class ColumnBlock:
     alike: bool = False
 
     def by_rows(self, factor: Tensor, name: Hashable) -> ColumnBlock:
-        """Every row times a number of its own, shape (n, *positions)."""
+        """Multiply every row by a number of its own, shape (n, *positions), which `name` tells from others."""
         return replace(self, key=(self.key, name), columns=self.columns * factor[..., None].to(self.columns.dtype))
 
 
@@ -65,7 +67,9 @@ class KernelFactor(Representation):
         The kernel of every unit with itself: not |phi|^2 where it can be had without, since a layer's coefficients must
         not see the noise.
     strategy : Strategy
+        How activations make columns.
     draws : Pass
+        Where random modules come from.
     inflated : bool
         Whether the diagonal is larger than the factor's by design.
     """
@@ -82,7 +86,7 @@ class KernelFactor(Representation):
         return torch.cat([block.columns * block.weight**0.5 for block in self.blocks], -1)
 
     def _with(self, blocks: Iterable[ColumnBlock], diagonal: Tensor) -> KernelFactor:
-        """Blocks of one key become one, with the sum of their weights."""
+        """Make a factor of other blocks; those of one key become one, with the sum of their weights."""
         merged: dict[Hashable, ColumnBlock] = {}
         for block in blocks:
             known = merged.get(block.key)
@@ -90,8 +94,9 @@ class KernelFactor(Representation):
         kept = (block for block in merged.values() if block.weight and block.columns.shape[-1])
         return KernelFactor(tuple(kept), diagonal, self.strategy, self.draws, self.inflated)
 
+    @override
     def __add__(self, other: KernelFactor | float) -> KernelFactor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Side by side; a constant is a column of ones."""
+        """Put the blocks side by side; a constant is a column of ones."""
         if isinstance(other, KernelFactor):
             total = self._with(self.blocks + other.blocks, self.diagonal + other.diagonal)
             return replace(total, inflated=self.inflated or other.inflated)
@@ -101,8 +106,9 @@ class KernelFactor(Representation):
         like = self.blocks[0].columns if self.blocks else self.diagonal[..., None]
         return ColumnBlock(_ONE, like.new_ones((*self.diagonal.shape, 1)), weight)
 
+    @override
     def __mul__(self, other: KernelFactor | float) -> KernelFactor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A sketch of the tensor product; the columns that are a function of the row alone multiply exactly."""
+        """Sketch the tensor product; exact single columns of `other`, functions of the row alone, multiply exactly."""
         if not isinstance(other, KernelFactor):
             return self._with((replace(b, weight=b.weight * other) for b in self.blocks), self.diagonal * other)
         single = [block for block in other.blocks if block.step is None and block.columns.shape[-1] == 1]
@@ -113,7 +119,7 @@ class KernelFactor(Representation):
         return self._with(blocks, self.diagonal * other.diagonal)
 
     def _product(self, other: KernelFactor) -> ColumnBlock:
-        """Columns that are alike need no mixing, if there are enough of them."""
+        """Sketch the product with a factor; columns of it that are alike need no mixing, if there are enough."""
         alike = len(other.blocks) == 1 and other.blocks[0].alike
 
         def make(seed: int, m: int) -> nn.Module:
@@ -125,7 +131,7 @@ class KernelFactor(Representation):
         return ColumnBlock(("product", step), product(self.phi, other.phi), step=step, alike=product.alike)
 
     def _scaled(self, column: ColumnBlock) -> list[ColumnBlock]:
-        """All blocks times a column."""
+        """Multiply all blocks by a single column: exact, and without new columns where it is one of ones."""
         if column.key == _ONE:
             return [replace(block, weight=block.weight * column.weight) for block in self.blocks]
         scaled = (block.by_rows(column.columns[..., 0], column.key) for block in self.blocks)
@@ -135,12 +141,19 @@ class KernelFactor(Representation):
     def _width(self) -> int:
         return sum(block.columns.shape[-1] for block in self.blocks)
 
+    @override
     def zero(self) -> KernelFactor:
-        """No columns."""
         return self._with((), torch.zeros_like(self.diagonal))
 
+    @override
     def activate(self, dual: Dual) -> tuple[KernelFactor, KernelFactor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Mean, linear part and mean slope exactly, the rest by the strategy."""
+        """Take the mean, the linear part and the mean slope exactly, all else by the strategy.
+
+        Raises
+        ------
+        UnsuitableError
+            The strategy cannot represent the activation; or the kernel is inflated, which no factor shows.
+        """
         std = self.diagonal.sqrt()
         totals = dual.std(std).square(), dual.slope_std(std).square()
         if self.inflated:
@@ -173,7 +186,7 @@ class KernelFactor(Representation):
     def _columns(
         self, low: LowDegrees, exact: tuple[Tensor, Tensor, Tensor], step: int
     ) -> tuple[list[ColumnBlock], ...]:
-        """The mean, the linear coefficient and the mean slope, each as a column or as nothing."""
+        """Make the mean, the linear coefficient and the mean slope blocks of one column each, or of none if it is 0."""
 
         def column(part: Tensor, name: str) -> ColumnBlock:
             if low.homogeneous and name != "mean":
@@ -185,18 +198,26 @@ class KernelFactor(Representation):
         parts = zip(present, exact, names, strict=True)
         return tuple([column(part, name)] if there else [] for there, part, name in parts)
 
+    @override
     def scale(self, factor: PerExample) -> KernelFactor:
-        """Row by row."""
         side = factor.sides[0].expand(self.diagonal.shape)
         name = self.draws.name(factor)
         return self._with((block.by_rows(side, name) for block in self.blocks), self.diagonal * side.square())
 
+    @override
     def inflate(self, factor: float) -> KernelFactor:
-        """Of a row with itself alone, which no factor shows."""
+        """Inflate the diagonal alone: no factor shows what a row has with nothing but itself."""
         return replace(self, diagonal=self.diagonal * factor, inflated=True)
 
+    @override
     def map(self, positions: PositionMap) -> KernelFactor:
-        """One matrix acts on the blocks as they are; of several, few exact columns are kept apart, others mixed."""
+        """Apply one matrix to every block as it is; of several, keep exact columns apart while few, and mix all others.
+
+        Raises
+        ------
+        UnsuitableError
+            The map depends on the example (attention, graphs).
+        """
         if not isinstance(positions, Separable):
             raise UnsuitableError("attention and graphs have no feature maps yet; use nk.NTK or nk.Nystrom()")
         name, taps = self.draws.name(positions), positions.count
@@ -209,34 +230,35 @@ class KernelFactor(Representation):
         return self._with(blocks, self._diagonal_after(blocks, positions))
 
     def _diagonal_after(self, blocks: list[ColumnBlock], positions: PositionMap) -> Tensor:
-        """Exact where equal positions stay among themselves, else from the factor."""
+        """The new diagonal: exact where equal positions stay among themselves, else that of the factor."""
         if not positions.mixing:
             return positions.diagonal(self.diagonal)
         start = self.diagonal.new_zeros(len(self.diagonal), *positions.after)
         return sum((b.weight * b.columns.square().sum(-1).to(start) for b in blocks), start=start)
 
+    @override
     def decorrelate(self) -> KernelFactor:
-        """Independent signs at every position."""
+        """Give every position signs of its own, so that the kernel of two positions is 0 in the mean."""
         if not self.positions or not self.blocks:
             return self
         step, signs = self.draws.take(lambda seed, m: PositionSigns(self._width, self.positions, m, seed))
         return self._with([ColumnBlock(("signs", step), signs(self.phi), step=step)], self.diagonal)
 
     @property
-    def positions(self) -> tuple[int, ...]:
-        """Sizes of their axes."""
+    @override
+    def positions(self) -> Shape:
         return tuple(self.diagonal.shape[1:])
 
     @property
+    @override
     def variance(self) -> PerExample:
-        """The diagonal."""
         return PerExample((self.diagonal,))
 
+    @override
     def position_gram(self) -> PerExample:
-        """Not defined."""
         raise UnsuitableError("attention has no feature maps yet; use nk.NTK or nk.Nystrom()")
 
 
 def _spread(columns: Tensor, positions: PositionMap) -> Tensor:
-    """All S_a of the columns, side by side."""
+    """Put S_a applied to the columns side by side, for all a."""
     return torch.cat([part.movedim(1, -1) for part in positions.spread(columns.movedim(-1, 1), 0)], -1)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.features.allotment import Part, allot
 from neural_kernels.features.layered.draws import Draws, Pass
@@ -49,8 +50,8 @@ class LayeredMap(ReducedMap):
         widest = max(sum(block.columns.shape[-1] for block in blocks), self.columns)
         self.working_width = max(1, widest * math.prod(task.positions) // _LARGE)
 
+    @override
     def block(self, rows: Tensor, out: Tensor | None) -> Tensor:
-        """See `ReducedMap`."""
         blocks = zip(self._factor(rows, self.draws).blocks, self.compress, strict=True)
         parts = (compress(block.columns) * block.weight**0.5 for block, compress in blocks)
         if rows.requires_grad:
@@ -78,7 +79,7 @@ class LayeredMap(ReducedMap):
 
 
 class _Mixed(nn.Module):
-    """A sketch of checked columns."""
+    """A sketch of columns, for those that must be mixed before some can stand for all."""
 
     def __init__(self, columns: int, width: int, seed: int) -> None:
         super().__init__()
@@ -89,7 +90,7 @@ class _Mixed(nn.Module):
 
 
 class _First(nn.Module):
-    """The first of columns that are alike, for all."""
+    """The first of columns that are alike, scaled so that they stand for all."""
 
     def __init__(self, columns: int, width: int) -> None:
         super().__init__()
@@ -100,7 +101,7 @@ class _First(nn.Module):
 
 
 def _probes(task: Task, sample: Any) -> Any:
-    """Some examples that are not 0, or examples of an isotropic distribution where there are none."""
+    """Pick some examples that are not 0, or draw them from an isotropic distribution where there are none."""
     count = max(4, _PROBES // math.prod(task.positions))
     if sample is not None:
         size = abs(sample).flatten(1).amax(1).numpy(force=True) if isinstance(sample, Tensor) else _largest(sample)
@@ -113,12 +114,12 @@ def _probes(task: Task, sample: Any) -> Any:
 
 
 def _largest(matrix: Any) -> np.ndarray:
-    """Entry of every row of a CSR matrix."""
+    """Return the largest entry, by its size, of every row of a CSR matrix."""
     return abs(matrix).max(axis=1).toarray().ravel()
 
 
 def _compressor(block: ColumnBlock, width: int, seed: int) -> nn.Module:
-    """To so many columns."""
+    """Make the module that brings a block to so many columns; none of its own where they are enough."""
     columns = block.columns.shape[-1]
     if width >= columns:
         return nn.Identity()
@@ -126,7 +127,10 @@ def _compressor(block: ColumnBlock, width: int, seed: int) -> nn.Module:
 
 
 def _widths(blocks: tuple[ColumnBlock, ...], columns: int) -> tuple[list[int], dict[int, int]]:
-    """Columns of every block of the result, and of the steps that some come from."""
+    """Divide columns among the blocks of the result; also by step, for the random steps that some come from.
+
+    Blocks of one source get equal numbers: exact ones go by key, random ones by step.
+    """
     groups: dict[object, list[ColumnBlock]] = {}
     for block in blocks:
         groups.setdefault(block.key if block.step is None else block.step, []).append(block)

@@ -20,7 +20,7 @@ class TensorProduct(nn.Module):
     first, second : int
         Widths of the factors.
     columns : int
-        Of the sketch.
+        What the sketch has; the exact product may have fewer.
     seed : int
     """
 
@@ -30,7 +30,7 @@ class TensorProduct(nn.Module):
         self.alike = self.sketch is not None  # of each column the mean is the product of the kernels
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Shape (..., columns) of (..., first) and (..., second)."""
+        """Multiply rows of shapes (..., first) and (..., second) to one of shape (..., columns)."""
         if self.sketch is None:
             return (a[..., :, None] * b[..., None, :]).flatten(-2)
         return self.sketch.sketch(a.flatten(0, -2), b.flatten(0, -2)).reshape(*a.shape[:-1], self.sketch.n_components)
@@ -61,7 +61,7 @@ class CoupledProduct(nn.Module):
         self.mix = SRHT(first, columns, seed)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Shape (..., columns) of (..., first) and (..., k), k no less than columns."""
+        """Multiply rows of shapes (..., first) and (..., k), k no less than columns, to one of shape (..., columns)."""
         mixed = self.mix.sketch(a.flatten(0, -2)).unflatten(0, a.shape[:-1])
         return mixed * b[..., : mixed.shape[-1]] * sqrt(b.shape[-1])
 
@@ -93,7 +93,7 @@ class SignedSum(nn.Module):
         self.register_buffer("turns", torch.from_numpy(turns.astype("int64")))
 
     def forward(self, phi: Tensor, positions: Separable) -> Tensor:
-        """Shape (n, *after, columns) of (n, *before, in_features)."""
+        """Sketch the S_a of phi, shape (n, *before, in_features); the result has the shape (n, *after, columns)."""
         mixed = self.mix.sketch(phi.flatten(0, -2)).reshape(*phi.shape[:-1], self.mix.n_components).movedim(-1, 1)
         total = mixed.new_zeros(len(phi), *positions.after, mixed.shape[1])
         for part, signs, turn in zip(positions.spread(mixed, 0), self.signs, self.turns.tolist(), strict=True):
@@ -121,5 +121,5 @@ class PositionSigns(nn.Module):
         self.register_buffer("signs", signs.view(*positions, columns))
 
     def forward(self, phi: Tensor) -> Tensor:
-        """Shape (n, *positions, columns)."""
+        """Sketch phi, shape (n, *positions, in_features), to the shape (n, *positions, columns)."""
         return self.mix.sketch(phi.flatten(0, -2)).reshape(*phi.shape[:-1], self.mix.n_components) * self.signs

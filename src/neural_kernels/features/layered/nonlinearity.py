@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -11,14 +11,15 @@ from neural_kernels.activations import Dual
 
 
 class Nonlinearity(nn.Module, ABC):
-    """The nonlinear part of one activation.
+    """Random columns for the nonlinear part of one activation: of its value and of its slope.
 
     Attributes
     ----------
     mean : float
-        By which the mean of the activation is to be multiplied, as the columns of the step see it.
+        The factor between the activation's mean over normal variables and that over the directions in use, which the
+        column of the mean takes on.
     alike : bool
-        Whether its columns are, as in a `ColumnBlock`.
+        Whether every column alone has the kernel as its mean, as in a `ColumnBlock`.
     """
 
     mean = 1.0
@@ -26,26 +27,43 @@ class Nonlinearity(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, unit: Tensor, std: Tensor, low: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Factors of value and slope.
+        """Make factors of what is left of value and slope beside their exact parts.
 
-        It takes rows of norm 1, shape (n, in_features), their standard deviations, shape (n,), and what is exact
-        already, ``low``, shape (n, 3): the mean, the linear coefficient and the mean slope. It returns factors of the
-        rest, of the value with `columns` columns, of the slope with as many as serve; None where nothing is left.
+        Parameters
+        ----------
+        unit : Tensor, shape (n, in_features)
+            Rows of norm 1.
+        std : Tensor, shape (n,), float64
+            Their standard deviations.
+        low : Tensor, shape (n, 3)
+            What is exact already: the mean, the linear coefficient and the mean slope.
+
+        Returns
+        -------
+        value : Tensor, shape (n, columns), or None
+        slope : Tensor, shape (n, as many as serve), or None
+            None where nothing is left.
         """
 
 
-class Strategy(Protocol):
-    """How factors pass the nonlinear part of an activation.
+class Strategy(ABC):
+    """How a method makes factors pass the nonlinear part of an activation.
 
     Attributes
     ----------
     least_value, least_product : float
-        Of all columns, the least that activations and products have inside a network.
+        The least share of all columns that activations and products have inside a network.
     """
 
     least_value: ClassVar[float]
     least_product: ClassVar[float]
 
+    @abstractmethod
     def nonlinearity(self, dual: Dual, in_features: int, columns: int, seed: int) -> Nonlinearity:
-        """A module for factors with so many columns."""
-        ...
+        """Draw a module that takes factors of `in_features` columns and makes `columns` of them.
+
+        Raises
+        ------
+        UnsuitableError
+            The method cannot represent this activation.
+        """

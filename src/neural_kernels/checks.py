@@ -1,12 +1,18 @@
-"""Checks of activations' parameters, in one wording."""
+"""Checks of parameters, in one wording: ``Dense(weight_var=-1.0): expected a finite number, at least 0``.
+
+A value of the wrong type raises `TypeError`, one of the right type that does not serve `ValueError`. NumPy's numbers
+are numbers and its integers integers; booleans are neither. ``owner`` is the object whose parameters they are, or its
+name.
+"""
 
 from __future__ import annotations
 
 import math
-from numbers import Real
+from collections.abc import Callable
+from numbers import Integral, Real
 
 
-def require_finite(owner: object, **parameters: object) -> None:
+def require_finite(owner: object, /, **parameters: object) -> None:
     """Raise unless every parameter is a finite real number.
 
     Raises
@@ -17,14 +23,10 @@ def require_finite(owner: object, **parameters: object) -> None:
         Where one is NaN or infinite.
     """
     for name, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, Real):
-            kind = type(value).__name__
-            raise TypeError(f"{type(owner).__name__}: {name} must be a finite real number, got {value!r} ({kind})")
-        if not math.isfinite(value):
-            raise ValueError(f"{type(owner).__name__}: {name} must be a finite real number, got {value!r}")
+        _require_real(owner, name, value, math.isfinite, "a finite number")
 
 
-def require_positive(owner: object, **parameters: object) -> None:
+def require_positive(owner: object, /, **parameters: object) -> None:
     """Raise unless every parameter is a positive finite number.
 
     Raises
@@ -34,26 +36,56 @@ def require_positive(owner: object, **parameters: object) -> None:
     ValueError
         Where one is NaN, infinite or not positive.
     """
-    require_finite(owner, **parameters)
     for name, value in parameters.items():
-        if isinstance(value, Real) and value <= 0:
-            raise ValueError(f"{type(owner).__name__}: {name} must be positive, got {value!r}")
+        _require_real(owner, name, value, lambda x: 0 < x < math.inf, "a positive finite number")
 
 
-def require_degree(owner: object, degree: object) -> None:
-    """Raise unless the degree is a non-negative integer.
+def require_number(owner: object, low: float = 0.0, high: float = math.inf, /, **parameters: object) -> None:
+    """Raise unless every parameter is a finite number with low <= value < high.
 
     Raises
     ------
     TypeError
-        Where it is not an integer.
+        Where one is not a real number.
     ValueError
-        Where it is negative.
+        Where one is NaN, infinite or outside.
     """
-    name = type(owner).__name__
-    if isinstance(degree, bool) or not isinstance(degree, int):
-        raise TypeError(
-            f"{name}: the degree k must be a non-negative integer, got {degree!r} ({type(degree).__name__})"
-        )
-    if degree < 0:
-        raise ValueError(f"{name}: the degree k must be a non-negative integer, got {degree!r}")
+    what = f"a number in [{low:g}, {high:g})" if math.isfinite(high) else f"a finite number, at least {low:g}"
+    for name, value in parameters.items():
+        _require_real(owner, name, value, lambda x: low <= x < high, what)
+
+
+def require_integer(owner: object, least: int = 1, /, **parameters: object) -> None:
+    """Raise unless every parameter is an integer of at least ``least``.
+
+    Raises
+    ------
+    TypeError
+        Where one is not an integer; a float of integral value is none.
+    ValueError
+        Where one is too small.
+    """
+    what = "a positive integer" if least == 1 else f"an integer, at least {least}"
+    for name, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError(f"{_call(owner, name, value)}: expected {what}, got {type(value).__name__}")
+        if value < least:
+            raise ValueError(f"{_call(owner, name, value)}: expected {what}")
+
+
+def require_choice(owner: object, options: tuple[str, ...], /, **parameters: object) -> None:
+    """Raise `ValueError` unless every parameter is one of the options."""
+    for name, value in parameters.items():
+        if value not in options:
+            raise ValueError(f"{_call(owner, name, value)}: expected one of {', '.join(map(repr, options))}")
+
+
+def _require_real(owner: object, name: str, value: object, holds: Callable[[float], bool], what: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{_call(owner, name, value)}: expected {what}, got {type(value).__name__}")
+    if not holds(float(value)):
+        raise ValueError(f"{_call(owner, name, value)}: expected {what}")
+
+
+def _call(owner: object, name: str, value: object) -> str:
+    return f"{owner if isinstance(owner, str) else type(owner).__name__}({name}={value!r})"

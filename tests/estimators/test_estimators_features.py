@@ -211,7 +211,7 @@ def test_random_state(data):
     ("parameters", "error", "message"),
     [
         ({"n_components": 0}, ValueError, "n_components=0"),
-        ({"n_components": 1.5}, ValueError, "n_components=1.5"),
+        ({"n_components": 1.5}, TypeError, "n_components=1.5"),
         ({"kernel": "precomputed"}, ValueError, "kernel='precomputed'"),
         ({"method": "best"}, TypeError, "method='best'"),
         ({"alpha": -1.0}, ValueError, "alpha=-1.0"),

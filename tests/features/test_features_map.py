@@ -122,11 +122,11 @@ def test_bad_input_is_refused(x, phi):
         ({"net": "mlp"}, TypeError, "expected a description of a network"),
         ({"kernel": "rbf"}, ValueError, "kernel='rbf'"),
         ({"n_components": 0}, ValueError, "n_components=0"),
-        ({"n_components": 2.0}, ValueError, "n_components=2.0"),
+        ({"n_components": 2.0}, TypeError, "n_components=2.0"),
         ({"method": "nystrom"}, TypeError, "method='nystrom'"),
         ({"method": Nystrom}, TypeError, "method="),
         ({"seed": -1}, ValueError, "seed=-1"),
-        ({"seed": None}, ValueError, "seed=None"),
+        ({"seed": None}, TypeError, "seed=None"),
     ],
 )
 def test_bad_parameters_are_refused(parameters, error, message):

@@ -18,9 +18,9 @@ def case(request):
 
 def test_bad_sizes(case):
     for sizes in ((0, 4), (4, 0), (4, -1)):
-        with pytest.raises(ValueError, match="must be a positive integer"):
+        with pytest.raises(ValueError, match="expected a positive integer"):
             case[0](*sizes)
-    with pytest.raises(TypeError, match="must be a positive integer"):
+    with pytest.raises(TypeError, match="expected a positive integer"):
         case[0](4, 2.5)
     with pytest.raises(TypeError, match="integer seed"):
         case[0](4, 4, seed=None)

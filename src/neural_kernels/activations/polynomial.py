@@ -15,7 +15,7 @@ from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.hermite import HermiteSeries
 from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
 from neural_kernels.activations.expectations.powers import power_coefficients
-from neural_kernels.checks import require_degree, require_finite
+from neural_kernels.checks import require_finite, require_integer
 
 if TYPE_CHECKING:
     from neural_kernels.algebra import KernelPair, Traits
@@ -90,10 +90,10 @@ class Polynomial(_FiniteSeries):
     def __post_init__(self) -> None:
         """Check the parameter and make it hashable."""
         if isinstance(self.coefficients, str | bytes) or not hasattr(self.coefficients, "__iter__"):
-            raise TypeError(f"Polynomial: coefficients must be a sequence of numbers, got {self.coefficients!r}")
+            raise TypeError(f"Polynomial(coefficients={self.coefficients!r}): expected a sequence of numbers")
         values = tuple(self.coefficients)
         if not values:
-            raise ValueError("Polynomial: coefficients must hold at least one number, got none")
+            raise ValueError("Polynomial(coefficients=()): expected at least one number")
         require_finite(self, **{f"coefficients[{i}]": value for i, value in enumerate(values)})
         object.__setattr__(self, "coefficients", tuple(float(value) for value in values))
 
@@ -132,7 +132,8 @@ class Monomial(_FiniteSeries):
 
     def __post_init__(self) -> None:
         """Check the parameter."""
-        require_degree(self, self.k)
+        require_integer(self, 0, k=self.k)
+        object.__setattr__(self, "k", int(self.k))
 
     def fn(self, x: Tensor) -> Tensor:
         """``x^k``."""
@@ -168,7 +169,8 @@ class Hermite(_FiniteSeries):
 
     def __post_init__(self) -> None:
         """Check the parameter."""
-        require_degree(self, self.k)
+        require_integer(self, 0, k=self.k)
+        object.__setattr__(self, "k", int(self.k))
 
     def fn(self, x: Tensor) -> Tensor:
         """Evaluate the polynomial by its recurrence."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast, chord
-from neural_kernels.checks import require_degree
+from neural_kernels.checks import require_integer
 
 
 def _alive(normal: BivariateNormal) -> Tensor:
@@ -110,7 +110,8 @@ class RectifiedMonomial(Activation):
 
     def __post_init__(self) -> None:
         """Check the parameter."""
-        require_degree(self, self.k)
+        require_integer(self, 0, k=self.k)
+        object.__setattr__(self, "k", int(self.k))
 
     def fn(self, x: Tensor) -> Tensor:
         """``x^k`` for x > 0, else 0."""

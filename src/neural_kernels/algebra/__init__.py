@@ -6,7 +6,7 @@ traits          what is known of the units at one place of a network: the static
 layer           the interface of everything that can stand in a network's description
 """
 
-from neural_kernels.algebra.layer import Layer
+from neural_kernels.algebra.layer import Layer, short_repr
 from neural_kernels.algebra.maps import Matrix, PerExampleMatrix, PositionMap, Separable, Taps
 from neural_kernels.algebra.representation import DualKernel, Graph, K, KernelPair, Nothing, PerExample, Representation
 from neural_kernels.algebra.traits import Traits, independent, joined, uncorrelated
@@ -28,5 +28,6 @@ __all__ = [
     "Traits",
     "independent",
     "joined",
+    "short_repr",
     "uncorrelated",
 ]

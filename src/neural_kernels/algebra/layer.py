@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 
 from neural_kernels.algebra.representation import KernelPair
 from neural_kernels.algebra.traits import Traits
+from neural_kernels.checks import require_integer
 from neural_kernels.finite.mixing import as_network
 from neural_kernels.runtime.types import Shape
 
@@ -84,11 +87,18 @@ class Layer(ABC):
         torch.nn.Module
             Its empirical NTK and its outputs' covariance tend to those of this description as ``width`` grows.
         """
-        shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-        for name, value in (("width", width), ("out_features", out_features), *(("input_shape", n) for n in shape)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"to_torch: {name} must be a positive integer, got {value!r}")
+        shape = tuple(input_shape) if isinstance(input_shape, Iterable) else (input_shape,)
+        require_integer("to_torch", width=width, out_features=out_features)
+        for size in shape:
+            require_integer("to_torch", input_shape=size)
         if not shape:
             raise ValueError("to_torch: input_shape is empty; expected (features,) or (channels, *positions)")
-        module, _ = self.build(shape, width, out_features, torch.Generator().manual_seed(seed))
+        shape = tuple(map(int, shape))
+        module, _ = self.build(shape, int(width), int(out_features), torch.Generator().manual_seed(seed))
         return as_network(module)
+
+
+def short_repr(self: Any) -> str:
+    """Return the call of a dataclass' constructor, with the arguments that differ from their defaults."""
+    shown = [f for f in fields(self) if getattr(self, f.name) != f.default]
+    return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neural_kernels.checks import require_number
 from neural_kernels.engine.inputs import DenseRows, delta_tile
 from neural_kernels.exact.arrays import dress, read, read_pair
 from neural_kernels.exact.kernel import Kernel
-from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
@@ -47,8 +47,8 @@ class GammaExponential(Kernel):
     exponent: float = 1.0
 
     def __post_init__(self) -> None:
-        _validate.number(type(self).__name__, "gamma", self.gamma)
-        _validate.number(type(self).__name__, "exponent", self.exponent)
+        require_number(self, gamma=self.gamma)
+        require_number(self, exponent=self.exponent)
         if not 0 < self.exponent <= 2:
             raise ValueError(f"exponent={self.exponent!r}: positive definite only for 0 < exponent <= 2")
 

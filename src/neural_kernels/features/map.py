@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from neural_kernels.algebra import Layer
+from neural_kernels.checks import require_integer
 from neural_kernels.exact import Kernel, resolve_kernel
 from neural_kernels.exact.arrays import Batch, read
 from neural_kernels.exact.graphs import Graphs
@@ -59,12 +60,10 @@ class FeatureMap(nn.Module):
         self.kernel = resolve_kernel(net, kernel)
         if isinstance(self.kernel, NetworkKernel):
             self.kernel = replace(self.kernel, memory_budget=None, progress=False)  # blocks are a map's own affair
-        if isinstance(n_components, bool) or not isinstance(n_components, (int, np.integer)) or n_components < 1:
-            raise ValueError(f"n_components={n_components!r}: expected a positive integer")
+        require_integer(self, n_components=n_components)
         if method is not None and not isinstance(method, Method):
             raise TypeError(f"method={method!r}: expected a method such as nk.ZonalFeatures(), or None")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(f"seed={seed!r}: expected an integer, at least 0")
+        require_integer(self, 0, seed=seed)
         self.n_components, self.method, self.seed = int(n_components), method, int(seed)
         self.map: BuiltMap | None = None
         self.shape: tuple[int, ...] | None = None

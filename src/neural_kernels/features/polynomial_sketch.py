@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -76,7 +77,7 @@ class PolynomialSketch(Method):
 
     def __post_init__(self) -> None:
         if self.degree != "auto" and (
-            isinstance(self.degree, bool) or not isinstance(self.degree, int) or self.degree < 2
+            isinstance(self.degree, bool) or not isinstance(self.degree, Integral) or self.degree < 2
         ):
             raise ValueError(f'degree={self.degree!r}: expected an integer, at least 2, or "auto"')
 

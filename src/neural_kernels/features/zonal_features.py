@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from neural_kernels.checks import require_integer
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.angle.angle_map import AngleMap, Rest, homogeneous, norm_range, series_of
 from neural_kernels.features.angle.gegenbauer import activation_table, gegenbauer_coefficients
@@ -56,8 +57,7 @@ class ZonalFeatures(Method):
     anchors: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.anchors, bool) or not isinstance(self.anchors, int) or self.anchors < 0:
-            raise ValueError(f"anchors={self.anchors!r}: expected an integer, at least 0")
+        require_integer(self, 0, anchors=self.anchors)
 
     @property
     @override

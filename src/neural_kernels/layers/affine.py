@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Layer, Traits
+from neural_kernels.algebra import K, KernelPair, Layer, Traits, short_repr
+from neural_kernels.checks import require_choice, require_integer, require_number
 from neural_kernels.finite.variances import Variances
-from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.types import Shape
 
 
@@ -24,15 +24,15 @@ class Affine(Layer):
     trained: bool
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        _validate.number(name, "weight_var", self.weight_var)
+        require_number(self, weight_var=self.weight_var)
         if self.bias_var is not None:
-            _validate.number(name, "bias_var", self.bias_var)
-        _validate.choice(name, "parametrization", self.parametrization, ("ntk", "standard"))
+            require_number(self, bias_var=self.bias_var)
+        require_choice(self, ("ntk", "standard"), parametrization=self.parametrization)
         if self.width is not None:
-            _validate.count(name, "width", self.width)
+            require_integer(self, width=self.width)
+            object.__setattr__(self, "width", int(self.width))
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def update(self, pair: KernelPair[K], taps: int = 1) -> KernelPair[K]:
         """The affine map of units, or of the means over windows of `taps` positions that `pair` holds."""

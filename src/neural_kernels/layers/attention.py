@@ -9,11 +9,21 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Layer, Matrix, PerExample, PerExampleMatrix, Separable, Traits
+from neural_kernels.algebra import (
+    K,
+    KernelPair,
+    Layer,
+    Matrix,
+    PerExample,
+    PerExampleMatrix,
+    Separable,
+    Traits,
+    short_repr,
+)
+from neural_kernels.checks import require_choice, require_integer, require_number, require_positive
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.finite.geometry import positions_of
 from neural_kernels.finite.mixing import Embed, Heads, NTKAttention
-from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
 
@@ -60,17 +70,16 @@ class Positions:
     channels: int | None = None
     values: bool = False
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        _validate.choice("Positions", "kind", self.kind, ("sum", "concat"))
-        _validate.number("Positions", "weight_var", self.weight_var)
+        require_choice(self, ("sum", "concat"), kind=self.kind)
+        require_number(self, weight_var=self.weight_var)
         if self.length is not None:
-            _validate.number("Positions", "length", self.length)
-            if self.length == 0:
-                raise ValueError("Positions(length=0): expected a positive number; None makes positions independent")
+            require_positive(self, length=self.length)  # None makes positions independent
         if self.channels is not None:
-            _validate.count("Positions", "channels", self.channels)
+            require_integer(self, channels=self.channels)
+            object.__setattr__(self, "channels", int(self.channels))
         if (self.kind == "concat") != (self.channels is not None):
             raise ValueError(f"{self!r}: give channels with 'concat', where they count, and only there")
 
@@ -158,13 +167,13 @@ class Attention(Layer):
     bias_var: float = 0.0
     positions: Positions | None = None
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        _validate.choice("Attention", "similarity", self.similarity, ("softmax", "identity", "relu", "abs"))
-        _validate.choice("Attention", "scaling", self.scaling, ("linear", "sqrt"))
-        for name in ("key_var", "query_var", "value_var", "out_var", "bias_var"):
-            _validate.number("Attention", name, getattr(self, name))
+        require_choice(self, ("softmax", "identity", "relu", "abs"), similarity=self.similarity)
+        require_choice(self, ("linear", "sqrt"), scaling=self.scaling)
+        names = "key_var", "query_var", "value_var", "out_var", "bias_var"
+        require_number(self, **{name: getattr(self, name) for name in names})
         if self.positions is not None and not isinstance(self.positions, Positions):
             raise TypeError(f"Attention(positions={self.positions!r}): expected nk.Positions(...) or None")
         if self.scaling == "sqrt" and self.similarity != "identity":

@@ -10,10 +10,17 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Layer, Traits, independent, joined, uncorrelated
+from neural_kernels.algebra import K, KernelPair, Layer, Traits, independent, joined, short_repr, uncorrelated
+from neural_kernels.checks import require_number
 from neural_kernels.finite.modules import ConcatOfBranches, ProductOfBranches, SumOfBranches
-from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.types import Shape
+
+
+def _require_layers(owner: str, values: tuple[object, ...]) -> None:
+    for k, value in enumerate(values):
+        if not isinstance(value, Layer):
+            hint = f" (write {value.__name__}() with parentheses)" if isinstance(value, type) else ""
+            raise TypeError(f"{owner}: argument {k} is {value!r}, not a layer{hint}")
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -36,7 +43,7 @@ class Sequential(Layer):
     layers: tuple[Layer, ...]
 
     def __init__(self, *layers: Layer) -> None:
-        _validate.layers("Sequential", layers)
+        _require_layers("Sequential", layers)
         if not layers:
             raise ValueError("Sequential: expected at least one layer, got none; Identity() does nothing")
         object.__setattr__(self, "layers", layers)
@@ -95,9 +102,9 @@ class Residual(Layer):
     shortcut: Layer | None = None
 
     def __post_init__(self) -> None:
-        _validate.layers("Residual", (self.body,) if self.shortcut is None else (self.body, self.shortcut))
+        _require_layers("Residual", (self.body,) if self.shortcut is None else (self.body, self.shortcut))
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     @property
     def _branches(self) -> tuple[Layer, ...]:
@@ -155,7 +162,7 @@ class Concat(Layer):
     weights: tuple[float, ...] | None
 
     def __init__(self, *branches: Layer, weights: tuple[float, ...] | None = None) -> None:
-        _validate.layers("Concat", branches)
+        _require_layers("Concat", branches)
         if not branches:
             raise ValueError("Concat: expected at least one branch, got none")
         if weights is not None:
@@ -163,7 +170,7 @@ class Concat(Layer):
             if len(weights) != len(branches):
                 raise ValueError(f"Concat: {len(weights)} weights for {len(branches)} branches; give one each")
             for weight in weights:
-                _validate.number("Concat", "weights", weight)
+                require_number("Concat", weights=weight)
             if sum(weights) == 0:
                 raise ValueError("Concat: all weights are 0")
         object.__setattr__(self, "branches", branches)
@@ -228,7 +235,7 @@ class Product(Layer):
     branches: tuple[Layer, ...]
 
     def __init__(self, *branches: Layer) -> None:
-        _validate.layers("Product", branches)
+        _require_layers("Product", branches)
         if not branches:
             raise ValueError("Product: expected at least one branch, got none")
         object.__setattr__(self, "branches", branches)

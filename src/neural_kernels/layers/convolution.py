@@ -9,11 +9,10 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Separable, Taps
+from neural_kernels.algebra import K, KernelPair, Separable, Taps, short_repr
 from neural_kernels.finite.geometry import Windows, positions_of
 from neural_kernels.finite.positions import NTKConv, NTKConvTranspose, NTKLocalConv
 from neural_kernels.finite.variances import Variances
-from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.layers.affine import Affine
 from neural_kernels.runtime.types import Shape
@@ -104,7 +103,7 @@ class Conv(Filters):
     width: int | None = None
     trained: bool = True
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     @override
     def _finite(
@@ -147,7 +146,7 @@ class LocalConv(Filters):
     width: int | None = None
     trained: bool = True
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """As if the filters were shared, at equal positions alone."""
@@ -198,7 +197,7 @@ class ConvTranspose(Filters):
     width: int | None = None
     trained: bool = True
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     dilation: _windows.Sizes = field(default=1, init=False)
 

@@ -8,10 +8,9 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair
+from neural_kernels.algebra import K, KernelPair, short_repr
 from neural_kernels.finite.modules import NTKLinear
 from neural_kernels.finite.variances import Variances
-from neural_kernels.layers import checks as _validate
 from neural_kernels.layers.affine import Affine
 from neural_kernels.runtime.types import Shape
 
@@ -60,7 +59,7 @@ class Dense(Affine):
     width: int | None = None
     trained: bool = True
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """One affine map."""

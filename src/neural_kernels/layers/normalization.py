@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from neural_kernels.algebra import Graph, K, KernelPair, Layer, PerExample, Traits
+from neural_kernels.algebra import Graph, K, KernelPair, Layer, PerExample, Traits, short_repr
+from neural_kernels.checks import require_choice, require_number
 from neural_kernels.finite.modules import Normalize
-from neural_kernels.layers import checks as _validate
 from neural_kernels.runtime.types import Shape
 
 
@@ -41,10 +41,10 @@ class LayerNorm(Layer):
     eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        _validate.choice("LayerNorm", "over", self.over, ("channels", "all"))
-        _validate.number("LayerNorm", "eps", self.eps)
+        require_choice(self, ("channels", "all"), over=self.over)
+        require_number(self, eps=self.eps)
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """Divide both kernels by the NNGP's variance; 0 / 0 is 0."""
@@ -99,7 +99,7 @@ class Dropout(Layer):
     rate: float
 
     def __post_init__(self) -> None:
-        _validate.number("Dropout", "rate", self.rate, high=1.0)
+        require_number(self, 0.0, 1.0, rate=self.rate)
 
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """Inflate the variances."""

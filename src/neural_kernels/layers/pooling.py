@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits
+from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits, short_repr
 from neural_kernels.finite.geometry import Windows, positions_of
 from neural_kernels.finite.positions import PositionSum, WindowSum
-from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
 
@@ -108,7 +107,7 @@ class AvgPool(Pool):
     padding: _windows.Padding = "valid"
     count_padding: bool = True
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def _weights(self, incidence: Tensor, window: int) -> Tensor:
         return incidence / (window if self.count_padding else incidence.sum(1, keepdim=True).clamp(min=1))
@@ -144,7 +143,7 @@ class SumPool(Pool):
     stride: _windows.Sizes | None = None
     padding: _windows.Padding = "valid"
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def _weights(self, incidence: Tensor, window: int) -> Tensor:
         return incidence

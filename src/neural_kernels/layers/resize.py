@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits
+from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits, short_repr
+from neural_kernels.checks import require_choice
 from neural_kernels.finite.geometry import each, positions_of
 from neural_kernels.finite.positions import Interpolate
-from neural_kernels.layers import checks as _validate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
 
@@ -53,11 +53,11 @@ class Resize(Layer):
     method: str = "linear"
     antialias: bool = True
 
-    __repr__ = _validate.short_repr
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _windows.sizes("Resize", "shape", self.shape))
-        _validate.choice("Resize", "method", self.method, ("linear", "nearest"))
+        require_choice(self, ("linear", "nearest"), method=self.method)
 
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
         """Along each axis."""

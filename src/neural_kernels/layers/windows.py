@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -24,9 +25,9 @@ _NAMES = ("same", "valid", "circular")
 def sizes(owner: str, name: str, value: Any, low: int = 1) -> Sizes:
     """An integer for all axes of positions, or a tuple with one for each, checked."""
     if _integer(value, low):
-        return value
+        return int(value)
     if isinstance(value, Sequence) and value and all(_integer(each, low) for each in value):
-        return tuple(value)
+        return tuple(int(each) for each in value)
     raise ValueError(
         f"{owner}({name}={value!r}): expected an integer of at least {low}, or a tuple with one for each axis"
     )
@@ -34,12 +35,14 @@ def sizes(owner: str, name: str, value: Any, low: int = 1) -> Sizes:
 
 def padding(owner: str, value: Any) -> Padding:
     """A name, an integer, or a tuple with an integer or a pair (before, behind) for each axis, checked."""
-    if value in _NAMES or _integer(value, 0):
+    if isinstance(value, str) and value in _NAMES:
         return value
+    if _integer(value, 0):
+        return int(value)
     if isinstance(value, Sequence) and value and not isinstance(value, str):
-        parts = tuple(part if isinstance(part, int) else _pair(part) for part in value)
-        if all(part is not None and (_integer(part, 0) or isinstance(part, tuple)) for part in parts):
-            return parts  # pyright: ignore[reportReturnType]
+        parts = [int(part) if _integer(part, 0) else _pair(part) for part in value]
+        if None not in parts:
+            return tuple(parts)  # pyright: ignore[reportReturnType]
     raise ValueError(
         f"{owner}(padding={value!r}): expected one of {', '.join(map(repr, _NAMES))}, an integer of at least 0, or a "
         "tuple that holds for each axis an integer or a pair (before, behind)"
@@ -47,12 +50,12 @@ def padding(owner: str, value: Any) -> Padding:
 
 
 def _integer(value: Any, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low
 
 
 def _pair(value: Any) -> tuple[int, int] | None:
     fits = isinstance(value, Sequence) and len(value) == 2 and all(_integer(each, 0) for each in value)
-    return (value[0], value[1]) if fits else None
+    return (int(value[0]), int(value[1])) if fits else None
 
 
 def positions_of(layer: Layer, pair: KernelPair[Any], ordered: bool = True) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import torch
 
 from neural_kernels.activations import BivariateNormal, Dual, ReLU
 from neural_kernels.algebra import Layer
-from neural_kernels.layers import checks as _validate
+from neural_kernels.checks import require_choice, require_integer, require_number
 from neural_kernels.layers.containers import Residual, Sequential
 from neural_kernels.layers.convolution import Conv
 from neural_kernels.layers.dense import Dense
@@ -38,8 +38,8 @@ def mlp(depth: int, activation: Dual | None = None, bias_var: float = 0.0) -> Se
     >>> nk.mlp(2)
     Sequential(Dense(), ReLU(), Dense(weight_var=2.0), ReLU(), Dense())
     """
-    _validate.count("mlp", "depth", depth)
-    _validate.number("mlp", "bias_var", bias_var)
+    require_integer("mlp", depth=depth)
+    require_number("mlp", bias_var=bias_var)
     activation = _activation("mlp", activation)
     hidden = Dense(_critical(activation), bias_var)
     body: list[Layer] = [Dense(1.0, bias_var), activation]
@@ -93,9 +93,9 @@ def cnn(
     >>> nk.cnn(2, pooling="flatten")
     Sequential(Conv(kernel_size=3), ReLU(), Conv(kernel_size=3, weight_var=2.0), ReLU(), Flatten(), Dense())
     """
-    _validate.count("cnn", "depth", depth)
-    _validate.number("cnn", "bias_var", bias_var)
-    _validate.choice("cnn", "pooling", pooling, ("avg", "flatten"))
+    require_integer("cnn", depth=depth)
+    require_number("cnn", bias_var=bias_var)
+    require_choice("cnn", ("avg", "flatten"), pooling=pooling)
     activation = _activation("cnn", activation)
     pool = GlobalAvgPool() if pooling == "avg" else Flatten()
     first, hidden = (Conv(3, weight_var=v, bias_var=bias_var) for v in (1.0, _critical(activation)))
@@ -133,7 +133,7 @@ def myrtle(depth: int = 5, activation: Dual | None = None, bias_var: float = 0.0
     groups = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
     if depth not in groups:
         raise ValueError(f"myrtle(depth={depth!r}): expected 5, 7 or 10")
-    _validate.number("myrtle", "bias_var", bias_var)
+    require_number("myrtle", bias_var=bias_var)
     activation = _activation("myrtle", activation)
     first, hidden = (Conv(3, weight_var=v, bias_var=bias_var) for v in (1.0, _critical(activation)))
     body: list[Layer] = []
@@ -176,8 +176,8 @@ def resnet(blocks: tuple[int, ...] = (1, 1, 1), activation: Dual | None = None, 
     if not isinstance(blocks, (tuple, list)) or not blocks:
         raise ValueError(f"resnet(blocks={blocks!r}): expected a tuple with the number of blocks in each group")
     for count in blocks:
-        _validate.count("resnet", "blocks", count)
-    _validate.number("resnet", "bias_var", bias_var)
+        require_integer("resnet", blocks=count)
+    require_number("resnet", bias_var=bias_var)
     activation = _activation("resnet", activation)
     variance = _critical(activation)
     norm = LayerNorm(over="all")

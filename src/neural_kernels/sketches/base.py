@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from neural_kernels.checks import require_integer
 from neural_kernels.sketches.blocks import over_blocks
 from neural_kernels.sketches.rows import Rows, dress, read, read_out
 
@@ -29,9 +30,10 @@ class Sketch(nn.Module, ABC):
 
     def __init__(self, in_features: int, n_components: int, seed: int):
         super().__init__()
-        require_positive(self, in_features=in_features, n_components=n_components)
+        require_integer(self, in_features=in_features, n_components=n_components)
         if isinstance(seed, bool) or not isinstance(seed, Integral):
-            raise TypeError(f"{type(self).__name__}: expected an integer seed, got {seed!r} ({type(seed).__name__})")
+            name, kind = type(self).__name__, type(seed).__name__
+            raise TypeError(f"{name}(seed={seed!r}): expected an integer seed, got {kind}")
         self.in_features, self.n_components, self.seed = int(in_features), int(n_components), int(seed)
 
     def forward(self, x: Any, out: Any = None) -> Any:
@@ -81,21 +83,11 @@ def empty(rows: Rows, width: int) -> Tensor:
     return torch.empty(rows.shape[0], width, dtype=rows.dtype, device=rows.device)
 
 
-def require_positive(owner: object, **parameters: object) -> None:
-    """Raise unless every parameter is a positive integer."""
-    for name, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            kind = type(value).__name__
-            raise TypeError(f"{type(owner).__name__}: {name} must be a positive integer, got {value!r} ({kind})")
-        if value < 1:
-            raise ValueError(f"{type(owner).__name__}: {name} must be a positive integer, got {value!r}")
-
-
 def require_degree(owner: object, degree: object) -> None:
     """Raise unless the degree is a positive integer."""
     if isinstance(degree, Integral) and degree == 0:
         raise ValueError(
-            f"{type(owner).__name__}: degree must be at least 1, got 0. The power 0 is the constant 1: append a column "
-            "of ones, which is exact."
+            f"{type(owner).__name__}(degree=0): expected a positive integer. The power 0 is the constant 1: append a "
+            "column of ones, which is exact."
         )
-    require_positive(owner, degree=degree)
+    require_integer(owner, degree=degree)

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from neural_kernels.checks import require_integer
 from neural_kernels.runtime.boundary import CSRRows
-from neural_kernels.sketches.base import Sketch, empty, require_positive
+from neural_kernels.sketches.base import Sketch, empty
 from neural_kernels.sketches.rows import Rows
 from neural_kernels.sketches.seeds import draw_buckets
 
@@ -20,7 +21,7 @@ class HashingSketch(Sketch):
 
     def __init__(self, in_features: int, n_components: int, nonzeros: int, seed: int):
         super().__init__(in_features, n_components, seed)
-        require_positive(self, nonzeros=nonzeros)
+        require_integer(self, nonzeros=nonzeros)
         if nonzeros > n_components:
             raise ValueError(
                 f"{type(self).__name__}: nonzeros={nonzeros} entries need as many components, got n_components="

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neural_kernels.sketches.base import require_positive
+from neural_kernels.checks import require_integer
 from neural_kernels.sketches.blocks import over_blocks
 from neural_kernels.sketches.complex import ComplexSRHT
 from neural_kernels.sketches.rows import Rows, dress, read, read_out
@@ -72,9 +72,7 @@ class TensorSRHT(nn.Module):
         self, first_features: int, second_features: int, n_components: int, seed: int = 0, complex_signs: bool = False
     ):
         super().__init__()
-        require_positive(
-            self, first_features=first_features, second_features=second_features, n_components=n_components
-        )
+        require_integer(self, first_features=first_features, second_features=second_features, n_components=n_components)
         self.n_components, self.seed, self.complex_signs = int(n_components), seed, complex_signs
         seeds = derive_seed(seed, "first"), derive_seed(seed, "second")
         if complex_signs:

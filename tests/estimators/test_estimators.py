@@ -175,7 +175,7 @@ def test_grid_search_on_a_precomputed_kernel(data):
         ({"alpha": np.ones((2, 2))}, "vector"),
         ({"alpha": "big"}, "alpha='big'"),
         ({"alpha": True}, "alpha=True"),
-        ({"kernel": "rbf"}, "kernel='rbf': expected one of 'ntk'"),
+        ({"kernel": "rbf"}, "kernel='rbf': expected \"ntk\""),
         ({"kernel": None}, "kernel=None"),
         ({"solver": "cholesky"}, r"solver='cholesky': expected .* nk.solvers.Cholesky\(\)"),
         ({"solver": Cholesky}, r"\(write Cholesky\(\)\)"),
@@ -187,7 +187,8 @@ def test_grid_search_on_a_precomputed_kernel(data):
 @pytest.mark.parametrize("estimator", [NeuralKernelRegressor, NeuralKernelClassifier])
 def test_bad_parameters_are_refused_in_fit(data, estimator, parameters, message):
     X, y, _ = data
-    with pytest.raises(TypeError if "solver" in parameters else ValueError, match=message):
+    wrong_type = "solver" in parameters or parameters.get("kernel", "") is None
+    with pytest.raises(TypeError if wrong_type else ValueError, match=message):
         estimator(**parameters).fit(X, (y > 6).astype(int))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from sklearn.gaussian_process.kernels import RBF
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.metrics.pairwise import rbf_kernel
 
 import neural_kernels as nk
@@ -55,6 +55,8 @@ def test_callables() -> None:
     assert np.allclose(scikit(X), RBF(2.0)(X))
     assert np.allclose(scikit.diag(X), 1)
     assert np.allclose((FIRST + rbf_kernel)(X, Z), FIRST(X, Z) + rbf_kernel(X, Z))
+    noisy = RBF(2.0) + WhiteKernel(0.3)
+    assert np.allclose(as_kernel(noisy)(X), noisy(X))  # which is not noisy(X, X)
     assert as_kernel(FIRST) is FIRST
     assert as_kernel(rbf_kernel).diag(X[:0]).shape == (0,)
 
@@ -76,3 +78,11 @@ def test_what_is_no_kernel() -> None:
         FIRST + "laplace"
     with pytest.raises(ValueError, match=r"shape \(7, 3\).*shape \(7, 7\)"):
         CallableKernel(lambda x, y: x)(X)
+
+
+@pytest.mark.parametrize("images", [np.ones((4, 1, 4, 4)), np.ones((3, 2, 5))])
+def test_distances_are_of_vectors(images: np.ndarray) -> None:
+    """Also where the shapes could be broadcast."""
+    for call in (nk.Laplace(), nk.Laplace().diag, nk.GammaExponential(1.0, 2.0)):
+        with pytest.raises(ValueError, match=r"takes vectors.*reshape"):
+            call(images)

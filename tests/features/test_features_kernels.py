@@ -163,7 +163,9 @@ def test_images():
     own = nk.feature_map(kernel=lambda a, b: np.einsum("icpq,jcpq->ij", a, b), n_components=12).fit(images)
     assert own(images).shape == (12, 12)
     positions = nk.Sequential(nk.Conv(3), nk.ReLU(), nk.Conv(3))
-    for refused in (nk.Laplace(), nk.NTK(positions), 2 * nk.NTK(positions) + 1):
+    with pytest.raises(ValueError, match="takes vectors"):
+        nk.feature_map(kernel=nk.Laplace(), n_components=5, method=nk.Nystrom()).fit(images)
+    for refused in (nk.NTK(positions), 2 * nk.NTK(positions) + 1):
         with pytest.raises(nk.UnsuitableError, match="one number each"):
             nk.feature_map(kernel=refused, n_components=5, method=nk.Nystrom()).fit(images)
 

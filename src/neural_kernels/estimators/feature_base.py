@@ -22,7 +22,6 @@ from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.system import require_scale
 
-KERNELS = ("ntk", "nngp")
 _BLOCK = 2**24  # numbers in the features of one block of rows
 _VALIDATION = 2**14  # rows by which alpha and temperature are chosen
 _FEW = 0.2  # of all rows: fewer are no fair sample
@@ -32,14 +31,14 @@ class FeatureModel(BaseEstimator):
     """Private base: parameters that describe a map, and reading of input; documented in its subclasses."""
 
     network: Any
-    kernel: str
+    kernel: Any
     n_components: int
     method: Any
     random_state: Any
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = settings.takes_sparse(self.kernel)
         return tags
 
     def _read(self, X: Any, **options: Any) -> Any:
@@ -51,12 +50,12 @@ class FeatureModel(BaseEstimator):
         return validate_data(self, X, accept_sparse="csr", dtype=[np.float32, np.float64], allow_nd=True, **options)
 
     def _set_map(self, rows: Any) -> None:
-        """Set `network_` and `map_`, built for data like these."""
-        settings.choice("kernel", self.kernel, KERNELS)
-        self.network_ = settings.network(self.network)
+        """Set `kernel_`, `network_` and `map_`, built for data like these."""
+        self.kernel_ = settings.kernel(self.kernel, self.network)
+        self.network_ = getattr(self.kernel_, "net", None)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         with inputs.advice_on_images(rows):
-            self.map_ = FeatureMap(self.network_, self.kernel, self.n_components, self.method, seed).fit(rows)  # pyright: ignore[reportArgumentType]
+            self.map_ = FeatureMap(None, self.kernel_, self.n_components, self.method, seed).fit(rows)
         self.method_, self.reason_ = self.map_.method_, self.map_.reason_
 
 

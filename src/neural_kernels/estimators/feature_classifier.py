@@ -38,7 +38,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         T, of the rows of the last call.
     coef_ : ndarray of shape (1, m) or (K, m)
     intercept_ : ndarray of shape (1,) or (K,)
-    alpha_, ridge_, loo_scores_, moments_, map_, method_, reason_, network_, n_features_in_, feature_names_in_
+    alpha_, ridge_, loo_scores_, moments_, map_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
         As for :class:`NeuralFeatureRegressor`.
 
     Raises
@@ -68,7 +68,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         self,
         network: Any = None,
         *,
-        kernel: str = "ntk",
+        kernel: Any = "ntk",
         n_components: int = 4096,
         method: Any = None,
         alpha: Any = 1e-2,

@@ -44,7 +44,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
         landmarks or anchors of the map (all, if these are more than 80 %); None with one alpha.
     moments_ : Moments
         What `partial_fit` goes on from. Delete it to save its 8 m^2 bytes.
-    map_, method_, reason_, network_, n_features_in_, feature_names_in_
+    map_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
         As for :class:`NeuralFeatures`.
 
     Raises
@@ -79,7 +79,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
         self,
         network: Any = None,
         *,
-        kernel: str = "ntk",
+        kernel: Any = "ntk",
         n_components: int = 4096,
         method: Any = None,
         alpha: Any = 1e-2,

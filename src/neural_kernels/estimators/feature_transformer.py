@@ -18,8 +18,9 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
     ----------
     network : Layer, optional
         Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart.
-    kernel : {"ntk", "nngp"}
-        "ntk": what training all layers learns; "nngp": the last one.
+    kernel : {"ntk", "nngp"} or Kernel
+        Of the network, "ntk": what training all layers learns; "nngp": the last one. Or a kernel object, as for
+        :class:`NeuralKernelRegressor`; the network is then None.
     n_components : int
         Columns of the result. With fewer distinct training rows than that, methods by landmarks leave the rest 0.
     method : Method, optional
@@ -33,7 +34,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         A torch module, of use on its own.
     method_, reason_
         The method in use, and why this one.
-    network_, n_features_in_, feature_names_in_
+    kernel_, network_, n_features_in_, feature_names_in_
         As for :class:`NeuralKernelRegressor`.
 
     Examples
@@ -54,7 +55,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         self,
         network: Any = None,
         *,
-        kernel: str = "ntk",
+        kernel: Any = "ntk",
         n_components: int = 4096,
         method: Any = None,
         random_state: Any = None,

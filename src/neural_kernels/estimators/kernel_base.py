@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class KernelModel(BaseEstimator):
     """Private base: the parameters are documented in its subclasses, which add what their targets mean."""
 
     network: Any
-    kernel: str
+    kernel: Any
     alpha: Any
     solver: Any
     memory_budget: int | None
@@ -31,25 +32,22 @@ class KernelModel(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.kernel == "precomputed"
-        tags.input_tags.sparse = self.kernel != "precomputed"
+        tags.input_tags.pairwise = settings.is_precomputed(self.kernel)
+        tags.input_tags.sparse = settings.takes_sparse(self.kernel)
         return tags
 
     def _read(self, X: Any, **options: Any) -> Any:
         """Validate as scikit-learn does, options (y, reset, ...) included; float32 and float64 are kept."""
         inputs.refuse_graphs(self, X)
         options |= {"dtype": [np.float32, np.float64]}
-        if self.kernel != "precomputed":
+        if not settings.is_precomputed(self.kernel):
             options |= {"accept_sparse": "csr", "allow_nd": True}
             if not options.get("reset", True):
                 inputs.check_shape(self, X, self.X_fit_.shape[1:])
         return validate_data(self, X, **options)
 
     def _read_training(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, Array]:
-        settings.choice("kernel", self.kernel, settings.KERNELS)
         X, y = self._read(X, y=y, **options)
-        if self.kernel == "precomputed":
-            _check_gram(X)
         return X, y, inputs.read_weights(sample_weight, X)
 
     def _fit_examples(self, X: Any, examples: Examples) -> None:
@@ -71,19 +69,20 @@ class KernelModel(BaseEstimator):
         self.dual_coef_ = self._system.solve(self._targets, self.ridge_)
 
     def _training_gram(self, X: Any) -> np.ndarray:
-        if self.kernel == "precomputed":
+        if settings.is_precomputed(self.kernel):
+            _check_gram(X, 'kernel="precomputed"')
             return X[np.ix_(self.support_, self.support_)]
-        self.network_ = settings.network(self.network)
+        kernel = settings.kernel(self.kernel, self.network)
+        named = isinstance(self.kernel, str)
+        self.kernel_ = replace(kernel, progress=bool(self.verbose)) if named else kernel  # pyright: ignore
+        self.network_ = getattr(kernel, "net", None)
         self.X_fit_ = X[self.support_]
-        kernel = self._kernel(self.kernel)
         with inputs.advice_on_images(X):
-            inputs.check_outputs(kernel, X)
-            return kernel(self.X_fit_)
-
-    def _kernel(self, name: str) -> Any:
-        from neural_kernels.exact import NNGP, NTK
-
-        return (NTK if name == "ntk" else NNGP)(self.network_, progress=bool(self.verbose))
+            inputs.check_outputs(self.kernel_, X)
+            gram = np.asarray(self.kernel_(self.X_fit_))
+        if not named:
+            _check_gram(gram, f"kernel={self.kernel!r}")
+        return gram
 
     def _scores(self, examples: Examples, ridges: Array) -> Array:
         """Leave-one-out R^2 of each ridge, averaged over outputs."""
@@ -130,15 +129,15 @@ class KernelModel(BaseEstimator):
         return (slice(start, start + step) for start in range(0, n, step))
 
     def _cross(self, X: Any) -> np.ndarray:
-        if self.kernel == "precomputed":
+        if settings.is_precomputed(self.kernel):
             return X[:, self.support_]
-        return self._kernel(self.kernel)(X, self.X_fit_)
+        return np.asarray(self.kernel_(X, self.X_fit_))
 
 
-def _check_gram(gram: np.ndarray) -> None:
-    if gram.shape[0] != gram.shape[1]:
-        raise ValueError(f'kernel="precomputed": expected a square Gram matrix to fit, got shape {gram.shape}')
+def _check_gram(gram: np.ndarray, source: str) -> None:
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
+        raise ValueError(f"{source}: expected a square Gram matrix to fit, got shape {gram.shape}")
     tolerance = 1e-4 * np.abs(np.diagonal(gram)).max()
     strips = (slice(start, start + 256) for start in range(0, len(gram), 256))
     if not all(np.allclose(gram[s], gram[:, s].T, rtol=1e-4, atol=tolerance) for s in strips):
-        raise ValueError('kernel="precomputed": expected a symmetric matrix')
+        raise ValueError(f"{source}: expected a symmetric Gram matrix")

@@ -30,11 +30,12 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     Parameters
     ----------
     network : Layer, optional
-        Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart. Unused
-        with a precomputed kernel. One on images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width).
-    kernel : {"ntk", "nngp", "precomputed"}
-        "ntk": all layers are trained; "nngp": the last one. "precomputed": X is the Gram matrix, (n, n) to fit and
-        (m, n) to predict.
+        Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart. One on
+        images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width). None with a kernel object; unused
+        with a precomputed kernel.
+    kernel : {"ntk", "nngp", "precomputed"} or Kernel
+        Of the network, "ntk": all layers are trained; "nngp": the last one. "precomputed": X is the Gram matrix,
+        (n, n) to fit and (m, n) to predict. Or a kernel object, as for :class:`NeuralKernelRegressor`.
     alpha : float or array-like of shape (r,)
         Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best leave-one-out
         R^2 of the scores, which is exact.
@@ -64,7 +65,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         Coefficients of the kernel at the distinct training examples.
     y_offset_ : ndarray of shape (1,) or (K,)
         The intercepts.
-    solver_, solver_reason_, support_, X_fit_, network_, n_features_in_, feature_names_in_
+    solver_, solver_reason_, support_, X_fit_, kernel_, network_, n_features_in_, feature_names_in_
         As for :class:`NeuralKernelRegressor`.
 
     Raises
@@ -101,7 +102,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         self,
         network: Any = None,
         *,
-        kernel: str = "ntk",
+        kernel: Any = "ntk",
         alpha: Any = 1e-2,
         solver: Any = None,
         class_weight: Any = None,

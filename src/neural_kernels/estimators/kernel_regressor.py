@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import RegressorMixin
 
+from neural_kernels.estimators import settings
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.kernel_base import KernelModel
+from neural_kernels.exact import Kernel, kernels
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import ensemble_covariance, gp_covariance
 
@@ -26,11 +28,14 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     Parameters
     ----------
     network : Layer, optional
-        Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart. Unused
-        with a precomputed kernel. One on images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width).
-    kernel : {"ntk", "nngp", "precomputed"}
-        "ntk": all layers are trained; "nngp": the last one, or equivalently the Bayesian posterior. "precomputed": X is
-        the Gram matrix, (n, n) to fit and (m, n) to predict.
+        Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart. One on
+        images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width). None with a kernel object; unused
+        with a precomputed kernel.
+    kernel : {"ntk", "nngp", "precomputed"} or Kernel
+        Of the network, "ntk": all layers are trained; "nngp": the last one, or equivalently the Bayesian posterior.
+        "precomputed": X is the Gram matrix, (n, n) to fit and (m, n) to predict. Or a kernel object: ``nk.Laplace()``,
+        ``nk.NTK(net)``, sums, products and multiples of them, a function of two arrays that returns their Gram
+        matrix, or a kernel of ``sklearn.gaussian_process``.
     alpha : float or array-like of shape (r,)
         Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best leave-one-out
         score, which is exact (refits with the same ridge would give it).
@@ -59,8 +64,10 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         Positions of those examples in the training data.
     X_fit_ : array of shape (m, ...)
         Those examples; not with a precomputed kernel.
-    network_ : Layer
-        The network in use; not with a precomputed kernel.
+    kernel_ : Kernel
+        The kernel in use; not with a precomputed one.
+    network_ : Layer or None
+        The network whose kernel it is, if it is of one; not with a precomputed kernel.
     n_features_in_, feature_names_in_
         As in scikit-learn; of images, the first is the number of channels.
 
@@ -103,7 +110,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         self,
         network: Any = None,
         *,
-        kernel: str = "ntk",
+        kernel: Any = "ntk",
         alpha: Any = 1e-2,
         solver: Any = None,
         memory_budget: int | None = None,
@@ -145,8 +152,9 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         return_std, return_cov : bool
             Also return standard deviations or covariances of f(x), in units in which the network's prior variance is
             the NNGP kernel (for targets of another scale than 1, standardise them). ``kernel="nngp"``: of the Gaussian
-            process posterior with noise variance `ridge_`; ``kernel="ntk"``: of the ensemble of trained networks, which
-            needs the NNGP kernel of the training data, computed anew in each call. The noise is not included.
+            process posterior with noise variance `ridge_`; ``kernel="ntk"``, or an ``nk.NTK``: of the ensemble of
+            trained networks, which needs the NNGP kernel of the training data, computed anew in each call. Any other
+            kernel object is the prior covariance of a Gaussian process. The noise is not included.
         time : float, optional
             Training time, at least 0; default: the end.
 
@@ -158,7 +166,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         """
         if return_std and return_cov:
             raise ValueError("return_std and return_cov: ask for one of them")
-        if (return_std or return_cov) and self.kernel == "precomputed":
+        if (return_std or return_cov) and settings.is_precomputed(self.kernel):
             raise ValueError(
                 'kernel="precomputed": uncertainty needs the prior of the test examples; use neural_kernels.solvers.'
                 "gp_covariance or ensemble_covariance with the kernels at hand"
@@ -176,22 +184,25 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         return mean, spread
 
     def _variance(self, X: Any, rate: float) -> Array:
-        prior = np.asarray(self._kernel("nngp").diag(X))
-        train = self._kernel("nngp")(self.X_fit_) if self.kernel == "ntk" else None
+        prior = settings.prior(self.kernel_)
+        values, train = np.asarray(prior.diag(X)), self._start(prior)
         variance = np.empty(X.shape[0])
         for rows in self._blocks(X.shape[0]):
-            variance[rows] = self._posterior(prior[rows], X[rows], train, rate)
+            variance[rows] = self._posterior(values[rows], X[rows], train, rate)
         return variance
 
     def _covariance(self, X: Any, rate: float) -> Array:
-        train = self._kernel("nngp")(self.X_fit_) if self.kernel == "ntk" else None
-        return self._posterior(self._kernel("nngp")(X), X, train, rate)
+        prior = settings.prior(self.kernel_)
+        return self._posterior(np.asarray(prior(X)), X, self._start(prior), rate)
+
+    def _start(self, prior: Kernel) -> Any:
+        """Covariance of the ensemble at the training examples before it is trained; None for a Gaussian process."""
+        return None if prior is self.kernel_ else prior(self.X_fit_)
 
     def _posterior(self, prior: npt.ArrayLike, X: Any, train: npt.ArrayLike | None, rate: float) -> Array:
         if train is None:
             cross = self._cross(X)
             return gp_covariance(prior, cross, self._system.solve(cross.T, self.ridge_, 2 * rate).T)
-        from neural_kernels.exact import kernels
-
+        assert self.network_ is not None
         cross, tangent = kernels(self.network_, X, self.X_fit_)
         return ensemble_covariance(prior, cross, train, self._system.solve(tangent.T, self.ridge_, rate).T)

@@ -8,18 +8,43 @@ import numpy as np
 import numpy.typing as npt
 
 from neural_kernels.algebra import Layer
+from neural_kernels.exact import NNGP, NTK, Kernel, NetworkKernel, resolve_kernel
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.automatic import Automatic
 from neural_kernels.solvers.protocol import Solver
 
-KERNELS = ("ntk", "nngp", "precomputed")
+PRECOMPUTED = "precomputed"
 
 
-def choice(name: str, value: object, options: tuple[str, ...]) -> str:
-    """Require one of the options."""
-    if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, options))}")
-    return value
+def is_precomputed(kernel: object) -> bool:
+    """Whether the parameter `kernel` says that Gram matrices come in the place of examples."""
+    return isinstance(kernel, str) and kernel == PRECOMPUTED
+
+
+def kernel(value: Any, net: Any) -> Kernel:
+    """Read the parameters `kernel`, a name or a kernel object, and `network`, which names alone need.
+
+    Raises
+    ------
+    TypeError
+        Neither a name nor a kernel; a network beside a kernel object, which would not be used.
+    ValueError
+        Another name; what is no network.
+    """
+    return resolve_kernel(network(net) if isinstance(value, str) else net, value)
+
+
+def prior(kernel: Kernel) -> Kernel:
+    """The covariance of the functions that training starts from: of an NTK's networks, their NNGP kernel.
+
+    Any other kernel is that of a Gaussian process itself.
+    """
+    return NNGP(kernel.net, progress=kernel.progress) if isinstance(kernel, NTK) else kernel
+
+
+def takes_sparse(kernel: object) -> bool:
+    """Whether the parameter `kernel` is known to take sparse X: names and kernels of networks; others may."""
+    return isinstance(kernel, NetworkKernel) if not isinstance(kernel, str) else not is_precomputed(kernel)
 
 
 def alphas(value: npt.ArrayLike) -> Array:

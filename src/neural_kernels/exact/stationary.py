@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neural_kernels.checks import require_number
 from neural_kernels.engine.inputs import DenseRows, delta_tile
-from neural_kernels.exact.arrays import dress, read, read_pair
+from neural_kernels.exact.arrays import Batch, dress, read, read_pair
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
@@ -61,9 +61,7 @@ class GammaExponential(Kernel):
             NumPy, torch, pandas, polars or lists; None for `x2` means `x1`.
         """
         first, second = read_pair(x1, x2)
-        left, right = first.rows, second.rows
-        if not (isinstance(left, DenseRows) and isinstance(right, DenseRows)):
-            raise TypeError(f"{type(self).__name__} takes dense rows; got a sparse matrix. Use its .toarray().")
+        left, right = self._rows(first), self._rows(second)
         if left.std.requires_grad or right.std.requires_grad:
             everything = slice(None), slice(None)
             return dress(self._entries(left, right, *everything), first, second)
@@ -74,6 +72,18 @@ class GammaExponential(Kernel):
 
         run_tiles(Grid((len(left), len(right)), (256, 2048), symmetric=False), work, progress=False)
         return dress(result, first, second)
+
+    def _rows(self, batch: Batch) -> DenseRows:
+        """Vectors, of which alone there is a distance."""
+        name = type(self).__name__
+        if batch.rows.std.ndim > 1:
+            raise ValueError(
+                f"{name} takes vectors, shape (n, d); got examples with positions, such as images. Flatten them: "
+                "x.reshape(len(x), -1)."
+            )
+        if not isinstance(batch.rows, DenseRows):
+            raise TypeError(f"{name} takes dense rows; got a sparse matrix. Use its .toarray().")
+        return batch.rows
 
     def _entries(self, left: DenseRows, right: DenseRows, rows: slice, columns: slice) -> Tensor:
         """By the law of cosines, (s - t)^2 + 2 s t delta, in which nothing cancels."""
@@ -86,7 +96,7 @@ class GammaExponential(Kernel):
     def diag(self, x: Any) -> Any:
         """Ones, shape (n,)."""
         batch = read(x, "x")
-        return batch.dress(torch.ones_like(batch.rows.inverse))
+        return batch.dress(torch.ones_like(self._rows(batch).inverse))
 
 
 def Laplace(gamma: float = 1.0) -> GammaExponential:  # noqa: N802 (named like the kernel it is)

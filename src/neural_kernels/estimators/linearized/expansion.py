@@ -14,6 +14,7 @@ from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.kernels import EmpiricalNTK
 from neural_kernels.empirical.module.batches import ExampleSource, read
 from neural_kernels.empirical.module.model import Model, check_finite, snapshot
+from neural_kernels.exact.kernel import Kernel, len_of
 from neural_kernels.runtime.types import Array
 
 _PASS = 256  # examples that pass through the module at a time
@@ -22,9 +23,10 @@ _STRIP = 1 << 28  # bytes of kernel rows at a time, unless the kernel's memory_b
 
 @dataclass(frozen=True)
 class Expansion:
-    """A kernel, and whether its entries are matrices over the outputs."""
+    """A module, a kernel, and whether the kernel's entries are matrices over the outputs."""
 
-    kernel: EmpiricalKernel
+    module: nn.Module
+    kernel: Kernel
     full: bool
 
     @classmethod
@@ -36,23 +38,30 @@ class Expansion:
         TypeError, ValueError
             `kernel` gives no kernel, one of another module, or one of combinations of outputs.
         """
-        if isinstance(kernel, EmpiricalKernel):
-            if kernel.module is not module:
-                raise ValueError("kernel is of another module; expected one of `module`, or a class: nk.TraceNTK")
-            own = replace(kernel, module=snapshot(module))
+        copy = snapshot(module)
+        if isinstance(kernel, Kernel):
+            own = _of_copy(kernel, module, copy)
         else:
-            own = kernel(snapshot(module)) if callable(kernel) else kernel
-        if not isinstance(own, EmpiricalKernel):
+            own = kernel(copy) if callable(kernel) else kernel
+        if not isinstance(own, Kernel):
             raise TypeError(f"kernel: expected nk.PseudoNTK, nk.TraceNTK, nk.EmpiricalNTK or a kernel; got {kernel!r}")
         outputs = own.outputs if isinstance(own, EmpiricalNTK) else 0
         if outputs is not None and np.ndim(outputs) > 1:
             raise ValueError("kernel: of combinations of outputs it cannot predict each of them; leave out outputs=V")
-        return cls(own, outputs is None)
+        return cls(copy, own, outputs is None)
 
     @property
     def model(self) -> Model:
-        """The module, as the kernel has it."""
-        return Model.of(self.kernel.module, self.kernel.parameters, self.kernel.forward)
+        """The module, as the kernel has it: with its way to call it, if the kernel is, in some part, of the module."""
+        for part in _parts(self.kernel):
+            if isinstance(part, EmpiricalKernel):
+                return Model.of(part.module, part.parameters, part.forward)
+        return Model.of(self.module, None, None)
+
+    @property
+    def memory_budget(self) -> int | None:
+        """The kernel's, if it has one."""
+        return getattr(self.kernel, "memory_budget", None)
 
     def read(self, X: Any) -> ExampleSource:
         """Examples."""
@@ -69,21 +78,47 @@ class Expansion:
     def combine(self, coefficients: Array, X: Any, centres: Any) -> Array:
         """Return k(X, centres) coefficients, (m, o)."""
         if self.full:  # one direction in the space of parameters, and the module's derivative along it
-            return as_array(self.kernel.matvec(coefficients, X, centres))
-        strips = self._strips(self.read(X), len(coefficients))
+            kernel: Any = self.kernel
+            return as_array(kernel.matvec(coefficients, X, centres))
+        strips = self._strips(X, len(coefficients))
         return np.concatenate([as_array(self.kernel(strip, centres)) @ coefficients for strip in strips])
 
-    def _strips(self, source: ExampleSource, columns: int) -> Iterator[list[Any]]:
-        """Batches, together as many examples as memory allows: for each strip the centres pass through anew."""
-        budget = min(_STRIP, int((self.kernel.memory_budget or 4 * _STRIP) // 4))
+    def _strips(self, X: Any, columns: int) -> Iterator[Any]:
+        """Parts of X, each as many examples as memory allows: for each one the centres pass through anew."""
+        budget = min(_STRIP, int((self.memory_budget or 4 * _STRIP) // 4))
         size = max(1, budget // (self.model.place.dtype.itemsize * columns))
+        if not isinstance(self.kernel, EmpiricalKernel):  # others take arrays, not batches
+            yield from (X[start : start + size] for start in range(0, len_of(X), size))
+            return
         strip, start = [], 0
-        for rows, batch in source.blocks(size):
+        for rows, batch in self.read(X).blocks(size):
             if rows.stop - start > size:
                 yield strip
                 strip, start = [], rows.start
             strip.append(batch)
         yield strip
+
+
+def _parts(kernel: Kernel) -> Iterator[Kernel]:
+    """The kernel, and those that it is made of."""
+    yield kernel
+    for part in _fields(kernel).values():
+        yield from _parts(part)
+
+
+def _of_copy(kernel: Kernel, module: nn.Module, copy: nn.Module) -> Kernel:
+    """The same kernel of a copy of the module."""
+    if isinstance(kernel, EmpiricalKernel):
+        if kernel.module is not module:
+            raise ValueError("kernel is of another module; expected one of `module`, or a class: nk.TraceNTK")
+        return replace(kernel, module=copy)
+    parts = {name: _of_copy(part, module, copy) for name, part in _fields(kernel).items()}
+    return replace(kernel, **parts) if parts else kernel  # pyright: ignore[reportArgumentType, reportCallIssue, reportUnknownVariableType]
+
+
+def _fields(kernel: Kernel) -> dict[str, Kernel]:
+    """Kernels that a sum, a product or a multiple holds."""
+    return {name: part for name, part in vars(kernel).items() if isinstance(part, Kernel)}
 
 
 def as_array(values: Any) -> np.ndarray:

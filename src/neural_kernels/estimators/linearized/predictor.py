@@ -14,7 +14,6 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.kernels import PseudoNTK
 from neural_kernels.empirical.module.batches import ExampleSource
 from neural_kernels.empirical.module.model import plain_autograd
@@ -23,6 +22,7 @@ from neural_kernels.estimators.calibration import fit_temperature, per_class, pr
 from neural_kernels.estimators.linearized.expansion import Expansion, as_array
 from neural_kernels.estimators.linearized.targets import Targets
 from neural_kernels.estimators.selection import Selection, mean_r2, squared_errors
+from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.block import BlockRidge
 from neural_kernels.solvers.system import as_time, mean_diagonal
@@ -48,9 +48,11 @@ class LinearizedPredictor(BaseEstimator):
     ----------
     module : torch.nn.Module
         In `eval` mode. `fit` copies it: training it afterwards changes no prediction.
-    kernel : class, callable or kernel
-        What makes a kernel of a module: a class, or ``functools.partial(nk.PseudoNTK, forward=...)``; or a kernel of
-        `module`, such as ``nk.TraceNTK(module, parameters=nk.LastLayers(1), memory_budget=2**30)``.
+    kernel : class, callable or Kernel
+        What makes a kernel of a module: a class, or ``functools.partial(nk.PseudoNTK, forward=...)``. Or a kernel
+        object: one of `module`, such as ``nk.TraceNTK(module, parameters=nk.LastLayers(1), memory_budget=2**30)``; any
+        other, such as ``nk.Laplace()``, which learns what the module's outputs leave over; sums and products of them,
+        ``nk.PseudoNTK(module) + nk.Laplace()``. All but those of `module` take X as one array.
     alpha : float or array-like of shape (r,)
         Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best exact
         leave-one-out score.
@@ -120,7 +122,7 @@ class LinearizedPredictor(BaseEstimator):
     def __init__(
         self,
         module: nn.Module,
-        kernel: EmpiricalKernel | Callable[[nn.Module], EmpiricalKernel] = PseudoNTK,
+        kernel: Kernel | Callable[[nn.Module], Kernel] = PseudoNTK,
         *,
         alpha: Any = 1e-2,
         scale: float = 1.0,
@@ -167,7 +169,7 @@ class LinearizedPredictor(BaseEstimator):
         unknowns, columns = (n * outputs, 1) if self._expansion.full else self._targets.values.shape
         itemsize = model.place.dtype.itemsize
         self.solver_, self.solver_reason_ = settings.solver(
-            self.solver, self.kernel_.memory_budget, unknowns, columns, len(alphas), gram=itemsize * unknowns**2
+            self.solver, self._expansion.memory_budget, unknowns, columns, len(alphas), gram=itemsize * unknowns**2
         )
         self._residual = self._targets.values - self._start(source)
         matrix = self._gram(X, gram, n, outputs)
@@ -183,12 +185,12 @@ class LinearizedPredictor(BaseEstimator):
 
     def _gram(self, X: Any, gram: Any, n: int, outputs: int) -> Array:
         """The kernel of the training examples."""
-        if gram is None:
-            return as_array(self.kernel_(X))
         expected = (n, n, outputs, outputs) if self._expansion.full else (n, n)
-        if np.shape(gram) != expected:
-            raise ValueError(f"gram: expected the kernel of X with itself, shape {expected}; got {np.shape(gram)}")
-        return as_array(gram)
+        result = as_array(self.kernel_(X) if gram is None else gram)
+        if result.shape != expected:
+            name = "gram" if gram is not None else f"kernel={self.kernel!r}"
+            raise ValueError(f"{name}: expected the kernel of X with itself, shape {expected}; got {result.shape}")
+        return result
 
     def predict(self, X: Any, time: float | None = None) -> Any:
         r"""Predict numbers or labels, at the end of training or at any time of it.

@@ -10,7 +10,6 @@ from scipy import sparse
 
 from neural_kernels.exact import NNGP, NTK
 from neural_kernels.features import FeatureMap, Nystrom, feature_map
-from neural_kernels.features.distinct import distinct
 from neural_kernels.layers import mlp
 
 NET = mlp(2, bias_var=0.1)
@@ -123,19 +122,6 @@ def test_rpcholesky_beats_uniform_on_clusters():
         for name in LANDMARKS
     }
     assert left["rpcholesky"] < 0.5 * left["uniform"]
-
-
-def test_uniform_landmarks_are_uniform():
-    x = torch.from_numpy(rows(20, 3))
-    counts = np.bincount(np.concatenate([distinct(x, seed)[:5] for seed in range(1000)]), minlength=20)
-    assert_allclose(counts / 1000, 0.25, atol=4 * np.sqrt(0.25 * 0.75 / 1000))
-
-
-def test_hashes_tell_rows_apart():
-    x = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, -0.0], [-0.0, 1.0], [1.0, 1.0], [-1.0, 1.0], [2.0, 1.0], [1e-40, 1.0]])
-    assert sorted(distinct(torch.from_numpy(x), 0)) == [0, 1, 2, 4, 5, 6, 7]
-    integers = np.random.default_rng(0).permutation(200_000)[:, None]
-    assert len(distinct(torch.from_numpy(integers.astype(np.float64)), 0)) == 200_000
 
 
 def test_bad_settings_are_refused():

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.runtime.boundary import read_dense, require_finite
+
 
 @dataclass(frozen=True, eq=False)
 class Graphs:
@@ -49,8 +51,7 @@ class Graphs:
             raise ValueError(f"Graphs: expected x of shape (n, nodes, d); got {shape}")
         if edges != (shape[0], shape[1], shape[1]):
             raise ValueError(f"Graphs: expected adjacency of shape {(shape[0], shape[1], shape[1])}; got {edges}")
-        if not torch.as_tensor(self.adjacency).isfinite().all():
-            raise ValueError("Graphs: adjacency holds NaN or infinity")
+        require_finite(self._weights(), "Graphs: adjacency", "Check how the edges were weighted.")
         if self.sizes is not None:
             sizes = np.asarray(self.sizes)
             if sizes.shape != shape[:1] or sizes.dtype.kind not in "iu":
@@ -66,9 +67,12 @@ class Graphs:
         sizes = None if self.sizes is None else np.asarray(self.sizes)[chosen]
         return Graphs(self.x[chosen], self.adjacency[chosen], sizes)
 
+    def _weights(self) -> Tensor:
+        return read_dense(self.adjacency, "Graphs: adjacency", lambda *_: torch.float64)
+
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Adjacency among the nodes that exist, and 1 for those, float64."""
-        adjacency = torch.as_tensor(self.adjacency, device=device).to(torch.float64)
+        adjacency = self._weights().to(device)
         nodes = torch.arange(adjacency.shape[1], device=device)
         sizes = torch.full((len(adjacency),), adjacency.shape[1]) if self.sizes is None else torch.as_tensor(self.sizes)
         present = (nodes < sizes.to(device)[:, None]).to(torch.float64)

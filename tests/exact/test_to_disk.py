@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from scipy import sparse
@@ -21,6 +23,12 @@ KERNEL = nk.NTK(NET)
 X = np.random.default_rng(0).standard_normal((30, 5))
 Z = np.random.default_rng(1).standard_normal((17, 5))
 SPAWN = multiprocessing.get_context("forkserver")
+
+
+def torch_csr(x: np.ndarray) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "sparse CSR support is in beta"
+        return torch.from_numpy(x).to_sparse_csr()
 
 
 @pytest.fixture
@@ -79,6 +87,7 @@ def test_kinds_of_data(path: Path) -> None:
     matrix = sparse.random_array((30, 5), density=0.5, random_state=0)
     frame = pd.DataFrame(X, index=[f"r{i}" for i in range(30)])
     cases = {"coo": matrix, "csr": matrix.tocsr(), "frame": frame, "tensor": torch.from_numpy(X).requires_grad_()}
+    cases |= {"polars": pl.DataFrame(X), "torch csr": torch_csr(X)}
     for name, x in cases.items():
         for other in (None, Z):
             if name == "tensor" and other is not None:

@@ -6,6 +6,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import dask.array as dask_array
 import numpy as np
 import pytest
 import torch
@@ -100,6 +101,10 @@ def test_bad_arguments(path: Path) -> None:
         KERNEL.to_disk(path, X, X[0])
     with pytest.raises(ValueError, match="NaN"):
         KERNEL.to_disk(path, np.where(np.arange(30)[:, None] == 29, np.nan, X), block=8)
+    with pytest.raises(TypeError, match="lazy Dask array"):
+        KERNEL.to_disk(path, dask_array.from_array(X))
+    with pytest.raises(TypeError, match="x2: expected real numbers"):
+        KERNEL.to_disk(path, X, X.astype(str))
     for block in (0, True, 2.5):
         with pytest.raises(ValueError, match="block"):
             KERNEL.to_disk(path, X, block=block)

@@ -19,7 +19,7 @@ from neural_kernels.exact.evaluate import evaluate
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
 from neural_kernels.exact.kernel import Kernel, as_kernel
-from neural_kernels.exact.on_disk import KernelTask
+from neural_kernels.exact.on_disk import BatchTask
 from neural_kernels.runtime.boundary import read_out
 from neural_kernels.storage.fingerprint import describe, hash_text
 from neural_kernels.storage.matrix import fill_file
@@ -124,9 +124,9 @@ class NetworkKernel(Kernel):
         TypeError
             An activation holds something that cannot be compared between processes.
         """
-        identity = {"kernel": type(self).__name__, "network": hash_text(describe(self.net))}
+        identity = {"kernel": type(self).__name__, "network": hash_text(describe(self.net, (Layer,)))}
         quiet = replace(self, progress=False)
-        task = KernelTask(quiet, identity, (x1, x2), self.memory_budget, self.progress)
+        task = BatchTask(quiet, identity, (x1, x2), self.memory_budget, self.progress)
         return fill_file(task, path, resume, block)
 
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.exact.arrays import read_pair
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.exact.kernel import Kernel
+from neural_kernels.runtime.boundary import CSRRows, as_array, read_rows
 from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
-from neural_kernels.storage.matrix import Task
+from neural_kernels.storage.kernel_task import Examples, KernelTask
 
 _SIDE = 1 << 12  # of a block of numbers: 64 MB in float32
 _POSITIONS = 1 << 14  # of the data, along a side of a block: a pair of 32 x 32 images takes milliseconds
 _ALIGNMENT = 64  # bytes; that of torch's own allocations
 
 
-class KernelTask(Task):
-    """A kernel between two batches; a symmetric matrix where the second is None.
+class BatchTask(KernelTask):
+    """A kernel between two batches of arrays or graphs; a symmetric matrix where the second is None or the first.
 
     Parameters
     ----------
@@ -44,53 +46,56 @@ class KernelTask(Task):
     def __init__(
         self, kernel: Kernel, identity: dict[str, str], data: tuple[Any, Any], memory_budget: int | None, progress: bool
     ) -> None:
-        self._kernel, self._identity, self._memory_budget, self.progress = kernel, identity, memory_budget, progress
         x1, x2 = data
-        self.symmetric = x2 is None or x2 is x1
-        self._first = _batch(x1)
-        self._second = self._first if self.symmetric else _batch(x2)
-        given = read_pair(self._first, None if self.symmetric else self._second)
+        first = BatchExamples(x1, "x1")
+        second = None if x2 is None or x2 is x1 else BatchExamples(x2, "x2")
+        given = read_pair(first.x, None if second is None else second.x)
         if any(batch.single or len(batch.rows) == 0 for batch in given):
             raise ValueError("to_disk: expected batches of one example or more")
+        super().__init__(kernel, identity, first, second, progress)
+        self._memory_budget, self._positions = memory_budget, first.positions
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Numbers of examples."""
-        return _main(self._first).shape[0], _main(self._second).shape[0]
-
-    def identity(self) -> dict[str, Any]:
-        """The library's version, what the kernel is, the data by their bytes."""
-        identity = {"library": version("neural-kernels"), **self._identity}
-        return identity | _identify("x1", self._first) | _identify("x2", None if self.symmetric else self._second)
-
-    def values(self, rows: slice, columns: slice) -> np.ndarray:
-        """A call for these examples alone."""
-        x = _take(self._first, rows)
-        if self.symmetric and rows == columns:
-            result = self._kernel(x)
-        else:
-            result = self._kernel(x, _take(self._second, columns))
-        return result.detach().cpu().numpy() if isinstance(result, Tensor) else result
-
+    @override
     def side(self, entry: np.ndarray) -> int:
-        """By the number of positions: entries of images take longer."""
-        shape = _main(self._first).shape
-        positions = shape[1] if isinstance(self._first, Graphs) else math.prod(shape[2:])
-        numbers = _SIDE**2
+        numbers = _SIDE**2  # fewer where there are positions: entries of images take longer
         if self._memory_budget is not None:
             numbers = min(numbers, self._memory_budget // entry.itemsize)
-        return max(1, min(_POSITIONS // positions, math.isqrt(numbers // entry.size)))
+        return max(1, min(_POSITIONS // self._positions, math.isqrt(numbers // entry.size)))
 
 
-def _identify(name: str, x: Any) -> dict[str, Any]:
-    """What data are; None for none."""
-    main = _main(x)
-    return {
-        f"{name}: kind": None if x is None else _kind(x),
-        f"{name}: shape": None if x is None else list(main.shape),
-        f"{name}: dtype": None if x is None else dtype_name(main),
-        f"{name}: data": None if x is None else _hash(x),
-    }
+class BatchExamples(Examples):
+    """Arrays or graphs, of a kind that can be cut into rows: NumPy, torch or CSR.
+
+    Parameters
+    ----------
+    x : array or Graphs
+        Of any make.
+    name : str
+        What messages call it.
+    """
+
+    def __init__(self, x: Any, name: str) -> None:
+        self.x = _batch(x, name)
+        self._main = self.x.x if isinstance(self.x, Graphs) else self.x
+
+    @property
+    @override
+    def count(self) -> int:
+        return self._main.shape[0]
+
+    @property
+    def positions(self) -> int:
+        """Of one example."""
+        return self._main.shape[1] if isinstance(self.x, Graphs) else math.prod(self._main.shape[2:])
+
+    @override
+    def take(self, rows: slice) -> Any:
+        return _take(self.x, rows)
+
+    @override
+    def identity(self) -> dict[str, Any]:
+        shape, dtype = list(self._main.shape), dtype_name(self._main)
+        return {"kind": _kind(self.x), "shape": shape, "dtype": dtype, "data": _hash(self.x)}
 
 
 def _hash(x: Any) -> str:
@@ -109,17 +114,13 @@ def _kind(x: Any) -> str:
     return "dense" if isinstance(x, np.ndarray) else "sparse"
 
 
-def _batch(x: Any) -> Any:
-    """Of a kind that can be cut into rows: NumPy (pandas, too), torch, CSR or graphs."""
+def _batch(x: Any, name: str) -> Any:
     if isinstance(x, Graphs):
-        return Graphs(_batch(x.x), _batch(x.adjacency), x.sizes)
+        return Graphs(_batch(x.x, name), _batch(x.adjacency, f"{name}: adjacency"), x.sizes)
     if isinstance(x, Tensor):
-        return x.detach()
-    return x.tocsr() if hasattr(x, "tocsr") else np.asarray(x)
-
-
-def _main(x: Any) -> Any:
-    return x.x if isinstance(x, Graphs) else x
+        given = x.detach() if x.layout == torch.strided else read_rows(x, name)
+        return given.to_scipy() if isinstance(given, CSRRows) else given
+    return x.tocsr() if hasattr(x, "tocsr") else as_array(x, name)
 
 
 def _take(x: Any, rows: slice) -> Any:

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from types import BuiltinFunctionType, CellType, CodeType, EllipsisType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from neural_kernels.algebra import Layer
 
 _CHUNK = 1 << 24  # bytes of data in hand at a time
 _LIBRARIES = {"torch", "numpy", "math", "builtins", "neural_kernels"}
@@ -33,61 +32,83 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def describe(value: Any, seen: tuple[int, ...] = ()) -> str:
+def library_version() -> str:
+    """The version of this library; of a checkout that was not installed, "unknown"."""
+    try:
+        return version("neural-kernels")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def describe(value: Any, structures: tuple[type, ...] = ()) -> str:
     """A text that is equal in every process for equal values, and differs where they do.
 
     Functions count by their code, what they close over and the globals that they use; classes, and what torch or NumPy
     export, by their names. The code is Python's own: another version of it gives another text.
+
+    Parameters
+    ----------
+    value : object
+    structures : tuple of type
+        Classes whose objects their attributes tell all of, as they do of dataclasses and of what can be called.
 
     Raises
     ------
     TypeError
         For a value of which no such text is known.
     """
-    if isinstance(value, _PLAIN):
-        return repr(value)
-    match value:
-        case type() | ModuleType():
-            return _name(value)
-        case tuple() | list():
-            return f"[{', '.join(describe(item, seen) for item in value)}]"
-        case dict():
-            return describe([*value.items()], seen)
-        case set() | frozenset():
-            return f"set[{', '.join(sorted(describe(item, seen) for item in value))}]"
-        case np.ndarray() | np.generic() | Tensor():
-            return f"{tuple(value.shape)} {dtype_name(value)} {hash_data(value)}"
-        case partial():
-            return f"partial{describe((value.func, value.args, value.keywords), seen)}"
-        case MethodType():
-            return f"method{describe((value.__self__, value.__func__), seen)}"
-        case BuiltinFunctionType():
-            return f"{_name(value)} of {describe(value.__self__, seen)}"
-        case FunctionType() if _exported(value):
-            return _name(value)
-        case CodeType():
-            names = value.co_names, value.co_varnames, value.co_freevars, value.co_exceptiontable
-            return f"code{describe((value.co_code, value.co_consts, *names), seen)}"
-    held = "recursion" if id(value) in seen else describe(_held(value), (*seen, id(value)))
-    return f"{_name(type(value))}{held}"
+    return _Description(structures).of(value)
 
 
-def _held(value: Any) -> Any:
-    """What an object consists of."""
-    if isinstance(value, FunctionType):
-        used = {name for code in _codes(value.__code__) for name in code.co_names} & value.__globals__.keys()
-        held = {name: value.__globals__[name] for name in sorted(used)}
-        return value.__code__, value.__defaults__, value.__kwdefaults__, value.__closure__, held
-    if isinstance(value, CellType):
-        return [value.cell_contents]
-    if is_dataclass(value):
-        return [(field.name, getattr(value, field.name)) for field in fields(value)]
-    if hasattr(value, "__dict__") and (callable(value) or isinstance(value, Layer)):
-        return vars(value)
-    raise TypeError(
-        f"to_disk cannot tell whether {value!r}, which the network uses, will be the same in another run. Write that "
-        "activation as a class: a frozen dataclass, a subclass of nk.Activation, with numbers for fields."
-    )
+class _Description:
+    def __init__(self, structures: tuple[type, ...]) -> None:
+        self._structures = structures
+
+    def of(self, value: Any, seen: tuple[int, ...] = ()) -> str:
+        """The text; `seen` are the identities of the objects that hold this one, which may hold them in turn."""
+        if isinstance(value, _PLAIN):
+            return repr(value)
+        match value:
+            case type() | ModuleType():
+                return _name(value)
+            case tuple() | list():
+                return f"[{', '.join(self.of(item, seen) for item in value)}]"
+            case dict():
+                return self.of([*value.items()], seen)
+            case set() | frozenset():
+                return f"set[{', '.join(sorted(self.of(item, seen) for item in value))}]"
+            case np.ndarray() | np.generic() | Tensor():
+                return f"{tuple(value.shape)} {dtype_name(value)} {hash_data(value)}"
+            case partial():
+                return f"partial{self.of((value.func, value.args, value.keywords), seen)}"
+            case MethodType():
+                return f"method{self.of((value.__self__, value.__func__), seen)}"
+            case BuiltinFunctionType():
+                return f"{_name(value)} of {self.of(value.__self__, seen)}"
+            case FunctionType() if _exported(value):
+                return _name(value)
+            case CodeType():
+                names = value.co_names, value.co_varnames, value.co_freevars, value.co_exceptiontable
+                return f"code{self.of((value.co_code, value.co_consts, *names), seen)}"
+        held = "recursion" if id(value) in seen else self.of(self._held(value), (*seen, id(value)))
+        return f"{_name(type(value))}{held}"
+
+    def _held(self, value: Any) -> Any:
+        """What an object consists of."""
+        if isinstance(value, FunctionType):
+            used = {name for code in _codes(value.__code__) for name in code.co_names} & value.__globals__.keys()
+            held = {name: value.__globals__[name] for name in sorted(used)}
+            return value.__code__, value.__defaults__, value.__kwdefaults__, value.__closure__, held
+        if isinstance(value, CellType):
+            return [value.cell_contents]
+        if is_dataclass(value):
+            return [(field.name, getattr(value, field.name)) for field in fields(value)]
+        if hasattr(value, "__dict__") and (callable(value) or isinstance(value, self._structures)):
+            return vars(value)
+        raise TypeError(
+            f"to_disk cannot tell whether {value!r}, which the network uses, will be the same in another run. Write "
+            "that activation as a class: a frozen dataclass, a subclass of nk.Activation, with numbers for fields."
+        )
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -109,17 +130,17 @@ def _name(value: Any) -> str:
 
 
 def dtype_name(x: Any) -> str:
-    """The same for NumPy and torch."""
+    """The name of an array's precision, the same for NumPy and torch."""
     return str(x.dtype).removeprefix("torch.")
 
 
 def hash_text(text: str) -> str:
-    """Of any length."""
+    """The digest of a text of any length."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_data(x: Any) -> str:
-    """Of the bytes, in C order; of a CSR matrix those of all arrays, with their shapes."""
+    """The digest of an array's bytes in C order; of a CSR matrix that of its three arrays, with their shapes."""
     if not isinstance(x, np.ndarray | np.generic | Tensor):
         return hash_text(describe([x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data]))
     digest = hashlib.sha256()

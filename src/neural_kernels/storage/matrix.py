@@ -25,7 +25,7 @@ from neural_kernels.storage.journal import Journal, State, beside, read
 _BEGUN = "its journal tells of one: restore it, delete both, or pass resume=False"
 
 
-class Task(ABC):
+class MatrixTask(ABC):
     """A kernel and its data: a matrix of which any block can be computed, the same whoever asks."""
 
     symmetric: bool
@@ -49,8 +49,33 @@ class Task(ABC):
         """Rows of a block that takes seconds, and a moderate share of the memory; `entry` is one of its entries."""
 
 
-def fill_file(task: Task, path: Any, resume: bool, block: int | None) -> np.memmap:
-    """As `NetworkKernel.to_disk` says."""
+def fill_file(task: MatrixTask, path: Any, resume: bool, block: int | None) -> np.memmap:
+    """Compute a matrix into a ``.npy`` file, or what is missing of it; a call that was killed is resumed by the same.
+
+    Parameters
+    ----------
+    task : MatrixTask
+    path : path-like
+        Of the file; its journal lies beside it.
+    resume : bool
+        False: start anew, over a file of this function alone.
+    block : int or None
+        Rows of a block; None: as the task chooses, or as the computation was begun.
+
+    Returns
+    -------
+    numpy.memmap
+        Read-only. At once, if the file is complete.
+
+    Raises
+    ------
+    ValueError
+        The file is of another task, or not by this function; or it was cut off.
+    BlockingIOError
+        Another process computes it.
+    OSError
+        The disk is too small.
+    """
     path = Path(path)
     if block is not None and (isinstance(block, bool) or not isinstance(block, int) or block < 1):
         raise ValueError(f"block={block!r}: expected a positive number of examples, or None")
@@ -66,7 +91,7 @@ def fill_file(task: Task, path: Any, resume: bool, block: int | None) -> np.memm
     return _fill(task, path, state.header, state, fresh=False)
 
 
-def _fill(task: Task, path: Path, header: dict[str, Any], state: State, fresh: bool) -> np.memmap:
+def _fill(task: MatrixTask, path: Path, header: dict[str, Any], state: State, fresh: bool) -> np.memmap:
     """Compute what is missing; `state` is what the decision for this rests on."""
     create = fresh or not state.created
     if not fresh and (state.created or path.exists()):
@@ -107,7 +132,7 @@ def _write(matrix: np.memmap, tile: Tile, values: np.ndarray, symmetric: bool) -
     matrix.flush()
 
 
-def _plan(task: Task, block: int | None) -> dict[str, Any]:
+def _plan(task: MatrixTask, block: int | None) -> dict[str, Any]:
     """Shape and precision, from one entry, and the blocks."""
     one = slice(0, 1)
     entry = task.values(one, one)
@@ -162,7 +187,7 @@ def _check_space(path: Path, header: dict[str, Any]) -> None:
         )
 
 
-def _progress(task: Task, tiles: list[Tile], done: frozenset[int]) -> Any:
+def _progress(task: MatrixTask, tiles: list[Tile], done: frozenset[int]) -> Any:
     """A bar whose rate is that of this run."""
     from tqdm.auto import tqdm
 
@@ -170,6 +195,6 @@ def _progress(task: Task, tiles: list[Tile], done: frozenset[int]) -> Any:
     return tqdm(total=total, initial=initial, unit="block", desc="to disk", disable=not task.progress)
 
 
-def _cost(task: Task, tile: Tile) -> float:
+def _cost(task: MatrixTask, tile: Tile) -> float:
     """In blocks: those on the diagonal are symmetric."""
     return 0.5 if task.symmetric and tile[0] == tile[1] else 1

@@ -10,11 +10,12 @@ imported but the one that an object came from.
 """
 
 from neural_kernels.runtime.boundary.checks import refuse_infinite, require_device, require_examples, require_finite
-from neural_kernels.runtime.boundary.reading import CSRRows, float_precision, read_dense, read_rows
+from neural_kernels.runtime.boundary.reading import CSRRows, as_array, float_precision, read_dense, read_rows
 from neural_kernels.runtime.boundary.results import columns_of, dress, index_of, read_out
 
 __all__ = [
     "CSRRows",
+    "as_array",
     "columns_of",
     "dress",
     "float_precision",

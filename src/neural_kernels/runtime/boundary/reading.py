@@ -123,7 +123,7 @@ def read_dense(x: Any, name: str, precision: Precision = float_precision) -> Ten
         return x.to(precision(x.is_floating_point(), x.itemsize))
     if hasattr(x, "tocsr"):
         raise TypeError(f"{name}: expected a dense array; got a sparse {type(x).__name__}. Pass its .toarray()")
-    array = _as_array(x, name)
+    array = as_array(x, name)
     dtype = _numpy_dtype(precision(array.dtype.kind == "f", array.dtype.itemsize))
     # What torch cannot share: another precision or byte order, negative strides, memory that is not aligned.
     if array.dtype != dtype or not array.flags.aligned or any(s < 0 or s % dtype.itemsize for s in array.strides):
@@ -140,7 +140,8 @@ def share(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array)
 
 
-def _as_array(x: Any, name: str) -> np.ndarray:
+def as_array(x: Any, name: str) -> np.ndarray:
+    """Real numbers of any precision in NumPy, of any layout, as they are; for what is neither a tensor nor sparse."""
     if not isinstance(x, np.ndarray):
         _refuse_lazy(x, name)
     try:

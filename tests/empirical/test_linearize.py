@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from empirical_modules import CASES, FORWARD, build, mlp
 from neural_kernels.empirical.linearize import linearize
-from neural_kernels.empirical.module import derivative as room
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -76,12 +77,12 @@ def along(module: nn.Module, outputs: Tensor, direction: dict[str, Tensor]) -> T
 
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_equals_plain_autograd(name: str, backward: bool, monkeypatch: Any) -> None:
+def test_equals_plain_autograd(name: str, backward: bool) -> None:
     """For every module of the kernels' tests: forwards, and backwards as where torch has no forward derivative."""
-    if backward:
-        monkeypatch.setattr(room, "jvp", refuse)
     module, x = build(name)
     forward = (lambda module, **batch: module(**batch)[0]) if name in FORWARD else None
+    if backward:
+        forward = without_forward_derivative(forward)
     args, kwargs = as_called(x)
     before = forward(module, *args, **kwargs) if forward else module(*args, **kwargs)
     model = linearize(module, forward=forward)
@@ -96,16 +97,43 @@ def test_equals_plain_autograd(name: str, backward: bool, monkeypatch: Any) -> N
     torch.testing.assert_close(slope, (weights * change).sum().detach(), rtol=1e-9, atol=1e-9)
 
 
-def refuse(*_: Any) -> None:
-    raise NotImplementedError
+class Backward(torch.autograd.Function):
+    """The identity, for which torch knows derivatives by backward passes alone."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return gradient.clone()
+
+
+def without_forward_derivative(forward: Any = None) -> Any:
+    forward = forward or (lambda module, *args, **kwargs: module(*args, **kwargs))
+    return lambda module, *args, **kwargs: Backward.apply(forward(module, *args, **kwargs))
+
+
+def test_the_way_without_forward_derivatives_is_taken() -> None:
+    """By the modules of these tests that ask for it, and by no others."""
+    module, x = build("mlp")
+    values = dict(module.named_parameters())
+    for forward, possible in ((None, True), (without_forward_derivative(), False)):
+        function = partial(linearize(module, forward=forward)._at, (x,), {})
+        with nullcontext() if possible else pytest.raises((NotImplementedError, RuntimeError)):
+            torch.func.jvp(function, (values,), (values,))
 
 
 @pytest.mark.parametrize("backward", [False, True])
-def test_gradients_by_inputs(backward: bool, monkeypatch: Any) -> None:
-    if backward:
-        monkeypatch.setattr(room, "jvp", refuse)
+def test_gradients_by_inputs(backward: bool) -> None:
     module, x = build("mlp")
-    model = linearize(module)
+    model = linearize(module, forward=without_forward_derivative() if backward else None)
     for p in model.displacement.parameters():
         nn.init.normal_(p)
     assert torch.autograd.gradcheck(model, (x.requires_grad_(),))

@@ -1,8 +1,16 @@
-r"""What a kernel matrix says of a network and its task: pure functions, NumPy or torch in, the same out.
+r"""What a kernel matrix says of a network and its task: pure functions, arrays of any make in, the same make out.
 
 A kernel matrix has shape (n, n) or, for the full empirical NTK of a network with o outputs, (n, n, o, o), its entry
 [i, j, a, b] being the product of the gradients of output a at example i and of output b at example j. Beside a full
 one, an (n, n) matrix K stands for what it means there, :math:`K \otimes I_o`, which is never formed.
+
+- `matrices`: kernel matrices, checked, and what is done with them everywhere
+- `spectra`: eigenvalues, and numbers that sum them up
+- `change`: how far two kernels are apart
+- `target`: how well a kernel fits a task
+- `ridge`: the system of kernel ridge regression
+- `influence`: the training examples that a prediction comes from
+- `acquisition`: what labelling one more example would change
 """
 
 from neural_kernels.analysis.acquisition import look_ahead

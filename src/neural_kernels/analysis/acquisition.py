@@ -103,7 +103,7 @@ def look_ahead(kernel: Any, targets: Any, variances: Any, pool: Any, labels: Any
 
 
 def _schur(prior: Array, cross: Array, gains: Array, system: CholeskyRidge) -> Array:
-    """The last pivot of the matrix with a candidate: its posterior variance and the ridge."""
+    """The last pivot of the matrix with each candidate added to it: its posterior variance plus the ridge."""
     pivots = prior + system.ridge - np.einsum("cn,nc->c", cross, gains)
     rounding = len(gains) * np.finfo(np.float64).eps * (np.abs(prior) + system.ridge)
     if (pivots <= rounding).any():
@@ -113,7 +113,7 @@ def _schur(prior: Array, cross: Array, gains: Array, system: CholeskyRidge) -> A
 
 
 def _most_likely(y: Array, predictions: Array) -> Array:
-    """The predicted class in the coding of the targets."""
+    """Targets, coded as those of the labelled examples, that say the predicted class."""
     low, high = y.min(), y.max()
     one_hot = y.shape[1] > 1 and ((y == high).sum(axis=1) == 1).all() and ((y == low) | (y == high)).all()
     if not one_hot:

@@ -23,7 +23,7 @@ def read(x: Any, name: str) -> Tensor:
 
 
 def _widest(floating: bool, size: int) -> torch.dtype:
-    """Integers apart, which may be labels of classes."""
+    """float64 for all but integers and booleans, which may be labels of classes."""
     return torch.float64 if floating else torch.int64
 
 
@@ -64,7 +64,7 @@ def require_comparable(left: Tensor, right: Tensor, names: tuple[str, str]) -> N
 
 
 def require_positive(number: Tensor, what: str) -> Tensor:
-    """Refuse to divide by what is 0 or negative."""
+    """Return a number that will be divided by; raise where it is 0 or negative."""
     if not number > 0:
         raise ValueError(f"{what} is {number.item():.3g}, expected a positive number")
     return number
@@ -79,7 +79,7 @@ def as_matrix(gram: Tensor) -> Tensor:
 
 
 def as_array(values: Tensor) -> Array:
-    """In NumPy's memory, float64, for the solvers."""
+    """Values as the solvers take them: in NumPy, float64, without gradients."""
     return values.detach().cpu().double().numpy()
 
 

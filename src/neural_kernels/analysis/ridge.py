@@ -12,7 +12,7 @@ from neural_kernels.solvers import CholeskyRidge
 
 
 def ridge_system(train: Tensor, alpha: float) -> CholeskyRidge:
-    """K + alpha mean(diag K), factorised."""
+    """The system of K + alpha mean(diag K) I, factorised in float64 on the CPU."""
     if isinstance(alpha, bool) or not isinstance(alpha, Real) or not (np.isfinite(alpha) and alpha >= 0):
         raise ValueError(f"alpha={alpha!r}: expected a finite number, at least 0")
     gram = as_matrix(train)

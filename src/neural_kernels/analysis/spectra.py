@@ -147,7 +147,7 @@ def condition_number(kernel: Any) -> Any:
 
 
 def eigenvalues(gram: Tensor) -> Tensor:
-    """In descending order."""
+    """All eigenvalues of a checked kernel matrix in descending order; differentiable."""
     return torch.linalg.eigvalsh(as_matrix(gram)).flip(0)
 
 

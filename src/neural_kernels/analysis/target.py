@@ -107,7 +107,7 @@ def _one_hot(labels: Tensor, gram: Tensor) -> Tensor:
 
 
 def _centre(gram: Tensor, name: str) -> Tensor:
-    """H K H, for every pair of outputs."""
+    """H K H for every pair of outputs; raises where nothing is left of the matrix."""
     columns, rows = gram.mean(0, keepdim=True), gram.mean(1, keepdim=True)
     centred = gram - columns - rows + rows.mean(0, keepdim=True)
     rounding = len(gram) * torch.finfo(gram.dtype).eps * vector_norm(gram)

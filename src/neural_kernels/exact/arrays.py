@@ -46,7 +46,7 @@ class Batch:
 
     @property
     def index(self) -> Any:
-        """The examples' names, in pandas."""
+        """The names of the examples where they came in a frame of pandas, else None."""
         return None if self.single else boundary.index_of(self.array)
 
     def dress(self, result: Tensor) -> Any:
@@ -121,7 +121,7 @@ def read_pair(x1: Any, x2: Any) -> tuple[Batch, Batch]:
 
 
 def graph(batches: Sequence[Batch]) -> Graph | None:
-    """The adjacency of graphs, None for other data."""
+    """The adjacency of batches of graphs and their nodes that exist, None for other data."""
     graphs = [batch.origin for batch in batches if isinstance(batch.origin, Graphs)]
     if not graphs:
         return None

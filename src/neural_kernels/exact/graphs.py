@@ -63,7 +63,7 @@ class Graphs:
         return len(self.x)
 
     def __getitem__(self, chosen: Any) -> Graphs:
-        """Some of the graphs."""
+        """A batch of some of the graphs."""
         sizes = None if self.sizes is None else np.asarray(self.sizes)[chosen]
         return Graphs(self.x[chosen], self.adjacency[chosen], sizes)
 

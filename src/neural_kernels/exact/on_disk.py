@@ -85,7 +85,7 @@ class BatchExamples(Examples):
 
     @property
     def positions(self) -> int:
-        """Of one example."""
+        """The number of positions, or nodes, of one example; 1 for vectors."""
         return self._main.shape[1] if isinstance(self.x, Graphs) else math.prod(self._main.shape[2:])
 
     @override

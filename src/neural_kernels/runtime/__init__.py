@@ -1,1 +1,10 @@
-"""What every room runs on: the compiler, workers, memory, the loop over tiles, numerics, the boundary of arrays."""
+"""What every room runs on.
+
+- `types`: names of types that every room uses
+- `numerics`: functions with an edge, and their gradients there
+- `boundary`: arrays of any make in, checked numbers inside, the same make out
+- `jit`: numba's compiler, and the cache of what it makes
+- `heap`: freed memory that is used again
+- `workers`: tasks shared out to threads
+- `tiles`: the loop over tiles of a matrix
+"""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.checks import require_integer
 from neural_kernels.sketches.blocks import over_blocks
@@ -61,30 +62,30 @@ class Sketch(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device | None:
-        """Where the buffers are; None where there are none."""
+        """Where the buffers are, and rows have to be; None, which is anywhere, for a sketch without buffers."""
         return next((buffer.device for buffer in self.buffers()), None)
 
     @property
     @abstractmethod
     def working_width(self) -> int:
-        """Columns of the largest temporary."""
+        """Columns of the largest temporary of `sketch`, by which the size of blocks of rows is chosen."""
 
     @abstractmethod
     def sketch(self, rows: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
         """Sketch checked rows, all at once, on the caller's thread."""
 
+    @override
     def extra_repr(self) -> str:
-        """Sizes and seed."""
         return f"in_features={self.in_features}, n_components={self.n_components}, seed={self.seed}"
 
 
 def empty(rows: Rows, width: int) -> Tensor:
-    """Memory for as many rows."""
+    """New memory of that width for as many rows, of their precision and where they are; its content is arbitrary."""
     return torch.empty(rows.shape[0], width, dtype=rows.dtype, device=rows.device)
 
 
 def require_degree(owner: object, degree: object) -> None:
-    """Raise unless the degree is a positive integer."""
+    """Raise unless the degree is a positive integer; for 0, which needs no sketch, say what does instead."""
     if isinstance(degree, Integral) and degree == 0:
         raise ValueError(
             f"{type(owner).__name__}(degree=0): expected a positive integer. The power 0 is the constant 1: append a "

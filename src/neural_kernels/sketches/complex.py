@@ -41,7 +41,7 @@ class ComplexSRHT(nn.Module):
 
     @property
     def working_width(self) -> int:
-        """Of all transforms together."""
+        """Columns of all transforms together, real and imaginary: the largest temporary."""
         return self.signs.shape[0] * self.signs.shape[1] * self.padded_width
 
     def transformed(self, rows: Rows) -> Float[Tensor, "n 2 width"]:

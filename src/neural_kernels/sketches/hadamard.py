@@ -63,12 +63,12 @@ def hadamard(x: Any, out: Any = None) -> Any:
 
 
 def padded(size: int) -> int:
-    """The smallest power of two that is not below."""
+    """The smallest power of two that is at least `size`."""
     return 1 << (size - 1).bit_length()
 
 
 def transform(x: Float[Tensor, "n size"], out: Float[Tensor, "n size"] | None = None) -> Float[Tensor, "n size"]:
-    """All rows at once, on the caller's thread."""
+    """H x for all rows of checked x at once, on the caller's thread."""
     if x.device.type == "cpu" and not x.requires_grad:
         return _compiled(x, out)
     result = _products(x)
@@ -91,7 +91,7 @@ def transform_signed(
 
 
 def _compiled(x: Tensor, out: Tensor | None) -> Tensor:
-    """A product for levels too narrow for vector instructions, butterflies for the others."""
+    """H x by a product for the levels too narrow for vector instructions, and butterflies for the others."""
     from neural_kernels.sketches.loops import butterflies
 
     out = torch.empty_like(x) if out is None else out
@@ -102,7 +102,7 @@ def _compiled(x: Tensor, out: Tensor | None) -> Tensor:
 
 
 def _products(x: Tensor) -> Tensor:
-    """Products with the Kronecker factors."""
+    """H x by matrix products, one with each Kronecker factor: differentiable, on any device."""
     n, size = x.shape
     stride = 1
     for factor in _factors(size.bit_length() - 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.checks import require_integer
 from neural_kernels.runtime.boundary import CSRRows
@@ -34,12 +35,13 @@ class HashingSketch(Sketch):
         self.register_buffer("signs", torch.stack([signs for _, signs in tables], 1))
 
     @property
+    @override
     def working_width(self) -> int:
-        """That of the output."""
         return self.n_components
 
+    @override
     def sketch(self, rows: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
-        """Sketch checked rows: compiled on the CPU, by `index_add` elsewhere and for gradients."""
+        """Compiled on the CPU; by `index_add` on other devices, and for gradients."""
         scale = self.nonzeros**-0.5
         if isinstance(rows, Tensor) and (rows.device.type != "cpu" or rows.requires_grad):
             result = rows.new_zeros(len(rows), self.n_components)

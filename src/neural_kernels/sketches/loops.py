@@ -20,7 +20,7 @@ def hash_dense(x, buckets, signs, scale, out):
 
 @compiled
 def hash_sparse(indptr, indices, data, buckets, signs, scale, out):
-    """Do the same for rows of a CSR matrix."""
+    """``out[i, buckets[j, t]] += scale * signs[j, t] * x[i, j]``, from zero, over a CSR matrix's entries x[i, j]."""
     scale = out.dtype.type(scale)
     for i in range(out.shape[0]):
         row = out[i]
@@ -33,7 +33,7 @@ def hash_sparse(indptr, indices, data, buckets, signs, scale, out):
 
 @compiled
 def densify(indptr, indices, data, out):
-    """Rows of a CSR matrix, duplicates summed."""
+    """Write rows of a CSR matrix as dense ones, duplicates summed."""
     for i in range(out.shape[0]):
         row = out[i]
         row[:] = out.dtype.type(0)
@@ -67,7 +67,11 @@ def multiply_entries(x, first, y, second, scale, out):
 
 @compiled
 def multiply_complex(x, first, y, second, scale, out):
-    """The same of complex rows whose real and imaginary parts are two halves, columns of the result likewise."""
+    """``scale * x[i, first[j]] * y[i, second[j]]`` of complex rows.
+
+    Real and imaginary parts are apart: axis 1 of `x` and `y`, the first and the other columns of the result, which has
+    room for all real parts and, where its width is odd, for all imaginary parts but the last.
+    """
     scale, count = out.dtype.type(scale), first.size
     rest = out.shape[1] - count
     for i in range(x.shape[0]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from neural_kernels.sketches.hashing import HashingSketch
 
 
@@ -57,6 +59,6 @@ class OSNAP(HashingSketch):
     def __init__(self, in_features: int, n_components: int, nonzeros: int = 4, seed: int = 0):
         super().__init__(in_features, n_components, nonzeros, seed)
 
+    @override
     def extra_repr(self) -> str:
-        """Sizes and seed."""
         return f"{super().extra_repr()}, nonzeros={self.nonzeros}"

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from typing_extensions import override
 
 from neural_kernels.sketches.base import Sketch, require_degree
 from neural_kernels.sketches.blocks import over_blocks
@@ -143,17 +144,18 @@ class PolySketch(Sketch):
         )
 
     @property
+    @override
     def working_width(self) -> int:
-        """That of a node."""
         return padded(self.n_components)
 
+    @override
     def sketch(self, rows: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
-        """Sketch checked rows: the highest power."""
+        """The sketch of the highest power, of all at once, on the caller's thread."""
         result = self._stack(rows, [self.degree], None if out is None else out[None])
         return result[0]
 
+    @override
     def extra_repr(self) -> str:
-        """Sizes and seed."""
         return f"{super().extra_repr()}, degree={self.degree}"
 
     def _read(self, x: Any) -> Rows:
@@ -164,7 +166,7 @@ class PolySketch(Sketch):
         return cast(TensorSRHT, self.nodes[f"{i}_{h}"])
 
     def leaf(self, rows: Rows, i: int) -> Float[Tensor, "n m"]:
-        """The i-th sketch of degree 1."""
+        """The i-th sketch of degree 1: rows as they are, with zeros behind, where there are no fewer components."""
         if self.leaves:
             return cast(OSNAP, self.leaves[i]).sketch(rows)
         x = dense(rows)
@@ -177,7 +179,7 @@ class PolySketch(Sketch):
     def _stack(
         self, rows: Rows, powers: Sequence[int], out: Float[Tensor, "k n m"] | None = None
     ) -> Float[Tensor, "k n m"]:
-        """Some powers; what they share is computed once."""
+        """Some powers, one behind the other on the first axis; what they share is computed once."""
         tree = Tree(self, rows)
         return torch.stack([tree.interval(0, p) for p in powers], out=out)
 

@@ -45,7 +45,7 @@ def draw_bits(count: int, seed: int, *path: int | str) -> np.ndarray:
 
 
 def draw_signs(count: int, seed: int, *path: int | str) -> Tensor:
-    """Independent signs, as int8."""
+    """Draw independent signs, 1 and -1 with equal probability, as int8."""
     return torch.from_numpy(_signs(draw_bits(count, seed, *path)))
 
 
@@ -57,7 +57,7 @@ def draw_buckets(count: int, buckets: int, seed: int, *path: int | str) -> tuple
 
 
 def draw_order(count: int, seed: int, *path: int | str) -> Tensor:
-    """Draw a random order of the numbers below `count`."""
+    """Draw a random order of the numbers below `count`, all orders with equal probability."""
     return torch.from_numpy(np.argsort(draw_bits(count, seed, *path), kind="stable"))
 
 

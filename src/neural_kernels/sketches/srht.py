@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.sketches.base import Sketch
 from neural_kernels.sketches.hadamard import padded, transform_signed
@@ -80,17 +81,17 @@ class SRHT(Sketch):
         self.register_buffer("rows", rows.to(torch.int32))
 
     @property
+    @override
     def working_width(self) -> int:
-        """Of all transforms together."""
         return len(self.signs) * self.padded_width
 
+    @override
     def sketch(self, rows: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
-        """Sketch checked rows."""
         whole = self.transformed(rows, self.n_components**-0.5, out if self.sorted_and_whole else None)
         return whole if self.sorted_and_whole else torch.index_select(whole, 1, self.rows, out=out)
 
     def transformed(self, rows: Rows, scale: float = 1.0, out: Tensor | None = None) -> Float[Tensor, "n width"]:
-        """Return scale H D x, all rows of H."""
+        """Return scale H D x: all rows of H, of all transforms one behind the other."""
         x = dense(rows)
         signs = scale * self.signs.to(x.dtype)
         target = None if out is None else out.view(len(x), len(signs), -1)

@@ -7,6 +7,7 @@ from functools import reduce
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.sketches.base import Sketch, require_degree
 from neural_kernels.sketches.count_sketch import CountSketch
@@ -72,18 +73,18 @@ class TensorSketch(Sketch):
         )
 
     @property
+    @override
     def working_width(self) -> int:
-        """That of the output."""
         return self.n_components
 
+    @override
     def sketch(self, rows: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
-        """Sketch checked rows."""
         factors = [factor for factor in self.factors if isinstance(factor, CountSketch)]
         if self.degree == 1:
             return factors[0].sketch(rows, out)
         spectra = (torch.fft.rfft(factor.sketch(rows)) for factor in factors)
         return torch.fft.irfft(reduce(torch.mul, spectra), n=self.n_components, out=out)
 
+    @override
     def extra_repr(self) -> str:
-        """Sizes and seed."""
         return f"{super().extra_repr()}, degree={self.degree}"

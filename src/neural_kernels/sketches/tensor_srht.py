@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neural_kernels.checks import require_integer
 from neural_kernels.sketches.blocks import over_blocks
@@ -113,7 +114,7 @@ class TensorSRHT(nn.Module):
         return dress(result, x) if out is None else out
 
     def sketch(self, x: Rows, y: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
-        """Sketch checked rows."""
+        """Sketch checked rows of both inputs, all at once, on the caller's thread."""
         sides = self.first.transformed(x), self.first.rows, self.second.transformed(y), self.second.rows
         if self.complex_signs:
             return self._complex_products(*sides, out)
@@ -122,7 +123,7 @@ class TensorSRHT(nn.Module):
     def _complex_products(
         self, first: Tensor, rows1: Tensor, second: Tensor, rows2: Tensor, out: Tensor | None
     ) -> Float[Tensor, "n m"]:
-        """The real parts, then the imaginary ones."""
+        """The real parts of the products of complex rows, then their imaginary parts."""
         scale = math.sqrt(2 / self.n_components)
         if _plain(first, second):
             from neural_kernels.sketches.loops import multiply_complex
@@ -134,15 +135,15 @@ class TensorSRHT(nn.Module):
         result = torch.cat([a * c - b * d, a * d + b * c], 1)[:, : self.n_components] * scale
         return result if out is None else out.copy_(result)
 
+    @override
     def extra_repr(self) -> str:
-        """Size and seed."""
         return f"n_components={self.n_components}, seed={self.seed}"
 
 
 def entry_products(
     first: Tensor, rows1: Tensor, second: Tensor, rows2: Tensor, scale: float, out: Tensor | None = None
 ) -> Float[Tensor, "n m"]:
-    """``scale * first[:, rows1] * second[:, rows2]``."""
+    """Return ``scale * first[:, rows1] * second[:, rows2]``, the products of transforms that make up a `TensorSRHT`."""
     if _plain(first, second):
         from neural_kernels.sketches.loops import multiply_entries
 
@@ -154,5 +155,5 @@ def entry_products(
 
 
 def _plain(first: Tensor, second: Tensor) -> bool:
-    """Whether compiled loops will do."""
+    """Whether compiled loops will do: they run on the CPU alone and give no gradients."""
     return first.device.type == "cpu" and not (first.requires_grad or second.requires_grad)

@@ -1,7 +1,7 @@
 """Matrices on disk that are computed block by block, and resumed after any interruption.
 
-- ``matrix``: the task of a matrix, and the loop that writes its blocks
-- ``kernel_task``: the task of a kernel's matrix, for kernels of any room
-- ``journal``: the file beside a matrix that tells which of its blocks are done
-- ``fingerprint``: texts and digests by which a later process tells whether it computes the same matrix
+- `matrix`: the task of a matrix, and the loop that writes its blocks
+- `kernel_task`: the task of a kernel's matrix, for kernels of any room
+- `journal`: the file beside a matrix that tells which of its blocks are done
+- `fingerprint`: texts and digests by which a later process tells whether it computes the same matrix
 """

@@ -94,7 +94,7 @@ class _Description:
         return f"{_name(type(value))}{held}"
 
     def _held(self, value: Any) -> Any:
-        """What an object consists of."""
+        """What tells an object from others of its class."""
         if isinstance(value, FunctionType):
             used = {name for code in _codes(value.__code__) for name in code.co_names} & value.__globals__.keys()
             held = {name: value.__globals__[name] for name in sorted(used)}
@@ -119,7 +119,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _exported(function: FunctionType) -> bool:
-    """Whether a library's name stands for the function."""
+    """Whether a function of torch, NumPy or this library is what its name stands for there."""
     home = sys.modules.get(function.__module__ or "")
     known = (function.__module__ or "").partition(".")[0] in _LIBRARIES
     return known and getattr(home, function.__name__, None) is function

@@ -44,7 +44,7 @@ class State:
 
 
 def beside(path: Path) -> Path:
-    """Where the journal of a file lies."""
+    """The path of the journal of a file, which lies beside it."""
     return path.with_name(path.name + ".journal")
 
 
@@ -108,11 +108,11 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Let others write."""
+        """Give the lock back, so that others can write."""
         self._file.close()
 
     def begin(self, header: dict[str, Any]) -> None:
-        """Forget everything and start with a header."""
+        """Forget everything and start anew, with the header of what is computed."""
         self._file.truncate(0)
         self._append("header", {"format": FORMAT, **header})
         self._append("run", _process())
@@ -123,15 +123,15 @@ class Journal:
         self._append("run", _process())
 
     def created(self) -> None:
-        """The file stands."""
+        """Note that the file for the matrix stands, at its full size."""
         self._append("created", None)
 
     def done(self, block: int) -> None:
-        """A block is on disk."""
+        """Note that a block is on disk."""
         self._append("block", block)
 
     def complete(self) -> None:
-        """All are."""
+        """Note that all blocks are on disk."""
         self._append("complete", None)
 
     def _append(self, what: str, value: Any) -> None:
@@ -144,7 +144,7 @@ class Journal:
 
 
 def _parse(path: Path, content: bytes) -> State:
-    """Up to the first line that is not whole: what comes after it was never promised."""
+    """What a journal says up to the first line that is not whole: what comes after it was never promised."""
     values: dict[str, Any] = {}
     done: set[int] = set()
     size = 0

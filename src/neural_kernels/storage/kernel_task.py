@@ -20,11 +20,11 @@ class Examples(ABC):
     @property
     @abstractmethod
     def count(self) -> int:
-        """How many there are."""
+        """The number of examples."""
 
     @abstractmethod
     def take(self, rows: slice) -> Any:
-        """Some of them, as the kernel takes them."""
+        """The examples of some rows, as the kernel takes them."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:

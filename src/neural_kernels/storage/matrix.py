@@ -34,7 +34,7 @@ class MatrixTask(ABC):
     @property
     @abstractmethod
     def shape(self) -> tuple[int, int]:
-        """Numbers of examples."""
+        """Rows and columns of the matrix, entries that are matrices themselves counted once."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _fill(task: MatrixTask, path: Path, header: dict[str, Any], state: State, fr
 
 
 def _write(matrix: np.memmap, tile: Tile, values: np.ndarray, symmetric: bool) -> None:
-    """A block, and with a symmetric matrix its mirror image; on disk before this returns."""
+    """Write a block, and in a symmetric matrix its mirror image; on disk before this returns."""
     rows, columns = tile
     matrix[rows, columns] = values
     if symmetric and rows != columns:
@@ -133,7 +133,7 @@ def _write(matrix: np.memmap, tile: Tile, values: np.ndarray, symmetric: bool) -
 
 
 def _plan(task: MatrixTask, block: int | None) -> dict[str, Any]:
-    """Shape and precision, from one entry, and the blocks."""
+    """The header of a new computation: shape and precision, found from one entry, and the blocks."""
     one = slice(0, 1)
     entry = task.values(one, one)
     return {
@@ -145,7 +145,7 @@ def _plan(task: MatrixTask, block: int | None) -> dict[str, Any]:
 
 
 def _create(path: Path, header: dict[str, Any]) -> None:
-    """The file at its full size, at once or not at all."""
+    """Make the file at its full size, at once or not at all."""
     new = path.with_name(path.name + ".new")
     open_memmap(new, "w+", header["dtype"], tuple(header["shape"])).flush()
     os.replace(new, path)
@@ -156,7 +156,7 @@ def _create(path: Path, header: dict[str, Any]) -> None:
 
 
 def _open(path: Path, header: dict[str, Any], mode: Literal["r", "r+"]) -> np.memmap:
-    """The file, if it is the one that the journal speaks of."""
+    """Map the file to memory; raise unless it is the one that the journal speaks of."""
     try:
         matrix = open_memmap(path, "r")  # which, unlike "r+", does not extend a file that is too short
     except (FileNotFoundError, ValueError) as error:
@@ -168,7 +168,7 @@ def _open(path: Path, header: dict[str, Any], mode: Literal["r", "r+"]) -> np.me
 
 
 def _check_same(path: Path, header: dict[str, Any], identity: dict[str, Any], block: int | None) -> None:
-    """Refuse to mix results of different tasks."""
+    """Raise where a file was begun for another task, or in other blocks: results must not mix."""
     changed = differences(header["identity"], identity)
     if changed:
         raise ValueError(f"{path} is of another task; what differs: {changed}. Use another path, or resume=False")
@@ -177,7 +177,7 @@ def _check_same(path: Path, header: dict[str, Any], identity: dict[str, Any], bl
 
 
 def _check_space(path: Path, header: dict[str, Any]) -> None:
-    """Before a full disk ends the process: writing to a memmap there is no error that could be caught."""
+    """Raise where the disk is too small: writing to a memmap on a full one ends the process, and cannot be caught."""
     size = math.prod(header["shape"]) * np.dtype(header["dtype"]).itemsize
     held = getattr(path.stat(), "st_blocks", 0) * 512 if path.exists() else 0
     free = shutil.disk_usage(path.absolute().parent).free
@@ -188,7 +188,7 @@ def _check_space(path: Path, header: dict[str, Any]) -> None:
 
 
 def _progress(task: MatrixTask, tiles: list[Tile], done: frozenset[int]) -> Any:
-    """A bar whose rate is that of this run."""
+    """A progress bar that starts at what is done, so that its rate is that of this run."""
     from tqdm.auto import tqdm
 
     total, initial = (sum(_cost(task, tiles[i]) for i in chosen) for chosen in (range(len(tiles)), done))
@@ -196,5 +196,5 @@ def _progress(task: MatrixTask, tiles: list[Tile], done: frozenset[int]) -> Any:
 
 
 def _cost(task: MatrixTask, tile: Tile) -> float:
-    """In blocks: those on the diagonal are symmetric."""
+    """The work of a block, in blocks: those on the diagonal are symmetric and take half."""
     return 0.5 if task.symmetric and tile[0] == tile[1] else 1

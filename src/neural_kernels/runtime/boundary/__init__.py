@@ -4,9 +4,9 @@ Makes are NumPy, torch (any device, strided or CSR), SciPy sparse of any format,
 ``__array__``, such as the blocks that Dask hands to a function. Memory is shared wherever torch can; no library is
 imported but the one that an object came from.
 
-- ``reading``: an array as a tensor or as rows in CSR; what is not numbers is refused
-- ``checks``: finite numbers, the shape and the device that something was built for
-- ``results``: memory for a result, and results as the make of array that came in
+- `reading`: an array as a tensor or as rows in CSR; what is not numbers is refused
+- `checks`: finite numbers, the shape and the device that something was built for
+- `results`: memory for a result, and results as the make of array that came in
 """
 
 from neural_kernels.runtime.boundary.checks import refuse_infinite, require_device, require_examples, require_finite

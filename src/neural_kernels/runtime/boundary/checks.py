@@ -57,6 +57,6 @@ def require_examples(name: str, got: Shape, expected: Shape, owner: str) -> None
 
 
 def require_device(name: str, got: torch.device, expected: torch.device, owner: str) -> None:
-    """Raise unless an array is where something else is."""
+    """Raise unless an array is on the device that something else is on, which `owner` names with its verb."""
     if got != expected:
         raise ValueError(f"{name} is on {got}, {owner} on {expected}; move one of them (sparse rows need the CPU)")

@@ -47,7 +47,7 @@ class CSRRows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n, d)."""
+        """Rows and columns, (n, d)."""
         return len(self.indptr) - 1, self.width
 
     @property

@@ -30,22 +30,22 @@ class Dual(Layer):
 
     @abstractmethod
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """E[sigma'(X) sigma'(Y)] with the almost-everywhere derivative."""
+        """Return E[sigma'(X) sigma'(Y)] with the almost-everywhere derivative, of the same shape."""
 
     def std(self, std: Tensor) -> Tensor:
-        """sqrt(E[sigma(X)^2]) for X of the given standard deviations, same shape."""
+        """Return sqrt(E[sigma(X)^2]) for X of the given standard deviations, same shape."""
         return safe_sqrt(self.dual(BivariateNormal(std, std, torch.zeros_like(std))))
 
     def slope_std(self, std: Tensor) -> Tensor:
-        """sqrt(E[sigma'(X)^2]), same shape."""
+        """Return sqrt(E[sigma'(X)^2]) for X of the given standard deviations, same shape."""
         return safe_sqrt(self.dual_slope(BivariateNormal(std, std, torch.zeros_like(std))))
 
     def delta(self, normal: BivariateNormal) -> Tensor:
-        """One minus the correlation of sigma(X) and sigma(Y), in [0, 2]; arbitrary where one of them vanishes."""
+        """Return one minus the correlation of sigma(X) and sigma(Y), in [0, 2]; arbitrary where one vanishes."""
         return _difference(normal, self.std, self.dual)
 
     def slope_delta(self, normal: BivariateNormal) -> Tensor:
-        """One minus the correlation of sigma'(X) and sigma'(Y), in [0, 2]; arbitrary where one of them vanishes."""
+        """Return the same of sigma'(X) and sigma'(Y)."""
         return _difference(normal, self.slope_std, self.dual_slope)
 
     def series(self, std: Tensor, tolerance: float) -> HermiteSeries | None:
@@ -94,13 +94,14 @@ class Dual(Layer):
         a, b = (slope / scale for slope in self.slopes)
         return (a - b) ** 2 / (a * a + b * b)
 
+    @override
     def propagate(self, pair: KernelPair[Any]) -> KernelPair[Any]:
         """Give ``nngp' = kappa(nngp)`` and ``ntk' = ntk * slope(nngp)``."""
         value, slope = pair.nngp.activate(self)
         return pair.after(nngp=value, ntk=pair.ntk * slope)
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Needs a Gaussian input."""
         return traits.activated(self, centred=self.odd)
 
     @override
@@ -123,11 +124,13 @@ class Activation(Dual):
         """Where the function or one of its derivatives jumps; empty for an analytic function."""
         return ()
 
+    @override
     def series(self, std: Tensor, tolerance: float) -> HermiteSeries | None:
-        """Hermite coefficients by quadrature; None with kinks, where they decay too slowly."""
+        """Expand by quadrature; None with kinks, where Hermite coefficients decay too slowly."""
         return None if self.kinks else hermite_series(self.fn, std, tolerance)
 
     @property
+    @override
     def odd(self) -> bool:
         """Whether fn(-x) = -fn(x), seen on a grid."""
         x = torch.linspace(0, 6, 97, dtype=torch.float64)
@@ -141,7 +144,7 @@ class Activation(Dual):
 def _difference(
     normal: BivariateNormal, std: Callable[[Tensor], Tensor], dual: Callable[[BivariateNormal], Tensor]
 ) -> Tensor:
-    """1 - dual / (std std) in float64: a difference of near equals must not be taken in float32."""
+    """Return 1 - dual / (std std), in float64: a difference of near equals must not be taken in float32."""
     wide = normal.to(torch.float64)
     scale = std(wide.std1) * std(wide.std2)
     positive = scale > 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.numeric import NumericActivation
 from neural_kernels.checks import require_positive
@@ -17,8 +18,8 @@ class HardTanh(NumericActivation):
 
     _kinks = (-1.0, 1.0)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Identity, clipped."""
         return F.hardtanh(x)
 
 
@@ -28,8 +29,8 @@ class HardSigmoid(NumericActivation):
 
     _kinks = (-3.0, 3.0)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Piecewise linear sigmoid."""
         return F.relu6(x + 3) / 6
 
 
@@ -39,8 +40,8 @@ class HardSwish(NumericActivation):
 
     _kinks = (-3.0, 3.0)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Piecewise quadratic swish."""
         return x * F.relu6(x + 3) / 6
 
 
@@ -50,8 +51,8 @@ class ReLU6(NumericActivation):
 
     _kinks = (0.0, 6.0)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Clipped ramp."""
         return F.relu6(x)
 
 
@@ -62,16 +63,15 @@ class SoftShrink(NumericActivation):
     lambd: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_positive(self, lambd=self.lambd)
 
     @property
+    @override
     def kinks(self) -> tuple[float, ...]:
-        """Both ends of the dead zone."""
         return (-self.lambd, self.lambd)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Soft threshold."""
         return F.softshrink(x, self.lambd)
 
 
@@ -82,14 +82,13 @@ class HardShrink(NumericActivation):
     lambd: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_positive(self, lambd=self.lambd)
 
     @property
+    @override
     def kinks(self) -> tuple[float, ...]:
-        """Both ends of the dead zone."""
         return (-self.lambd, self.lambd)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Hard threshold."""
         return F.hardshrink(x, self.lambd)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.expectations.pieces import Pieces
 from neural_kernels.activations.numeric import NumericActivation
@@ -71,12 +72,12 @@ class Elementwise(NumericActivation):
         return f"Elementwise({name}, kinks={self.places})" if self.places else f"Elementwise({name})"
 
     @property
+    @override
     def kinks(self) -> tuple[float, ...]:
-        """Where the function or one of its derivatives jumps."""
         return self.places
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Apply the given function."""
         return self.function(x)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast
@@ -26,32 +27,32 @@ _NUDGE = 1e-15
 
 
 def _wedges(normal: BivariateNormal) -> tuple[Tensor, Tensor]:
-    """Angles of the quadrants of opposite signs, theta, and of equal signs, pi - theta."""
+    """Return the angles of the quadrants of opposite signs, theta, and of equal signs, pi - theta."""
     acute = acute_angle(normal.delta)
     near = normal.delta <= 1
     return torch.where(near, acute, math.pi - acute), torch.where(near, math.pi - acute, acute)
 
 
 def _off_ends(normal: BivariateNormal) -> BivariateNormal:
-    """Correlations moved from +-1 by less than rounding can see, so that their gradient through the angle exists."""
+    """Move correlations from +-1 by less than rounding can see, so that their gradient through the angle exists."""
     delta = torch.where(normal.delta < _NUDGE, normal.delta + _NUDGE, normal.delta)
     return BivariateNormal(normal.std1, normal.std2, torch.where(delta > 2 - _NUDGE, delta - _NUDGE, delta))
 
 
 def _rule(normal: BivariateNormal) -> Rule:
-    """For the largest standard deviation."""
+    """Return a rule on (0, 1) that serves the largest standard deviation."""
     return angular_rule(
         max((float(std.detach().max()) for std in (normal.std1, normal.std2) if std.numel()), default=0)
     )
 
 
 def _mixed(rule: Rule, s: Tensor, t: Tensor, width: Tensor) -> Tensor:
-    """E[X (exp(Y) - 1)] over X > 0 > Y and, with the roles exchanged, over Y > 0 > X."""
+    """Return E[X (exp(Y) - 1)] over X > 0 > Y and, with the roles exchanged, over Y > 0 > X."""
     return wedge_integral(rule, width, lambda u, v: s * u * radial_moment(t * v) + t * v * radial_moment(s * u))
 
 
 def _both(rule: Rule, s: Tensor, t: Tensor, width: Tensor) -> Tensor:
-    """E[(exp(X) - 1) (exp(Y) - 1)] over X, Y < 0."""
+    """Return E[(exp(X) - 1) (exp(Y) - 1)] over X, Y < 0."""
     return wedge_integral(rule, width, lambda u, v: _second_difference(s * u, t * v))
 
 
@@ -64,7 +65,7 @@ class _ExponentialLinear(Activation):
 
     kappa is the sum of E[X Y] over X, Y > 0 (that of ReLU), alpha times E[X (exp(Y) - 1)] over the two quadrants of
     opposite signs and alpha^2 times E[(exp(X) - 1)(exp(Y) - 1)] over X, Y < 0, the slope likewise, each an integral
-    over the angle of a closed radial integral (own derivation, see ``_bivariate``).
+    over the angle of a closed radial integral (own derivation, see `expectations.wedge`).
     """
 
     @property
@@ -73,15 +74,16 @@ class _ExponentialLinear(Activation):
         """Alpha and scale."""
 
     @property
+    @override
     def kinks(self) -> tuple[float, ...]:
-        """The origin."""
         return (0.0,)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Scale times the ELU of PyTorch."""
         alpha, scale = self._shape
         return scale * torch.nn.functional.elu(x, alpha)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
         """Sum the three parts of kappa, in float64."""
         alpha, scale = self._shape
@@ -93,6 +95,7 @@ class _ExponentialLinear(Activation):
             total = total + alpha**2 * _both(rule, wide.std1, wide.std2, rest)
         return (scale**2 * total).to(normal.delta.dtype)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
         """Sum the three parts of the slope, in float64; those of exponentials are 1 plus a radial integral."""
         alpha, scale = self._shape
@@ -119,10 +122,10 @@ class ELU(_ExponentialLinear):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_finite(self, alpha=self.alpha)
 
     @property
+    @override
     def _shape(self) -> tuple[float, float]:
         return self.alpha, 1.0
 
@@ -132,6 +135,7 @@ class SELU(_ExponentialLinear):
     """The self-normalising scaled ELU (Klambauer, Unterthiner, Mayr and Hochreiter, NeurIPS 2017)."""
 
     @property
+    @override
     def _shape(self) -> tuple[float, float]:
         return _SELU_ALPHA, _SELU_SCALE
 
@@ -143,26 +147,26 @@ class CELU(Activation):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_positive(self, alpha=self.alpha)
 
     @property
+    @override
     def kinks(self) -> tuple[float, ...]:
-        """The origin."""
         return (0.0,)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Continuously differentiable ELU."""
         return torch.nn.functional.celu(x, self.alpha)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """alpha^2 times the dual of ELU at X / alpha and Y / alpha."""
+        """Return alpha^2 times the dual of the ELU at X / alpha and Y / alpha."""
         return self.alpha**2 * ELU().dual(self._scaled(normal))
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """Slope of ELU at X / alpha and Y / alpha."""
+        """Return the slope of the ELU at X / alpha and Y / alpha."""
         return ELU().dual_slope(self._scaled(normal))
 
     def _scaled(self, normal: BivariateNormal) -> BivariateNormal:
-        """X / alpha and Y / alpha."""
         return BivariateNormal(normal.std1 / self.alpha, normal.std2 / self.alpha, normal.delta)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.normal import BivariateNormal
@@ -29,35 +30,38 @@ class Exp(Activation):
     b: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the parameters."""
         require_finite(self, a=self.a, b=self.b)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Return ``a exp(b x)``."""
         return self.a * torch.exp(self.b * x)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """``a^2 exp(b^2 (p + q + 2 k) / 2)``."""
         return self.a**2 * torch.exp(self.b**2 / 2 * opposite(normal).squared_distance)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """``b^2 kappa``."""
         return self.b**2 * self.dual(normal)
 
+    @override
     def std(self, std: Tensor) -> Tensor:
         """Return |a| exp(b^2 p)."""
         return abs(self.a) * torch.exp(self.b**2 * std * std)
 
+    @override
     def slope_std(self, std: Tensor) -> Tensor:
         """Return |a b| exp(b^2 p)."""
         return abs(self.b) * self.std(std)
 
+    @override
     def delta(self, normal: BivariateNormal) -> Tensor:
-        """1 - exp(-b^2 E[(X - Y)^2] / 2), as one expm1."""
+        """Return 1 - exp(-b^2 E[(X - Y)^2] / 2), as one expm1."""
         return -torch.expm1(-(self.b**2) / 2 * normal.squared_distance)
 
+    @override
     def slope_delta(self, normal: BivariateNormal) -> Tensor:
-        """Equal to that of the value: the slope is a multiple of it."""
+        """Return that of the value, of which the slope is a multiple."""
         return self.delta(normal)
 
 
@@ -79,16 +83,16 @@ class Gaussian(Activation):
     b: float = -1.0
 
     def __post_init__(self) -> None:
-        """Check the parameters."""
         require_finite(self, a=self.a, b=self.b)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Return ``a exp(b x^2)``."""
         return self.a * torch.exp(self.b * x * x)
 
     @property
+    @override
     def odd(self) -> bool:
-        """Only where it vanishes."""
+        """Whether the function vanishes."""
         return self.a == 0
 
     def _root(self, normal: BivariateNormal) -> Tensor:
@@ -102,12 +106,12 @@ class Gaussian(Activation):
                 )
         return torch.sqrt(1 - 2 * self.b * (p + q) + 4 * self.b**2 * normal.det)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """``a^2 / D``."""
         return self.a**2 / self._root(normal)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """4 a^2 b^2 k / D^3."""
         root = self._root(normal)
         return 4 * (self.a * self.b) ** 2 * (normal.cov / root) / root / root
 
@@ -122,22 +126,23 @@ class Gabor(Activation):
     ``T = 4 k (d + 3 (p + q) + 2)`` (a Gaussian integral; Han et al., NeurIPS 2022, appendix).
     """
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """exp(-x^2) sin(x)."""
         return torch.exp(-x * x) * torch.sin(x)
 
     @property
+    @override
     def odd(self) -> bool:
-        """True."""
         return True
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """Kappa as above."""
         scale, minus, plus = _gabor_exponents(normal)
         return exp_difference(minus, plus, 2 * normal.cov / scale) / (2 * torch.sqrt(scale))
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """Slope as above, every term of one sign."""
+        """Return the slope, as a sum of two terms of one sign."""
         scale, minus, plus = _gabor_exponents(normal)
         p, q, k = normal.var1, normal.var2, normal.cov
         even = 1 + 2 * (p + q) + 4 * (k * k + p * q)

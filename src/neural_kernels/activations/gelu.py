@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.normal import BivariateNormal
@@ -22,25 +23,25 @@ class GELU(Activation):
     (Tsuchida, Pearce, van der Heide, Roosta and Gallagher, AAAI 2021, regrouped so that nothing large cancels).
     """
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """``x Phi(x)``."""
         return torch.nn.functional.gelu(x)
 
     @property
+    @override
     def odd(self) -> bool:
-        """False."""
         return False
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """Kappa as above."""
         p, q, k = normal.var1, normal.var2, normal.cov
         root = torch.sqrt(1 + p + q + normal.det)
         omega = torch.atan2(root, -k)
         curved = (k / (1 + p)) * (k / (1 + q)) / root + (p / (1 + p)) * (q / (1 + q)) * root
         return (k * omega + curved) / (2 * math.pi)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """Slope as above."""
         p, q, k = normal.var1, normal.var2, normal.cov
         square = 1 + p + q + normal.det
         root = torch.sqrt(square)

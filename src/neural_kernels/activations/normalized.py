@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.base import Dual
 from neural_kernels.activations.expectations.hermite import HermiteSeries
@@ -30,35 +31,39 @@ class NormalizedGaussian(Dual):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_positive(self, gamma=self.gamma)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """``s t exp(-gamma delta)``."""
         return normal.std1 * normal.std2 * torch.exp(-self.gamma * normal.delta)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """``gamma exp(-gamma delta)``."""
         return broadcast(self.gamma * torch.exp(-self.gamma * normal.delta), normal)
 
+    @override
     def std(self, std: Tensor) -> Tensor:
-        """Unchanged."""
+        """Return the standard deviations themselves: the map keeps them."""
         return std
 
+    @override
     def slope_std(self, std: Tensor) -> Tensor:
-        """sqrt(gamma)."""
+        """Return sqrt(gamma)."""
         return torch.full_like(std, math.sqrt(self.gamma))
 
+    @override
     def delta(self, normal: BivariateNormal) -> Tensor:
-        """1 - exp(-gamma delta), as one expm1."""
+        """Return 1 - exp(-gamma delta), as one expm1."""
         return broadcast(-torch.expm1(-self.gamma * normal.delta), normal)
 
+    @override
     def slope_delta(self, normal: BivariateNormal) -> Tensor:
-        """Equal to that of the value."""
+        """Return that of the value, of which the slope is a multiple."""
         return self.delta(normal)
 
+    @override
     def series(self, std: Tensor, tolerance: float) -> HermiteSeries:
-        """Poisson weights: e^-gamma gamma^j / j! on rho^j, cut where what is left is below ``tolerance``."""
+        """Expand in Poisson weights, e^-gamma gamma^j / j! on rho^j, cut where what is left is below ``tolerance``."""
         weights = _poisson_weights(self.gamma, tolerance)
         root = torch.tensor(weights, dtype=torch.float64, device=std.device).sqrt().to(std.dtype)
         slope = (math.sqrt(self.gamma) * root[: max(len(root) - 1, 1)]).expand(*std.shape, -1)
@@ -66,7 +71,7 @@ class NormalizedGaussian(Dual):
 
 
 def _poisson_weights(gamma: float, tolerance: float) -> list[float]:
-    """P(N = j), with the first and last j such that the tail of the slope, one degree earlier, is below tolerance."""
+    """Return P(N = j) up to the first j beyond which the tail of the slope, one degree earlier, is below tolerance."""
     weights: list[float] = []
     j, tail_bound = 0, math.inf
     while tail_bound > tolerance:

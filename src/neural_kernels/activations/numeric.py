@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.hermite import (
@@ -39,46 +40,46 @@ class NumericActivation(Activation):
     _kinks: ClassVar[tuple[float, ...]] = ()
 
     @property
+    @override
     def kinks(self) -> tuple[float, ...]:
-        """Where the function or one of its derivatives jumps."""
         return self._kinks
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """E[fn(X) fn(Y)]."""
         if not self.kinks:
             return self._sum(series_dual, normal, "value")
         return kinked_dual(self.fn, self._pieces, normal.to(torch.float64)).to(normal.delta.dtype)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """E[fn'(X) fn'(Y)]."""
         if not self.kinks:
             return self._sum(series_dual, normal, "slope")
         fn, pieces = partial(derivative, self.fn), self._pieces.lowered()
         return kinked_dual(fn, pieces, normal.to(torch.float64)).to(normal.delta.dtype)
 
+    @override
     def std(self, std: Tensor) -> Tensor:
-        """sqrt(E[fn(X)^2])."""
         return super().std(std) if self.kinks else self._root_mean_square(std, 0)
 
+    @override
     def slope_std(self, std: Tensor) -> Tensor:
-        """sqrt(E[fn'(X)^2])."""
         return super().slope_std(std) if self.kinks else self._root_mean_square(std, 1)
 
+    @override
     def delta(self, normal: BivariateNormal) -> Tensor:
-        """One minus the correlation of fn(X) and fn(Y)."""
         return super().delta(normal) if self.kinks else self._sum(series_delta, normal, "value")
 
+    @override
     def slope_delta(self, normal: BivariateNormal) -> Tensor:
-        """One minus the correlation of fn'(X) and fn'(Y)."""
         return super().slope_delta(normal) if self.kinks else self._sum(series_delta, normal, "slope")
 
     @cached_property
     def _pieces(self) -> Pieces:
-        """The function's kinks, with the jumps there."""
+        """The kinks of the function, with the jumps there."""
         return Pieces.of(self.fn, self.kinks)
 
     def _root_mean_square(self, std: Tensor, part: int) -> Tensor:
-        """Square root of the mean square of the function (part 0) or of its derivative (part 1)."""
+        """Return the root of the mean square of the function (part 0) or of its derivative (part 1)."""
         return safe_sqrt(mean_squares(self.fn, std.reshape(-1))[part]).reshape(std.shape).to(std.dtype)
 
     def _sum(self, how: Callable[..., Tensor], normal: BivariateNormal, part: Literal["value", "slope"]) -> Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.hermite import HermiteSeries
@@ -30,30 +31,33 @@ class _FiniteSeries(Activation):
 
     @abstractmethod
     def _value_coefficients(self, std: Tensor) -> list[Tensor]:
-        """r_0, r_1, ... of the function, each of the shape of ``std``."""
+        """Return r_0, r_1, ... of the function, each of the shape of ``std``."""
 
     @abstractmethod
     def _slope_coefficients(self, std: Tensor) -> list[Tensor]:
-        """r_0, r_1, ... of the derivative, at least one."""
+        """Return r_0, r_1, ... of the derivative, at least one."""
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """Sum over l of r_l(s) r_l(t) rho^l."""
+        """Return the sum over l of r_l(s) r_l(t) rho^l."""
         return _series_sum(self._value_coefficients, normal)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """Do the same with the derivative's coefficients."""
         return _series_sum(self._slope_coefficients, normal)
 
+    @override
     def std(self, std: Tensor) -> Tensor:
-        """Norm of the coefficients."""
+        """Return the norm of the coefficients."""
         return _norm(self._value_coefficients(std))
 
+    @override
     def slope_std(self, std: Tensor) -> Tensor:
-        """Norm of the derivative's coefficients."""
         return _norm(self._slope_coefficients(std))
 
+    @override
     def series(self, std: Tensor, tolerance: float) -> HermiteSeries:
-        """All of it: the series is finite, whatever the tolerance."""
+        """Return all of the series, which is finite, whatever the tolerance."""
         value, slope = self._value_coefficients(std), self._slope_coefficients(std)
         return HermiteSeries(torch.stack(value, dim=-1), torch.stack(slope, dim=-1))
 
@@ -68,7 +72,7 @@ def _series_sum(coefficients: Any, normal: BivariateNormal) -> Tensor:
 
 
 def _norm(coefficients: list[Tensor]) -> Tensor:
-    """Root of the sum of squares, scaled so that no square overflows or vanishes; gradient 0 where all are 0."""
+    """Return the root of the sum of squares, so scaled that none overflows or vanishes; gradient 0 where all are 0."""
     stacked = torch.stack(coefficients, dim=-1)
     zero = (stacked == 0).all(dim=-1, keepdim=True)
     norm = torch.linalg.vector_norm(torch.where(zero, torch.ones_like(stacked), stacked), dim=-1)
@@ -88,7 +92,6 @@ class Polynomial(_FiniteSeries):
     coefficients: Sequence[float]
 
     def __post_init__(self) -> None:
-        """Check the parameter and make it hashable."""
         if isinstance(self.coefficients, str | bytes) or not hasattr(self.coefficients, "__iter__"):
             raise TypeError(f"Polynomial(coefficients={self.coefficients!r}): expected a sequence of numbers")
         values = tuple(self.coefficients)
@@ -97,6 +100,7 @@ class Polynomial(_FiniteSeries):
         require_finite(self, **{f"coefficients[{i}]": value for i, value in enumerate(values)})
         object.__setattr__(self, "coefficients", tuple(float(value) for value in values))
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
         """Evaluate the polynomial by Horner's rule."""
         total = torch.zeros_like(x)
@@ -105,13 +109,16 @@ class Polynomial(_FiniteSeries):
         return total
 
     @property
+    @override
     def odd(self) -> bool:
         """Whether every even coefficient is 0."""
         return not any(self.coefficients[::2])
 
+    @override
     def _value_coefficients(self, std: Tensor) -> list[Tensor]:
         return power_coefficients(self.coefficients, std)
 
+    @override
     def _slope_coefficients(self, std: Tensor) -> list[Tensor]:
         return power_coefficients([j * a for j, a in enumerate(self.coefficients)][1:], std)
 
@@ -131,22 +138,23 @@ class Monomial(_FiniteSeries):
     k: int
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_integer(self, 0, k=self.k)
         object.__setattr__(self, "k", int(self.k))
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """``x^k``."""
         return x**self.k
 
     @property
+    @override
     def odd(self) -> bool:
-        """Whether the degree is."""
         return self.k % 2 == 1
 
+    @override
     def _value_coefficients(self, std: Tensor) -> list[Tensor]:
         return power_coefficients([0.0] * self.k + [1.0], std)
 
+    @override
     def _slope_coefficients(self, std: Tensor) -> list[Tensor]:
         return power_coefficients([0.0] * (self.k - 1) + [float(self.k)] if self.k else [], std)
 
@@ -168,10 +176,10 @@ class Hermite(_FiniteSeries):
     k: int
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_integer(self, 0, k=self.k)
         object.__setattr__(self, "k", int(self.k))
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
         """Evaluate the polynomial by its recurrence."""
         previous, current = torch.zeros_like(x), torch.ones_like(x)
@@ -180,19 +188,21 @@ class Hermite(_FiniteSeries):
         return current
 
     @property
+    @override
     def odd(self) -> bool:
-        """Whether the degree is."""
         return self.k % 2 == 1
 
+    @override
     def _value_coefficients(self, std: Tensor) -> list[Tensor]:
         return _hermite_coefficients(self.k, 1.0, std)
 
+    @override
     def _slope_coefficients(self, std: Tensor) -> list[Tensor]:
         return _hermite_coefficients(self.k - 1, math.sqrt(self.k), std) if self.k else [torch.zeros_like(std)]
 
 
 def _hermite_coefficients(k: int, scale: float, std: Tensor) -> list[Tensor]:
-    """Those of ``scale he_k / sqrt(k!)``, by the formula of :class:`Hermite`."""
+    """Return the coefficients of ``scale he_k / sqrt(k!)``, by the formula of :class:`Hermite`."""
     result = [torch.zeros_like(std) for _ in range(k + 1)]
     excess = (std - 1) * (std + 1)
     for i in range(k // 2 + 1):
@@ -206,37 +216,41 @@ def _hermite_coefficients(k: int, scale: float, std: Tensor) -> list[Tensor]:
 class Identity(_FiniteSeries):
     """``x``: the kernels pass unchanged, and the input need not be Gaussian."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """``x``."""
         return x
 
     @property
+    @override
     def odd(self) -> bool:
-        """True."""
         return True
 
+    @override
     def _value_coefficients(self, std: Tensor) -> list[Tensor]:
         return [torch.zeros_like(std), std]
 
+    @override
     def _slope_coefficients(self, std: Tensor) -> list[Tensor]:
         return [torch.ones_like(std)]
 
+    @override
     def std(self, std: Tensor) -> Tensor:
-        """Unchanged."""
         return std
 
+    @override
     def delta(self, normal: BivariateNormal) -> Tensor:
-        """Unchanged."""
         return broadcast(normal.delta, normal)
 
+    @override
     def slope_delta(self, normal: BivariateNormal) -> Tensor:
-        """Zero."""
         return broadcast(torch.zeros_like(normal.delta), normal)
 
+    @override
     def propagate(self, pair: KernelPair[Any]) -> KernelPair[Any]:
-        """Unchanged."""
+        """Return the kernels as they are."""
         return pair
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Unchanged: nothing is asked of the input."""
+        """Return the traits as they are: nothing is asked of the input."""
         return traits

@@ -46,48 +46,56 @@ class ArcCosine(Activation):
         return cusp
 
     @property
+    @override
     def kinks(self) -> tuple[float, ...]:
         """The origin, unless the two slopes agree."""
         return () if self.a == self.b else (0.0,)
 
     @property
+    @override
     def odd(self) -> bool:
         """Whether the two slopes agree."""
         return self.a == self.b
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Return ``a min(x, 0) + b max(x, 0)``."""
         return torch.where(x > 0, self.b * x, self.a * x)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """Kappa as above; beyond pi / 2 with phi = pi - theta and h(theta) = h(phi) + pi cos(phi)."""
+        """Return kappa; beyond pi / 2 with phi = pi - theta and h(theta) = h(phi) + pi cos(phi)."""
         square, jump = (self.a**2 + self.b**2) / 2, (self.a - self.b) ** 2 / 2
         linear = torch.where(normal.delta <= 1, square * normal.rho, self.a * self.b * normal.rho)
         return normal.std1 * normal.std2 * (linear + jump / math.pi * chord(acute_angle(normal.delta)))
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """(a^2 + b^2) / 2 - (a - b)^2 theta / (2 pi); beyond pi / 2 it is a b + (a - b)^2 phi / (2 pi)."""
+        """Return the slope, which beyond pi / 2 is a b + (a - b)^2 phi / (2 pi) with phi = pi - theta."""
         square, jump = (self.a**2 + self.b**2) / 2, (self.a - self.b) ** 2 / 2
         turn = jump / math.pi * acute_angle(normal.delta)
         return broadcast(torch.where(normal.delta <= 1, square - turn, self.a * self.b + turn), normal)
 
+    @override
     def std(self, std: Tensor) -> Tensor:
-        """``s sqrt((a^2 + b^2) / 2)``."""
+        """Return s sqrt((a^2 + b^2) / 2)."""
         return std * (math.hypot(self.a, self.b) / math.sqrt(2))
 
+    @override
     def slope_std(self, std: Tensor) -> Tensor:
-        """sqrt((a^2 + b^2) / 2)."""
+        """Return sqrt((a^2 + b^2) / 2)."""
         return torch.full_like(std, math.hypot(self.a, self.b) / math.sqrt(2))
 
+    @override
     def delta(self, normal: BivariateNormal) -> Tensor:
-        """``delta - cusp h(theta) / pi``, no difference of near equals at either end."""
+        """Return delta - cusp h(theta) / pi, no difference of near equals at either end."""
         cusp, opposite = self.cusp, 2 - normal.delta
         straight = torch.where(normal.delta <= 1, normal.delta, (2 - cusp) + (cusp - 1) * opposite)
         result = straight - cusp / math.pi * chord(acute_angle(normal.delta))
         return broadcast(result.clamp(0, 2), normal)
 
+    @override
     def slope_delta(self, normal: BivariateNormal) -> Tensor:
-        """``cusp theta / pi``."""
+        """Return cusp theta / pi."""
         return broadcast(self.cusp / math.pi * normal.angle, normal)
 
 
@@ -103,17 +111,17 @@ class ReLU(ArcCosine):
     """
 
     @property
+    @override
     def a(self) -> float:
-        """Slope below zero, 0."""
         return 0.0
 
     @property
+    @override
     def b(self) -> float:
-        """Slope above zero, 1."""
         return 1.0
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """max(x, 0)."""
         return torch.relu(x)
 
 
@@ -129,17 +137,16 @@ class LeakyReLU(ArcCosine):
     negative_slope: float = 0.01
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_finite(self, negative_slope=self.negative_slope)
 
     @property
+    @override
     def a(self) -> float:
-        """Slope below zero."""
         return self.negative_slope
 
     @property
+    @override
     def b(self) -> float:
-        """Slope above zero, 1."""
         return 1.0
 
 
@@ -148,17 +155,17 @@ class Abs(ArcCosine):
     """|x|."""
 
     @property
+    @override
     def a(self) -> float:
-        """Slope below zero, -1."""
         return -1.0
 
     @property
+    @override
     def b(self) -> float:
-        """Slope above zero, 1."""
         return 1.0
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """|x|."""
         return x.abs()
 
 
@@ -178,5 +185,4 @@ class ABReLU(ArcCosine):
     b: float = 1.0  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
 
     def __post_init__(self) -> None:
-        """Check the parameters."""
         require_finite(self, a=self.a, b=self.b)

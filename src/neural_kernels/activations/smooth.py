@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.numeric import NumericActivation
 
@@ -15,8 +16,8 @@ from neural_kernels.activations.numeric import NumericActivation
 class Tanh(NumericActivation):
     """tanh(x)."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Hyperbolic tangent."""
         return torch.tanh(x)
 
 
@@ -24,8 +25,8 @@ class Tanh(NumericActivation):
 class Sigmoid(NumericActivation):
     """1 / (1 + exp(-x))."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Logistic function."""
         return torch.sigmoid(x)
 
 
@@ -33,8 +34,9 @@ class Sigmoid(NumericActivation):
 class Softplus(NumericActivation):
     """log(1 + exp(x))."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Smooth ramp; linear only where float64 is."""
+        """Apply the smooth ramp, which is linear only where it is so in float64."""
         return F.softplus(x, threshold=40.0)
 
 
@@ -42,8 +44,8 @@ class Softplus(NumericActivation):
 class SiLU(NumericActivation):
     """x / (1 + exp(-x)), also called swish."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Sigmoid-weighted linear unit."""
         return F.silu(x)
 
 
@@ -51,8 +53,8 @@ class SiLU(NumericActivation):
 class Mish(NumericActivation):
     """x tanh(log(1 + exp(x)))."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Self-regularised ramp."""
         return F.mish(x)
 
 
@@ -60,8 +62,8 @@ class Mish(NumericActivation):
 class LogSigmoid(NumericActivation):
     """-log(1 + exp(-x))."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Logarithm of the logistic function."""
         return F.logsigmoid(x)
 
 
@@ -69,8 +71,8 @@ class LogSigmoid(NumericActivation):
 class Tanhshrink(NumericActivation):
     """x - tanh(x)."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Identity less hyperbolic tangent."""
         return x - torch.tanh(x)
 
 
@@ -78,6 +80,6 @@ class Tanhshrink(NumericActivation):
 class GELUTanh(NumericActivation):
     """x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the approximation of GELU used by transformers."""
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """GELU by tanh."""
         return F.gelu(x, approximate="tanh")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.wedge import angular_rule, wedge_integral
@@ -23,23 +24,25 @@ class Softsign(NumericActivation):
 
     _kinks = (0.0,)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Algebraic sigmoid."""
         return F.softsign(x)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
         """Integrate over equal less opposite signs in polar coordinates: too sharp for a series at large std."""
         same, opposite = _quadrants(normal, lambda x: x / (1 + x))
         return (same - opposite).to(normal.delta.dtype)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """Likewise for 1 / (1 + |x|)^2, which is even."""
+        """Integrate 1 / (1 + |x|)^2, which is even, over equal and opposite signs."""
         same, opposite = _quadrants(normal, lambda x: (1 + x) ** -2)
         return (same + opposite).to(normal.delta.dtype)
 
 
 def _quadrants(normal: BivariateNormal, fn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """E[fn(|X|) fn(|Y|)] over equal and over opposite signs: nodes even in log radius."""
+    """Return E[fn(|X|) fn(|Y|)] over equal and over opposite signs, by nodes even in log radius."""
     x = normal.to(torch.float64)
     step = 0.2
     radii = torch.exp(step * torch.arange(-62, 12, dtype=torch.float64, device=x.delta.device))

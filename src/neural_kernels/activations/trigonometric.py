@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
@@ -14,19 +15,19 @@ from neural_kernels.checks import require_finite, require_positive
 
 
 def opposite(normal: BivariateNormal) -> BivariateNormal:
-    """X and -Y, as variables whose correlation is the negative of the given one."""
+    """Return X and -Y, as variables whose correlation is the negative of the given one."""
     return BivariateNormal(normal.std1, normal.std2, 2 - normal.delta)
 
 
 def exp_difference(minus: Tensor, plus: Tensor, gap: Tensor) -> Tensor:
-    """exp(-minus) - exp(-plus) where ``gap = plus - minus`` is known without cancellation."""
+    """Return exp(-minus) - exp(-plus), where ``gap = plus - minus`` is known without cancellation."""
     ahead = gap >= 0
     positive, negative = torch.where(ahead, gap, 0), torch.where(ahead, 0, gap)
     return torch.where(ahead, -torch.exp(-minus) * torch.expm1(-positive), torch.exp(-plus) * torch.expm1(negative))
 
 
 def _sine_dual(frequency: float, weight: float, normal: BivariateNormal) -> Tensor:
-    """(u - w) / 2 + weight w with u, w = exp(-frequency^2 (p + q -+ 2 k) / 2), as one expm1 and one exp."""
+    """Return (u - w) / 2 + weight w, u and w = exp(-frequency^2 (p + q -+ 2 k) / 2), by one expm1 and one exp."""
     half = frequency**2 / 2
     minus, plus = half * normal.squared_distance, half * opposite(normal).squared_distance
     return exp_difference(minus, plus, 4 * half * normal.cov) / 2 + weight * torch.exp(-plus)
@@ -50,19 +51,18 @@ class Sin(Activation):
     c: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the parameters."""
         require_finite(self, a=self.a, b=self.b, c=self.c)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Return ``a sin(b x + c)``."""
         return self.a * torch.sin(self.b * x + self.c)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """Kappa as above."""
         return self.a**2 * _sine_dual(self.b, math.sin(self.c) ** 2, normal)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """Slope as above."""
         return (self.a * self.b) ** 2 * _sine_dual(self.b, math.cos(self.c) ** 2, normal)
 
 
@@ -80,19 +80,20 @@ class Cos(Activation):
     c: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the parameters."""
         require_finite(self, a=self.a, b=self.b, c=self.c)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """Return ``a cos(b x + c)``."""
         return self.a * torch.cos(self.b * x + self.c)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """``a^2 [(u - w) / 2 + cos(c)^2 w]``."""
+        """Return ``a^2 [(u - w) / 2 + cos(c)^2 w]``."""
         return self.a**2 * _sine_dual(self.b, math.cos(self.c) ** 2, normal)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """``a^2 b^2 [(u - w) / 2 + sin(c)^2 w]``."""
+        """Return ``a^2 b^2 [(u - w) / 2 + sin(c)^2 w]``."""
         return (self.a * self.b) ** 2 * _sine_dual(self.b, math.sin(self.c) ** 2, normal)
 
 
@@ -111,33 +112,36 @@ class RBF(Activation):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
         require_positive(self, gamma=self.gamma)
 
+    @override
     def fn(self, x: Tensor) -> Tensor:
-        """``sqrt(2) sin(sqrt(2 gamma) x + pi / 4)``."""
         return math.sqrt(2) * torch.sin(math.sqrt(2 * self.gamma) * x + math.pi / 4)
 
+    @override
     def dual(self, normal: BivariateNormal) -> Tensor:
-        """exp(-gamma E[(X - Y)^2])."""
         return torch.exp(-self.gamma * normal.squared_distance)
 
+    @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
-        """2 gamma kappa."""
         return 2 * self.gamma * self.dual(normal)
 
+    @override
     def std(self, std: Tensor) -> Tensor:
-        """1."""
+        """Return 1, the variance of the units at any scale."""
         return torch.ones_like(std)
 
+    @override
     def slope_std(self, std: Tensor) -> Tensor:
-        """sqrt(2 gamma)."""
+        """Return sqrt(2 gamma)."""
         return torch.full_like(std, math.sqrt(2 * self.gamma))
 
+    @override
     def delta(self, normal: BivariateNormal) -> Tensor:
-        """1 - kappa, as one expm1."""
+        """Return 1 - kappa, as one expm1."""
         return broadcast(-torch.expm1(-self.gamma * normal.squared_distance), normal)
 
+    @override
     def slope_delta(self, normal: BivariateNormal) -> Tensor:
-        """Equal to that of the value: the slope is a multiple of it."""
+        """Return that of the value, of which the slope is a multiple."""
         return self.delta(normal)

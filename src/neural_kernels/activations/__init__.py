@@ -1,4 +1,21 @@
-"""Activations and their dual kernels; usable alone."""
+"""Activations and their dual kernels; usable alone.
+
+base           what a kernel asks of an activation: its dual, its dual's slope, both as correlations, its slopes
+expectations/  what the duals are computed with: integrals over two jointly normal variables; knows no activation
+relu           piecewise linear with one kink at the origin: the arc-cosine kernels of order 1
+rectified      steps and powers of the positive part: the arc-cosine kernels of every order
+polynomial     polynomials, whose series is finite
+trigonometric  sines and cosines, and the activation whose dual is the Gaussian kernel
+exponential    exponentials of linear and quadratic forms
+erf, gelu      the error function; the Gaussian error linear unit
+elu            exponential linear units
+normalized     a dual of the correlation alone, without an activation
+numeric        activations known by their function alone, by series and quadrature
+smooth         sigmoids and ramps without a closed dual
+clipped        clipped ramps and shrinkage
+softsign       the algebraic sigmoid
+elementwise    any function as an activation
+"""
 
 from neural_kernels.activations.base import Activation, Dual
 from neural_kernels.activations.clipped import HardShrink, HardSigmoid, HardSwish, HardTanh, ReLU6, SoftShrink

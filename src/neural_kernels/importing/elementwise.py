@@ -62,24 +62,24 @@ def _(module: nn.Threshold, weight_var: float | None, bias_var: float | None) ->
     return activations.Elementwise(module, kinks=(module.threshold,))
 
 
-_PLAIN = {
-    nn.ReLU: "ReLU",
-    nn.ReLU6: "ReLU6",
-    nn.SELU: "SELU",
-    nn.Tanh: "Tanh",
-    nn.Sigmoid: "Sigmoid",
-    nn.SiLU: "SiLU",
-    nn.Mish: "Mish",
-    nn.LogSigmoid: "LogSigmoid",
-    nn.Tanhshrink: "Tanhshrink",
-    nn.Softsign: "Softsign",
-    nn.Hardsigmoid: "HardSigmoid",
-    nn.Hardswish: "HardSwish",
+_PLAIN: dict[type[nn.Module], type[Layer]] = {
+    nn.ReLU: activations.ReLU,
+    nn.ReLU6: activations.ReLU6,
+    nn.SELU: activations.SELU,
+    nn.Tanh: activations.Tanh,
+    nn.Sigmoid: activations.Sigmoid,
+    nn.SiLU: activations.SiLU,
+    nn.Mish: activations.Mish,
+    nn.LogSigmoid: activations.LogSigmoid,
+    nn.Tanhshrink: activations.Tanhshrink,
+    nn.Softsign: activations.Softsign,
+    nn.Hardsigmoid: activations.HardSigmoid,
+    nn.Hardswish: activations.HardSwish,
 }
 
 
 def _plain(module: nn.Module, weight_var: float | None, bias_var: float | None) -> Layer:
-    return getattr(activations, _PLAIN[type(module)])()
+    return _PLAIN[type(module)]()
 
 
 for _type in _PLAIN:

@@ -19,12 +19,12 @@ def _refuse(module: nn.Module, why: str) -> ValueError:
 
 
 def _short(values: Sequence[int]) -> int | tuple[int, ...]:
-    """One number where all axes have the same."""
+    """Return one number where all axes have the same."""
     return values[0] if len(set(values)) == 1 else tuple(values)
 
 
 def _symmetric(padding: Sequence[int]) -> Any:
-    """Torch's padding in this library's words."""
+    """Return torch's padding in this library's words."""
     return _short(padding) if any(padding) else "valid"
 
 
@@ -53,7 +53,7 @@ def _(module: nn.Conv1d | nn.Conv2d | nn.Conv3d, weight_var: float | None, bias_
 
 
 def _padding(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> Any:
-    """Of a convolution."""
+    """Return a convolution's padding in this library's words."""
     if module.padding_mode not in ("zeros", "circular"):
         raise _refuse(module, f"padding_mode={module.padding_mode!r} is not described here; use 'zeros' or 'circular'")
     padding = module.padding if isinstance(module.padding, str) else _symmetric(module.padding)
@@ -87,7 +87,7 @@ def _(
 
 
 def _transposed_padding(module: nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) -> Any:
-    """A name whose outputs torch's numbers give, or what is left out on either side."""
+    """Return a name whose outputs torch's numbers give, or what is left out on either side."""
     steps = list(zip(module.kernel_size, module.stride, strict=True))
     before = [int(p) for p in module.padding]
     after = [p - more for p, more in zip(before, module.output_padding, strict=True)]
@@ -124,7 +124,7 @@ def _(module: nn.AvgPool1d | nn.AvgPool2d | nn.AvgPool3d, weight_var: float | No
 
 
 def _each(value: Any, axes: int) -> tuple[int, ...]:
-    """One number for each axis; torch keeps what it was given."""
+    """Return one number for each axis; torch keeps what it was given."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * axes if len(values) == 1 else values
 

@@ -73,7 +73,7 @@ from_torch = Importer()
 
 @singledispatch
 def rule(module: Any, weight_var: float | None, bias_var: float | None) -> Layer:
-    """The layer of a module: a registry by type."""
+    """Return the layer of a module, by the rule that is registered for its type."""
     raise TypeError(
         f"from_torch: no rule for {type(module).__module__}.{type(module).__qualname__}. Register one:\n"
         f"    @nk.from_torch.register({type(module).__qualname__})\n"

@@ -1,4 +1,17 @@
-"""Layers, and the functions that write out usual architectures of them."""
+"""Layers, and the functions that write out usual architectures of them.
+
+affine         what layers with weights and biases share
+dense          the fully connected layer
+windows        which positions a layer reads for each position of its output
+convolution    convolutions, with shared filters and without, and the transpose
+pooling        means and sums over windows or all positions, and Flatten
+resize         interpolation between positions
+normalization  LayerNorm and Dropout
+attention      self-attention and the embeddings of positions
+graph          sums over neighbours
+containers     layers made of layers: chains, sums, concatenations, products
+zoo            usual architectures, written out
+"""
 
 from neural_kernels.layers.attention import Attention, Positions
 from neural_kernels.layers.containers import Concat, Product, Residual, Sequential

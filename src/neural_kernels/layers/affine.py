@@ -35,7 +35,15 @@ class Affine(Layer):
     __repr__ = short_repr
 
     def update(self, pair: KernelPair[K], taps: int = 1) -> KernelPair[K]:
-        """The affine map of units, or of the means over windows of `taps` positions that `pair` holds."""
+        """Return the pair after the affine map.
+
+        Parameters
+        ----------
+        pair : KernelPair
+            Of the units that are mapped, or of their means over windows.
+        taps : int
+            Places of a window, each of which has weights of its own for every channel.
+        """
         nngp = self.weight_var * pair.nngp + (self.bias_var or 0.0)
         ntk = self.weight_var * pair.ntk
         if self.trained and self.parametrization == "ntk":
@@ -53,13 +61,13 @@ class Affine(Layer):
             )
         return width
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Takes anything."""
         return traits.affine()
 
     @property
+    @override
     def has_weights(self) -> bool:
-        """True."""
         return True
 
     @override

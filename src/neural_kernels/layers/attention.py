@@ -84,7 +84,7 @@ class Positions:
             raise ValueError(f"{self!r}: give channels with 'concat', where they count, and only there")
 
     def embed(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """The units with their positions' embeddings."""
+        """Return the pair of the units with their positions' embeddings, added or beside them."""
         embedding = (pair.nngp.zero() + 1.0).decorrelate()
         if self.length is not None:
             embedding = embedding.map(Separable(tuple(Matrix(self._root(size)) for size in pair.nngp.positions)))
@@ -102,7 +102,7 @@ class Positions:
         return Embed(channels, shape[1:], self.kind == "sum", self.weight_var, self.length, generator)
 
     def _root(self, size: int) -> Tensor:
-        """A square root of R along one axis."""
+        """Return a square root of R along one axis."""
         assert self.length is not None
         place = torch.arange(size, dtype=torch.float64) / self.length
         values, vectors = torch.linalg.eigh(torch.exp(-(place[:, None] - place).square() / 2))
@@ -182,8 +182,8 @@ class Attention(Layer):
                 "the identity has a kernel in closed form. Use scaling='linear' or similarity='identity'."
             )
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """By either scaling."""
         _windows.positions_of(self, pair, ordered=False)
         seen = pair if self.positions is None else self.positions.embed(pair)
         values = seen if self.positions is not None and self.positions.values else pair
@@ -216,8 +216,9 @@ class Attention(Layer):
         ntk = change * seen.nngp + (seen.ntk + 4.0 * seen.nngp) * size  # type: ignore[operator]
         return values.after(nngp + self.bias_var, factor * ntk + self.bias_var, width=None)
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Takes anything; the map of values to outputs is affine. Embeddings need many units to be added to."""
+        """Take anything, as the map of values to outputs is affine; but embeddings need many units to be added to."""
         if self.positions is not None and not traits.wide:
             raise ArchitectureError(
                 f"{self!r} stands on the input, whose few channels make the kernel depend on the embeddings drawn. Put "
@@ -226,8 +227,8 @@ class Attention(Layer):
         return traits.affine()
 
     @property
+    @override
     def has_weights(self) -> bool:
-        """True."""
         return True
 
     @override

@@ -51,22 +51,23 @@ class Sequential(Layer):
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """Through all layers."""
         return reduce(lambda current, layer: layer.propagate(current), self.layers, pair)
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Through all layers."""
         return reduce(lambda current, layer: layer.check(current), self.layers, traits)
 
     @property
+    @override
     def has_weights(self) -> bool:
-        """Whether any layer is."""
+        """Whether any layer has weights: the last that does decides the outputs."""
         return any(layer.has_weights for layer in self.layers)
 
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
-        """Make a chain of modules; the last layer with weights has `outputs`, those before it `width`."""
+        """Make a chain of modules; the last layer with weights has ``outputs``, those before it ``width``."""
         last = max((k for k, layer in enumerate(self.layers) if layer.has_weights), default=-1)
         modules = []
         for k, layer in enumerate(self.layers):
@@ -110,22 +111,24 @@ class Residual(Layer):
     def _branches(self) -> tuple[Layer, ...]:
         return (self.body,) if self.shortcut is None else (self.body, self.shortcut)
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """Add the branches."""
         body = self.body.propagate(pair)
         other = pair if self.shortcut is None else self.shortcut.propagate(pair)
         return pair.after(other.nngp + body.nngp, other.ntk + body.ntk, width=body.width)  # type: ignore[operator]
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Branches must not correlate; the sum is Gaussian if they are."""
+        """Refuse branches that correlate; the sum is Gaussian if both branches are."""
         head = traits.branch()
         branches = [self.body.check(head), head if self.shortcut is None else self.shortcut.check(head)]
         uncorrelated(self, branches)
         return joined(traits, branches, gaussian=all(branch.gaussian for branch in branches))
 
     @property
+    @override
     def has_weights(self) -> bool:
-        """Whether all branches are, so that `width` fits both."""
+        """Whether both branches have weights, so that they can have any number of outputs."""
         return self.shortcut is not None and self.body.has_weights and self.shortcut.has_weights
 
     @override
@@ -182,26 +185,28 @@ class Concat(Layer):
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The weights, summing to 1."""
+        """The weights, so scaled that they sum to 1."""
         weights = self.weights or (1.0,) * len(self.branches)
         return tuple(weight / sum(weights) for weight in weights)
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """The weighted mean of the kernels."""
         pairs = [branch.propagate(pair) for branch in self.branches]
         nngp = reduce(lambda a, b: a + b, (share * p.nngp for share, p in zip(self.shares, pairs, strict=True)))
         ntk = reduce(lambda a, b: a + b, (share * p.ntk for share, p in zip(self.shares, pairs, strict=True)))
         widths = [p.width for p in pairs]
         return pair.after(nngp, ntk, width=None if None in widths else sum(w for w in widths if w is not None))
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Takes anything; what comes out is Gaussian only by branch."""
+        """Take anything; what comes out is Gaussian only branch by branch."""
         branches = [branch.check(traits.branch()) for branch in self.branches]
         return joined(traits, branches, gaussian=False)
 
     @property
+    @override
     def has_weights(self) -> bool:
-        """Whether any branch is."""
+        """Whether any branch has weights."""
         return any(branch.has_weights for branch in self.branches)
 
     @override
@@ -243,8 +248,8 @@ class Product(Layer):
     def __repr__(self) -> str:
         return f"Product({', '.join(map(repr, self.branches))})"
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """The product rule, branch by branch."""
 
         def multiply(left: KernelPair[K], right: KernelPair[K]) -> KernelPair[K]:
             ntk = left.ntk * right.nngp + right.ntk * left.nngp  # type: ignore[operator]
@@ -252,15 +257,17 @@ class Product(Layer):
 
         return reduce(multiply, (branch.propagate(pair) for branch in self.branches))
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Branches must be independent."""
+        """Refuse branches that are not independent."""
         branches = [branch.check(traits.branch()) for branch in self.branches]
         independent(self, branches)
         return joined(traits, branches, gaussian=False)
 
     @property
+    @override
     def has_weights(self) -> bool:
-        """Whether all branches are."""
+        """Whether all branches have weights, so that they can have any number of outputs."""
         return all(branch.has_weights for branch in self.branches)
 
     @override

@@ -33,8 +33,9 @@ class Filters(Affine):
             object.__setattr__(self, sizes, _windows.sizes(name, sizes, getattr(self, sizes)))
         object.__setattr__(self, "padding", _windows.padding(name, self.padding))
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """Means over equal places of the two windows, then an affine map."""
+        """Take means over equal places of the two windows, then an affine map."""
         positions = _windows.positions_of(self, pair)
         geometry = _windows.Geometry(self.kernel_size, self.stride, self.dilation, self.padding)
         tables = geometry.tables(self, positions, self._rule)
@@ -148,8 +149,9 @@ class LocalConv(Filters):
 
     __repr__ = short_repr
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """As if the filters were shared, at equal positions alone."""
+        """Do as if the filters were shared, at equal positions alone."""
         shared = super().propagate(pair)
         return shared.after(nngp=shared.nngp.decorrelate(), ntk=shared.ntk.decorrelate())
 

@@ -61,8 +61,8 @@ class Dense(Affine):
 
     __repr__ = short_repr
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """One affine map."""
         return self.update(pair)
 
     @override

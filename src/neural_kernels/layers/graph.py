@@ -42,8 +42,8 @@ class GraphAggregate(Layer):
            [4., 6., 4.]])
     """
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """From either side."""
         if pair.graph is None or not pair.nngp.positions:
             got = "data without edges" if pair.graph is None else "what a pool or Flatten left of the nodes"
             raise ValueError(
@@ -53,8 +53,9 @@ class GraphAggregate(Layer):
         neighbours = PerExampleMatrix(pair.graph.adjacency.sides, pair.nngp.positions)
         return pair.after(nngp=pair.nngp.map(neighbours), ntk=pair.ntk.map(neighbours))
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Takes anything; sums of Gaussian units are Gaussian."""
+        """Take anything; sums of Gaussian units are Gaussian."""
         return traits
 
     @override

@@ -46,16 +46,17 @@ class LayerNorm(Layer):
 
     __repr__ = short_repr
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """Divide both kernels by the NNGP's variance; 0 / 0 is 0."""
+        """Divide both kernels by the roots of the NNGP's variances; 0 / 0 is 0."""
         variance = pair.nngp.variance
         if self.over == "all" and pair.nngp.positions:
             variance = _mean(variance, pair.graph)
         factor = variance.map(lambda v: torch.where(v + self.eps > 0, v + self.eps, torch.inf).rsqrt())
         return pair.after(nngp=pair.nngp.scale(factor), ntk=pair.ntk.scale(factor))
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Needs Gaussian units of mean 0."""
         return traits.normalized(self)
 
     @override
@@ -64,7 +65,7 @@ class LayerNorm(Layer):
 
 
 def _mean(variance: PerExample, graph: Graph | None) -> PerExample:
-    """The mean over positions, at every position; over the nodes that exist."""
+    """Return the mean over positions, at every position; on graphs over the nodes that exist."""
     sides = []
     for side, v in enumerate(variance.sides):
         count = (
@@ -101,13 +102,13 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         require_number(self, 0.0, 1.0, rate=self.rate)
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """Inflate the variances."""
         factor = 1 / (1 - self.rate)
         return pair.after(nngp=pair.nngp.inflate(factor), ntk=pair.ntk.inflate(factor))
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Needs many units."""
         return traits.dropped(self)
 
     @override

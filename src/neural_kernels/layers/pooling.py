@@ -32,8 +32,9 @@ class Pool(Layer):
             object.__setattr__(self, "stride", _windows.sizes(name, "stride", self.stride))
         object.__setattr__(self, "padding", _windows.padding(name, self.padding))
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """One matrix for each axis."""
+        """Map the positions by one matrix for each axis."""
         positions = _windows.positions_of(self, pair)
         stride = self.window if self.stride is None else self.stride
         tables = _windows.Geometry(self.window, stride, 1, self.padding).tables(self, positions, _windows.windows)
@@ -46,10 +47,11 @@ class Pool(Layer):
 
     @abstractmethod
     def _weights(self, incidence: Tensor, window: int) -> Tensor:
-        """From how often each position of an axis is in each window, shape (after, size)."""
+        """Return the matrix of an axis, from how often each position is in each window, both of shape (after, size)."""
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Takes anything; sums of Gaussian units are Gaussian."""
+        """Take anything; sums of Gaussian units are Gaussian."""
         return traits
 
     @override
@@ -64,7 +66,7 @@ class Pool(Layer):
 
 
 def _incidence(index: Tensor, size: int) -> Tensor:
-    """How often each window reads each position; more than once where a circular window is longer than the data."""
+    """Count how often a window reads a position; more than once where a circular window is longer than the data."""
     return (index[:, :, None] == torch.arange(size)).to(torch.float64).sum(0)
 
 
@@ -109,6 +111,7 @@ class AvgPool(Pool):
 
     __repr__ = short_repr
 
+    @override
     def _weights(self, incidence: Tensor, window: int) -> Tensor:
         return incidence / (window if self.count_padding else incidence.sum(1, keepdim=True).clamp(min=1))
 
@@ -145,6 +148,7 @@ class SumPool(Pool):
 
     __repr__ = short_repr
 
+    @override
     def _weights(self, incidence: Tensor, window: int) -> Tensor:
         return incidence
 
@@ -171,8 +175,9 @@ class GlobalPool(Layer):
             nngp, ntk = nngp.scale(share), ntk.scale(share)
         return pair.after(nngp=nngp, ntk=ntk)
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Takes anything; sums of Gaussian units are Gaussian."""
+        """Take anything; sums of Gaussian units are Gaussian."""
         return traits
 
     @override
@@ -244,8 +249,8 @@ class Flatten(Layer):
     array([[1.]])
     """
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """The mean over equal positions."""
         positions = pair.nngp.positions
         if not positions:
             return pair
@@ -255,8 +260,8 @@ class Flatten(Layer):
         width = None if pair.width is None else pair.width * math.prod(positions)
         return pair.after(pair.nngp.map(each), pair.ntk.map(each), width=width)
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Takes anything."""
         return traits.mixed()
 
     @override

@@ -59,8 +59,8 @@ class Resize(Layer):
         object.__setattr__(self, "shape", _windows.sizes("Resize", "shape", self.shape))
         require_choice(self, ("linear", "nearest"), method=self.method)
 
+    @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
-        """Along each axis."""
         positions = _windows.positions_of(self, pair)
         after = _windows.each(self, self.shape, len(positions))
         between = Separable(tuple(self._axis(*sizes) for sizes in zip(positions, after, strict=True)))
@@ -72,8 +72,9 @@ class Resize(Layer):
         place = 2 * torch.arange(after) + 1
         return Taps((place * before).div(2 * after, rounding_mode="floor")[None], 1.0, before)
 
+    @override
     def check(self, traits: Traits) -> Traits:
-        """Takes anything; sums of Gaussian units are Gaussian."""
+        """Take anything; sums of Gaussian units are Gaussian."""
         return traits
 
     @override
@@ -84,7 +85,7 @@ class Resize(Layer):
 
 
 def _linear(before: int, after: int, antialias: bool) -> Tensor:
-    """R, shape (after, before)."""
+    """Return R of linear interpolation along one axis, shape (after, before)."""
     scale = before / after
     reach = max(scale, 1.0) if antialias else 1.0
     centres = (torch.arange(after, dtype=torch.float64) + 0.5) * scale - 0.5

@@ -1,4 +1,7 @@
-"""Geometry of windows: which positions a layer reads for each position of its output."""
+"""Geometry of windows: which positions a layer reads for each position of its output.
+
+The finite modules have a geometry of their own, `finite.geometry`, as the oracle of this one; they share no code.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _NAMES = ("same", "valid", "circular")
 
 
 def sizes(owner: str, name: str, value: Any, low: int = 1) -> Sizes:
-    """An integer for all axes of positions, or a tuple with one for each, checked."""
+    """Check and return an integer for all axes of positions, or a tuple with one for each."""
     if _integer(value, low):
         return int(value)
     if isinstance(value, Sequence) and value and all(_integer(each, low) for each in value):
@@ -34,7 +37,7 @@ def sizes(owner: str, name: str, value: Any, low: int = 1) -> Sizes:
 
 
 def padding(owner: str, value: Any) -> Padding:
-    """A name, an integer, or a tuple with an integer or a pair (before, behind) for each axis, checked."""
+    """Check and return a name, an integer, or a tuple with an integer or a pair (before, behind) for each axis."""
     if isinstance(value, str) and value in _NAMES:
         return value
     if _integer(value, 0):
@@ -59,7 +62,7 @@ def _pair(value: Any) -> tuple[int, int] | None:
 
 
 def positions_of(layer: Layer, pair: KernelPair[Any], ordered: bool = True) -> tuple[int, ...]:
-    """Sizes of the axes of positions; raise where there are none, or where they must be `ordered` and are nodes."""
+    """Return the positions' shape; raise where there are none, or where they must be ``ordered`` and are nodes."""
     positions = pair.nngp.positions
     if not positions:
         raise ValueError(
@@ -89,7 +92,7 @@ class Geometry:
     padding: Padding
 
     def tables(self, layer: Layer, positions: tuple[int, ...], rule: Rule) -> list[Tensor]:
-        """The table of every axis, by `windows` or `transposed`; errors name the layer."""
+        """Return the table of every axis by a rule, `windows` or `transposed`; errors name the layer."""
         count = len(positions)
         numbers = [each(layer, value, count) for value in (self.window, self.stride, self.dilation)]
         padding = (self.padding,) * count if isinstance(self.padding, (str, int)) else self.padding
@@ -102,7 +105,7 @@ class Geometry:
 
 
 def each(layer: Layer, value: Sizes, count: int) -> tuple[int, ...]:
-    """One number for each of `count` axes."""
+    """Return one number for each of ``count`` axes; raise, naming the layer, where it gives another number of them."""
     values = (value,) * count if isinstance(value, int) else value
     _fits(layer, len(values), count)
     return values
@@ -119,7 +122,7 @@ def _fits(layer: Layer, given: int, count: int) -> None:
 def windows(
     size: int, window: int, stride: int = 1, dilation: int = 1, padding: AxisPadding = "same"
 ) -> Int64[Tensor, "taps after"]:
-    """Which position each place of a window reads, for every position of the output; -1 outside the data.
+    """Return which position each place of a window reads, for every position of the output; -1 outside the data.
 
     "same" (TensorFlow, XLA): ceil(size / stride) outputs, the odd cell of padding behind the data; "circular": the same
     with the data again instead of zeros; "valid": none; a pair: as torch does.
@@ -151,7 +154,7 @@ def windows(
 def transposed(
     size: int, window: int, stride: int = 1, dilation: int = 1, padding: AxisPadding = "same"
 ) -> Int64[Tensor, "taps after"]:
-    """The same for the transpose: position i adds to ``i * stride + dilation * a`` for every place a of the window.
+    """Return the same for the transpose: position i adds to ``i * stride + dilation * a``, a any place of the window.
 
     "same" keeps ``size * stride`` positions of those, from (window - stride) // 2 on; "circular" folds the others back
     onto them; "valid" keeps all; a pair leaves out as many on either side, as torch does.

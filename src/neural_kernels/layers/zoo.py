@@ -49,7 +49,7 @@ def mlp(depth: int, activation: Dual | None = None, bias_var: float = 0.0) -> Se
 
 
 def _critical(activation: Dual) -> float:
-    """1 / E[activation(z)^2], the weight variance that keeps the variance at 1."""
+    """Return 1 / E[activation(z)^2], z standard normal: the weight variance that keeps the variance at 1."""
     one = torch.ones(1, dtype=torch.float64)
     moment = activation.dual(BivariateNormal(one, one, 0 * one)).item()
     if moment == 0:
@@ -192,7 +192,7 @@ def resnet(blocks: tuple[int, ...] = (1, 1, 1), activation: Dual | None = None, 
 
 
 def _activation(owner: str, activation: Dual | None) -> Dual:
-    """The activation, ReLU where none is given."""
+    """Check and return the activation, ReLU where none is given."""
     activation = ReLU() if activation is None else activation
     if not isinstance(activation, Dual):
         raise TypeError(

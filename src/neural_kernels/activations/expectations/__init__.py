@@ -1,1 +1,12 @@
-"""Expectations over two jointly normal variables."""
+"""Expectations over two jointly normal variables, which duals are made of; nothing here knows an activation.
+
+normal         the two variables, as standard deviations and one minus the correlation
+hermite        series of an analytic function in powers of the correlation
+powers         the same of a polynomial, in closed form
+interpolation  integrals at few standard deviations in place of many
+pieces         the kinks of a function, as truncated powers
+quadrant       probability that both variables exceed thresholds
+ramps          moments of truncated powers, in closed form
+kinks          duals of functions with kinks, of all of those
+wedge          exponentials over quadrants, as integrals over the angle
+"""

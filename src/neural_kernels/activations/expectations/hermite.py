@@ -52,7 +52,7 @@ class HermiteSeries:
 
 
 def hermite_rows(z: Tensor) -> Iterator[Tensor]:
-    """he_j(z) exp(-z^2 / 4) / sqrt(j!) for j = 0, 1, ..., by the stable upward recurrence."""
+    """Yield he_j(z) exp(-z^2 / 4) / sqrt(j!) for j = 0, 1, ..., by the stable upward recurrence."""
     previous, current = torch.zeros_like(z), torch.exp(-z * z / 4)
     for j in itertools.count():
         yield current
@@ -60,19 +60,19 @@ def hermite_rows(z: Tensor) -> Iterator[Tensor]:
 
 
 def hermite_functions(z: Tensor, degree: int) -> Tensor:
-    """Those of j = 0..degree, stacked in front."""
+    """Return those of `hermite_rows` for j = 0..degree, stacked in front."""
     return torch.stack(list(itertools.islice(hermite_rows(z), degree + 1)))
 
 
 def _table(half_width: float, nodes: int, degree: int, device: torch.device) -> Table:
-    """Nodes, weights and Hermite functions, kept where they are small: most layers ask for the same."""
+    """Return nodes, weights and Hermite functions, kept where they are small: most layers ask for the same."""
     if nodes * degree > _ENTRIES // 8:
         return _new_table(half_width, nodes, degree, device)
     return _kept_table(half_width, nodes, degree, device)
 
 
 def _new_table(half_width: float, nodes: int, degree: int, device: torch.device) -> Table:
-    """Nodes z_k, sqrt of the Gaussian weight w_k, and sqrt(w_k) he_j(z_k) / sqrt(j!) of shape (nodes, degree + 1)."""
+    """Return nodes z_k, roots of the Gaussian weights w_k, and sqrt(w_k) he_j(z_k) / sqrt(j!), (nodes, degree + 1)."""
     with torch.inference_mode(False), torch.no_grad():  # what is kept must serve later gradients too
         z = torch.linspace(-half_width, half_width, nodes, dtype=torch.float64, device=device)
         step = 2 * half_width / (nodes - 1)
@@ -101,7 +101,7 @@ def derivative(fn: Function, x: Tensor) -> Tensor:
 
 
 def _half_width(fn: Function, std: float, device: torch.device) -> float:
-    """Where fn(s z) exp(-z^2 / 4) has fallen to rounding."""
+    """Return where fn(s z) exp(-z^2 / 4) has fallen to rounding."""
     z = torch.linspace(-_WIDEST, _WIDEST, 417, dtype=torch.float64, device=device)
     size = (fn(std * z).detach().abs() * torch.exp(-z * z / 4)).nan_to_num(0.0, 0.0, 0.0)
     beyond = z[size > 1e-17 * size.max()].abs()
@@ -109,13 +109,13 @@ def _half_width(fn: Function, std: float, device: torch.device) -> float:
 
 
 def _nodes(half_width: float, std: float, degree: int) -> int:
-    """Nodes for which the trapezoid rule has no aliasing: Gaussian, Hermite function and fn(s z) have these spectra."""
+    """Count nodes for a trapezoid rule without aliasing, by the spectra of weight, Hermite function and fn(s z)."""
     band = 9 + math.sqrt(degree) + _DECAY * std
     return min(1 + 32 * math.ceil(half_width * band / math.pi / 32), _MOST_NODES)
 
 
 def _integrate(fn: Function, std: Tensor, table: Table) -> tuple[tuple[Tensor, Tensor], ...]:
-    """Coefficients, shape (n, degree + 1), and mean square of fn(s z) and of fn'(s z), by the trapezoid rule."""
+    """Return coefficients, shape (n, degree + 1), and mean square of fn(s z) and of fn'(s z), by the trapezoid rule."""
     z, root, hermite = table
     rows = max(1, _ENTRIES // len(z))
     chunks = [[y * root for y in value_and_slope(fn, part[:, None] * z)] for part in std.split(rows)]
@@ -127,7 +127,7 @@ def _integrate(fn: Function, std: Tensor, table: Table) -> tuple[tuple[Tensor, T
 
 
 def mean_squares(fn: Function, std: Tensor) -> tuple[Tensor, Tensor]:
-    """E[fn(s z)^2] and E[fn'(s z)^2] for each standard deviation, in float64."""
+    """Return E[fn(s z)^2] and E[fn'(s z)^2] for each standard deviation s, in float64."""
     rows = Interpolation(std.to(torch.float64))
     largest = float(rows.nodes.detach().max()) if len(std) else 0.0
     half_width = _half_width(fn, largest, std.device)
@@ -152,7 +152,7 @@ def _cut(coefficients: Tensor, norm: Tensor, tolerance: float) -> int | None:
 
 
 def hermite_expansion(fn: Function, std: Tensor, tolerance: float, terms: int) -> tuple[HermiteSeries, bool]:
-    """Expand; the series is cut at ``tolerance``, or else at ``terms``, and the flag says whether the first held."""
+    """Return the series cut at ``tolerance``, or else at ``terms``, and whether the tolerance was reached."""
     rows = Interpolation(std.to(torch.float64))
     largest = float(rows.nodes.detach().max()) if len(std) else 0.0
     half_width = _half_width(fn, largest, std.device)

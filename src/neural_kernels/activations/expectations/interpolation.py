@@ -58,7 +58,7 @@ class Interpolation:
 
 
 def _chebyshev(std: Tensor) -> tuple[Tensor, Tensor]:
-    """Nodes from the first to the last of sorted numbers, and the matrix from values at them to values at all."""
+    """Return nodes that span sorted numbers, and the matrix from values at the nodes to values at all numbers."""
     k = torch.arange(_NODES, dtype=std.dtype, device=std.device)
     angles = (k + 0.5) * math.pi / _NODES
     middle, reach = (std[0] + std[-1]) / 2, (std[-1] - std[0]) / 2 / math.cos(math.pi / 2 / _NODES)

@@ -53,7 +53,7 @@ def kinked_dual(fn: Function, pieces: Pieces, normal: BivariateNormal) -> Tensor
 
 
 def _expansions(fn: Function, pieces: Pieces, normal: BivariateNormal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Hermite coefficients of the rest and of the ramps for X and for Y, last axis the degree."""
+    """Return Hermite coefficients of the rest and of the ramps for X and for Y, last axis the degree."""
     std = torch.cat([normal.std1.reshape(-1), normal.std2.reshape(-1)])
     if pieces.polynomial is None:
         smooth, ramps = _smooth_coefficients(fn, pieces, std)
@@ -72,7 +72,7 @@ def _expansions(fn: Function, pieces: Pieces, normal: BivariateNormal) -> tuple[
 
 
 def _smooth_coefficients(fn: Function, pieces: Pieces, std: Tensor) -> tuple[Tensor, Tensor]:
-    """Coefficients of the rest and of the ramps, as many as make their cross terms small against the dual."""
+    """Return coefficients of rest and ramps, as many as make their cross terms small against the dual."""
     rows = Interpolation(std)
     degree = _LEAST_TERMS
     while True:
@@ -93,7 +93,7 @@ def _smooth_coefficients(fn: Function, pieces: Pieces, std: Tensor) -> tuple[Ten
 
 
 def _integrate(fn: Function, pieces: Pieces, std: Tensor, degree: int) -> tuple[Tensor, Tensor]:
-    """Coefficients of the rest by Gauss-Legendre panels between the kinks, and E[fn^2], row by row."""
+    """Return coefficients of the rest by Gauss-Legendre panels between the kinks, and E[fn^2], row by row."""
     rows, norms = [], []
     for s in std:
         z, weight = _graded(pieces.kinks, float(s.detach()), degree, std.device)
@@ -104,7 +104,7 @@ def _integrate(fn: Function, pieces: Pieces, std: Tensor, degree: int) -> tuple[
 
 
 def _project(values: Tensor, z: Tensor, degree: int) -> Tensor:
-    """Sum of the values times the Hermite functions of degrees 0..degree, some degrees at a time."""
+    """Sum the values times the Hermite functions of degrees 0..degree, some degrees at a time."""
     functions, parts = hermite_rows(z), []
     for start in range(0, degree + 1, _BLOCK):
         parts.append(torch.stack(list(itertools.islice(functions, min(_BLOCK, degree + 1 - start)))) @ values)
@@ -112,7 +112,7 @@ def _project(values: Tensor, z: Tensor, degree: int) -> Tensor:
 
 
 def _graded(kinks: tuple[float, ...], std: float, degree: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Nodes and weights on [-L, L], split at the kinks, finer towards them, fine enough for the degree."""
+    """Return nodes and weights on [-L, L], split at the kinks, finer towards them, fine enough for the degree."""
     widest = min(0.5, 12 / math.sqrt(degree))
     centres = [a / std for a in kinks if std > 0 and abs(a) < std * _REACH]
     edges = {-_REACH, _REACH, *centres}

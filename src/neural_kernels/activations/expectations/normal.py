@@ -35,7 +35,7 @@ class BivariateNormal:
     delta: Tensor
 
     def to(self, dtype: torch.dtype) -> BivariateNormal:
-        """Give the same variables in another floating-point type."""
+        """Return the same variables in another floating-point type."""
         return BivariateNormal(self.std1.to(dtype), self.std2.to(dtype), self.delta.to(dtype))
 
     @property
@@ -50,7 +50,7 @@ class BivariateNormal:
 
     @property
     def rho(self) -> Tensor:
-        """The correlation."""
+        """The correlation of X and Y."""
         return 1 - self.delta
 
     @property
@@ -77,13 +77,13 @@ class BivariateNormal:
 
 
 def acute_angle(delta: Tensor) -> Tensor:
-    """min(theta, pi - theta) of the angle theta with cosine ``1 - delta``, accurate at both ends."""
+    """Return min(theta, pi - theta) of the angle theta with cosine ``1 - delta``, accurate at both ends."""
     near = torch.where(delta <= 1, delta, 2 - delta)
     return 2 * torch.atan2(safe_sqrt(near), safe_sqrt(2 - near))
 
 
 def chord(angle: Tensor) -> Tensor:
-    """sin(x) - x cos(x) for 0 <= x <= pi / 2, without cancellation."""
+    """Return sin(x) - x cos(x) for 0 <= x <= pi / 2, without cancellation."""
     square = angle * angle
     total = torch.full_like(square, _CHORD_SERIES[-1])
     for coefficient in reversed(_CHORD_SERIES[:-1]):
@@ -92,6 +92,6 @@ def chord(angle: Tensor) -> Tensor:
 
 
 def broadcast(value: Tensor, normal: BivariateNormal) -> Tensor:
-    """``value`` in the broadcast shape of the normal variables."""
+    """Return ``value`` in the broadcast shape of the normal variables."""
     shape = torch.broadcast_shapes(normal.std1.shape, normal.std2.shape, normal.delta.shape)
     return value.expand(shape)

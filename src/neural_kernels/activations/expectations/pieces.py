@@ -26,7 +26,7 @@ class Ramp:
     coefficient: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Evaluate it."""
+        """Evaluate the truncated power at every entry."""
         y = self.side * x - self.threshold
         return torch.where(y > 0, self.coefficient * y**self.order, 0)
 
@@ -41,13 +41,13 @@ class Pieces:
 
     @classmethod
     def of(cls, fn: Function, kinks: Iterable[float]) -> Pieces:
-        """From the function's one-sided derivatives."""
+        """Find the pieces from the function's one-sided derivatives at its kinks."""
         kinks = tuple(sorted(set(kinks)))
         ramps = tuple(ramp for a in kinks for ramp in _ramps(fn, a))
         return cls(ramps, kinks, _polynomial(fn, ramps, kinks))
 
     def lowered(self) -> Pieces:
-        """Those of the almost-everywhere derivative: jumps of the function itself drop out."""
+        """Return the pieces of the almost-everywhere derivative: jumps of the function itself drop out."""
         ramps = tuple(
             Ramp(r.side, r.threshold, r.order - 1, r.side * r.order * r.coefficient) for r in self.ramps if r.order
         )
@@ -56,7 +56,7 @@ class Pieces:
 
 
 def _one_sided(fn: Function, a: float, sign: int) -> list[float]:
-    """Find derivatives 0.._ORDERS at a from one side, extrapolated to a from two points beside it."""
+    """Return derivatives 0.._ORDERS at a from one side, extrapolated to a from two points beside it."""
     x = torch.tensor([a + sign * _OFFSET, a + 2 * sign * _OFFSET], dtype=torch.float64, requires_grad=True)
     limits, value = [], fn(x)
     for _ in range(_ORDERS + 1):
@@ -67,7 +67,7 @@ def _one_sided(fn: Function, a: float, sign: int) -> list[float]:
 
 
 def _gradient(fn: Function, value: Tensor, x: Tensor) -> Tensor:
-    """Of one derivative the next, entry by entry."""
+    """Return the derivative of one derivative, entry by entry; raise `ValueError` where autograd has none."""
     try:
         (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True, allow_unused=True)
     except RuntimeError as error:
@@ -81,7 +81,7 @@ def _gradient(fn: Function, value: Tensor, x: Tensor) -> Tensor:
 
 
 def _ramps(fn: Function, a: float) -> list[Ramp]:
-    """Find the truncated powers at one kink; jumps at rounding's level are none."""
+    """Return the truncated powers at one kink; jumps at rounding's level are none."""
     with torch.enable_grad():
         above, below = _one_sided(fn, a, 1), _one_sided(fn, a, -1)
     side = -1 if a < 0 else 1
@@ -94,12 +94,12 @@ def _ramps(fn: Function, a: float) -> list[Ramp]:
 
 
 def rest(fn: Function, ramps: tuple[Ramp, ...]) -> Function:
-    """Take the kinks away."""
+    """Return the function without its kinks, which are those of the ramps."""
     return lambda x: fn(x) - sum((ramp(x) for ramp in ramps), torch.zeros_like(x))
 
 
 def _polynomial(fn: Function, ramps: tuple[Ramp, ...], kinks: tuple[float, ...]) -> tuple[float, ...] | None:
-    """Coefficients of the rest if it is a polynomial of low degree, else None."""
+    """Return coefficients of the rest if it is a polynomial of low degree, else None."""
     reach = 3 * max(1.0, *(abs(a) for a in kinks))
     unit = np.cos(np.pi * (np.arange(65) + 0.37) / 65)
     values = rest(fn, ramps)(torch.from_numpy(reach * unit)).detach().numpy()

@@ -32,7 +32,7 @@ def quadrant_probability(h: Tensor, k: Tensor, delta: Tensor) -> Tensor:
 
 
 def _from_independence(h: Tensor, k: Tensor, delta: Tensor) -> Tensor:
-    """Phi(-h) Phi(-k) + 1/(2 pi) int_0^asin(rho) exp(-(h^2 + k^2 - 2 h k sin t) / (2 cos^2 t)) dt."""
+    """Return Phi(-h) Phi(-k) + 1/(2 pi) int_0^asin(rho) exp(-(h^2 + k^2 - 2 h k sin t) / (2 cos^2 t)) dt."""
     angle = torch.asin(1 - delta)
     total = torch.zeros_like(h)
     for x, w in zip(*np.polynomial.legendre.leggauss(24), strict=True):
@@ -42,7 +42,7 @@ def _from_independence(h: Tensor, k: Tensor, delta: Tensor) -> Tensor:
 
 
 def _nearly_coincident(h: Tensor, k: Tensor, delta: Tensor) -> Tensor:
-    """P(z > max(h, k)) - P(z1 > h, z2 > k) for small delta: Genz's expansion in the sine, and the remainder."""
+    """Return P(z > max(h, k)) - P(z1 > h, z2 > k) for small delta: Genz's expansion in the sine, and the rest."""
     square = delta * (2 - delta)
     a, b2, hk = safe_sqrt(square), (h - k) ** 2, h * k
     b = (h - k).abs()

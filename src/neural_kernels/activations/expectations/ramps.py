@@ -18,7 +18,7 @@ _ROOT_TWO_PI = math.sqrt(2 * math.pi)
 
 
 def partial_moments(mean: Tensor, std: Tensor, most: int) -> list[Tensor]:
-    """E[(mean + std z)_+^n] for n = 0..most; a step is 1/2 at 0 where the standard deviation is 0."""
+    """Return E[(mean + std z)_+^n] for n = 0..most; a step is 1/2 at 0 where the standard deviation is 0."""
     ratio = safe_divide(mean, std)
     density = torch.exp(-ratio * ratio / 2) / _ROOT_TWO_PI
     step = torch.heaviside(mean.detach(), torch.full((), 0.5, dtype=mean.dtype, device=mean.device))
@@ -71,7 +71,7 @@ class _Quadrant:
         self.table = {(0, 0): quadrant_probability(*torch.broadcast_tensors(alpha, beta, normal.delta))}
 
     def moment(self, m: int, n: int) -> Tensor:
-        """Stein: E[(X - a) g] = s^2 E[dg/dx] + cov E[dg/dy] - a E[g], a step's derivative being a density."""
+        """Return M_{m,n} by E[(X - a) g] = s^2 E[dg/dx] + cov E[dg/dy] - a E[g] (Stein), a step's slope a density."""
         if (m, n) not in self.table:
             self.table[m, n] = self._lower_first(m, n) if m else self._lower_second(n)
         return self.table[m, n]
@@ -96,7 +96,7 @@ class _Quadrant:
 
 
 def ramp_products(ramps: tuple[Ramp, ...], normal: BivariateNormal) -> Tensor:
-    """E[R(X) R(Y)] for the sum R of the ramps."""
+    """Return E[R(X) R(Y)] for the sum R of the ramps."""
     total = torch.zeros(torch.broadcast_shapes(normal.std1.shape, normal.std2.shape, normal.delta.shape))
     total = total.to(normal.delta)
     places = sorted({(r.side, r.threshold) for r in ramps})

@@ -26,7 +26,7 @@ Rule = list[tuple[float, float, float]]
 
 
 def angular_rule(largest: float) -> Rule:
-    """(x, 1 - x, weight) of a rule on (0, 1) good to 1e-12 for standard deviations up to ``largest``."""
+    """Return (x, 1 - x, weight) of a rule on (0, 1) good to 1e-12 for standard deviations up to ``largest``."""
     for bound, nodes in _GAUSS:
         if largest <= bound:
             return _gauss_legendre(nodes)
@@ -52,7 +52,7 @@ def _double_exponential() -> Rule:
 
 
 def wedge_integral(rule: Rule, width: Tensor, integrand: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Integral over 0 < psi < width of ``integrand(sin(psi), sin(width - psi))``, divided by 2 pi."""
+    """Return the integral over 0 < psi < width of ``integrand(sin(psi), sin(width - psi))``, over 2 pi."""
     total = torch.zeros_like(width)
     for x, rest, weight in rule:
         total = total + weight * integrand(torch.sin(width * x), torch.sin(width * rest))
@@ -60,15 +60,15 @@ def wedge_integral(rule: Rule, width: Tensor, integrand: Callable[[Tensor, Tenso
 
 
 def mills(z: Tensor) -> Tensor:
-    """Integral over r > 0 of exp(-r^2 / 2 - r z): Mills' ratio."""
+    """Return Mills' ratio, the integral over r > 0 of exp(-r^2 / 2 - r z)."""
     return _SQRT_HALF_PI * torch.special.erfcx(z / math.sqrt(2))
 
 
 def radial_decay(z: Tensor) -> Tensor:
-    """Integral over r > 0 of r exp(-r^2 / 2) (exp(-r z) - 1), which is -z times Mills' ratio."""
+    """Return the integral over r > 0 of r exp(-r^2 / 2) (exp(-r z) - 1), which is -z times Mills' ratio."""
     return -z * mills(z)
 
 
 def radial_moment(z: Tensor) -> Tensor:
-    """Integral over r > 0 of r^2 exp(-r^2 / 2) (exp(-r z) - 1)."""
+    """Return the integral over r > 0 of r^2 exp(-r^2 / 2) (exp(-r z) - 1)."""
     return (1 + z * z) * mills(z) - z - _SQRT_HALF_PI

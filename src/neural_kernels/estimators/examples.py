@@ -55,7 +55,7 @@ class Examples:
 
     @property
     def offset(self) -> Array:
-        """Weighted mean of the targets."""
+        """Mean of the targets, weighted: the intercept of models that take it off."""
         return np.average(self.targets, axis=0, weights=self.weights)
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.selection import Selection, mean_r2, squared_errors
+from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.runtime.types import Array
@@ -113,7 +113,7 @@ class FeatureRidge(FeatureModel):
         return TrainingRows(data, examples, np.setdiff1d(np.arange(data.shape[0]), self.map_.learned))
 
     def _add(self, X: Any, targets: Array, weights: Array) -> TrainingRows:
-        """Take in more rows."""
+        """Take in more rows, with the map and the moments as they are."""
         data, examples = _distinct(X, targets, weights)
         self._accumulate(data, examples)
         return TrainingRows(data, examples, np.arange(data.shape[0]))
@@ -128,7 +128,7 @@ class FeatureRidge(FeatureModel):
         if len(alphas) > 1:
             self._solve_with_residuals(rows)
             return
-        chosen = Selection.of(alphas, self._scale(), np.zeros_like)
+        chosen = AlphaChoice.of(alphas, self._scale(), np.zeros_like)
         self._use(chosen, *self.moments_.solve(chosen.ridge))
 
     def _solve_with_residuals(self, rows: TrainingRows) -> tuple[Examples, Array]:
@@ -137,11 +137,11 @@ class FeatureRidge(FeatureModel):
         path = self.moments_.path(alphas * scale)
         rows = rows.validation()
         residuals = self._loo_residuals(path, rows)
-        chosen = Selection.of(alphas, scale, lambda _: self._scores(residuals, rows.examples))
+        chosen = AlphaChoice.of(alphas, scale, lambda _: self._scores(residuals, rows.examples))
         self._use(chosen, path.coefficients[chosen.index], path.intercepts[chosen.index])
         return rows.examples, residuals[chosen.index]
 
-    def _use(self, chosen: Selection, coefficients: Array, intercept: Array) -> None:
+    def _use(self, chosen: AlphaChoice, coefficients: Array, intercept: Array) -> None:
         self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self.coef_, self.intercept_ = np.ascontiguousarray(coefficients.T), intercept
 
@@ -167,7 +167,7 @@ class FeatureRidge(FeatureModel):
         return require_scale(self.moments_.mean_square, "mean square of the features", inputs.NO_SCALE)
 
     def _loo_residuals(self, path: RidgePath, rows: TrainingRows) -> Array:
-        """A second pass: (r, n, o)."""
+        """Exact residuals of each ridge, (r, n, o), for which the features are computed a second time."""
         y, w = rows.examples.targets, rows.examples.weights
         if self.moments_.weight <= w.max():
             raise ValueError(
@@ -182,13 +182,13 @@ class FeatureRidge(FeatureModel):
         return mean_r2(*squared_errors(residuals, examples.targets, mean, examples.weights, examples.scatter))
 
     def _outputs(self, X: Any) -> Array:
-        """Predict, (n, o)."""
+        """Predict every output, shape (n, o), also where targets had but one axis."""
         check_is_fitted(self)
         X = self._read(X, reset=False)
         return self.map_.project(X, np.atleast_2d(self.coef_).T) + self.intercept_
 
     def _check_memory(self, rows: Any, ridges: int) -> None:
-        """Raise before anything large is made."""
+        """Raise MemoryError, before anything large is made, if moments, map and blocks exceed `memory_budget`."""
         if self.memory_budget is None:
             return
         budget = settings.as_budget(self.memory_budget)

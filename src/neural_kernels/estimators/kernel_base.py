@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.selection import Selection, mean_r2, squared_errors
+from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.system import as_time, mean_diagonal
 
@@ -62,7 +62,7 @@ class KernelModel(BaseEstimator):
         scale = mean_diagonal(gram, examples.weights, inputs.NO_SCALE)
         self._system = self.solver_.system(gram, examples.weights)
         self.y_offset_ = examples.offset
-        chosen = Selection.of(alphas, scale, lambda ridges: self._scores(examples, ridges))
+        chosen = AlphaChoice.of(alphas, scale, lambda ridges: self._scores(examples, ridges))
         self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self._mass = float(examples.weights.sum())
         self._targets = examples.targets - self.y_offset_

@@ -11,7 +11,7 @@ from neural_kernels.runtime.types import Array
 
 
 @dataclass(frozen=True)
-class Selection:
+class AlphaChoice:
     """The alpha in use, and the ridge it means.
 
     Parameters
@@ -29,7 +29,7 @@ class Selection:
     scores: Array | None
 
     @classmethod
-    def of(cls, alphas: Array, scale: float, score: Callable[[Array], Array]) -> Selection:
+    def of(cls, alphas: Array, scale: float, score: Callable[[Array], Array]) -> AlphaChoice:
         """Select the alpha of the best score, the first of equal ones.
 
         Parameters

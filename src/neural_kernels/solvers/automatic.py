@@ -39,5 +39,5 @@ class Automatic(Solver):
 
     @override
     def memory(self, n: int, outputs: int = 1) -> int:
-        """Of the solver for one ridge."""
+        """What the solver for one ridge takes, as `system` makes it."""
         return Cholesky().memory(n, outputs)

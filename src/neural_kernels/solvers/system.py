@@ -41,7 +41,7 @@ def weighted_gram(gram: npt.ArrayLike, sample_weight: npt.ArrayLike | None) -> t
 
 
 def as_ridge(ridge: float) -> float:
-    """Require a finite non-negative number."""
+    """Require a finite number that is not negative, as a float."""
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"ridge={ridge!r}: expected a finite number, at least 0")
     return float(ridge)

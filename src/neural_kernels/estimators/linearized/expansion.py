@@ -60,15 +60,15 @@ class Expansion:
 
     @property
     def memory_budget(self) -> int | None:
-        """The kernel's, if it has one."""
+        """Bytes that the kernel allows its results and gradients, if it sets a limit."""
         return getattr(self.kernel, "memory_budget", None)
 
     def read(self, X: Any) -> ExampleSource:
-        """Examples."""
+        """Examples of any kind that the module takes, on its device and in its precision."""
         return read(X, "X", self.model.place)
 
     def outputs(self, source: ExampleSource) -> Array:
-        """Of the module, (n, o)."""
+        """The module's outputs f_0 in float64, shape (n, o)."""
         model, parts = self.model, []
         for rows, batch in source.blocks(_PASS):
             parts.append(model(batch, rows.stop - rows.start))
@@ -76,7 +76,7 @@ class Expansion:
         return as_array(torch.cat(parts)).astype(np.float64)
 
     def combine(self, coefficients: Array, X: Any, centres: Any) -> Array:
-        """Return k(X, centres) coefficients, (m, o)."""
+        """What the coefficients at the centres add to the outputs: k(X, centres) coefficients, shape (m, o)."""
         if self.full:  # one direction in the space of parameters, and the module's derivative along it
             kernel: Any = self.kernel
             return as_array(kernel.matvec(coefficients, X, centres))
@@ -122,5 +122,5 @@ def _fields(kernel: Kernel) -> dict[str, Kernel]:
 
 
 def as_array(values: Any) -> np.ndarray:
-    """In NumPy's memory."""
+    """The same numbers as a NumPy array, brought to the CPU and without history."""
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)

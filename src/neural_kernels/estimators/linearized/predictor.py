@@ -21,7 +21,7 @@ from neural_kernels.estimators import settings
 from neural_kernels.estimators.calibration import fit_temperature, per_class, probabilities
 from neural_kernels.estimators.linearized.expansion import Expansion, as_array
 from neural_kernels.estimators.linearized.targets import Targets
-from neural_kernels.estimators.selection import Selection, mean_r2, squared_errors
+from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.block import BlockRidge
@@ -175,7 +175,7 @@ class LinearizedPredictor(BaseEstimator):
         matrix = self._gram(X, gram, n, outputs)
         scale = mean_diagonal(matrix, None, _NO_SCALE)
         self._system = BlockRidge(matrix, self.solver_) if self._expansion.full else self.solver_.system(matrix)
-        chosen = Selection.of(alphas, scale, self._scores_without)
+        chosen = AlphaChoice.of(alphas, scale, self._scores_without)
         self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self.classes_ = self._targets.classes
         self.temperature_ = None if self.classes_ is None else self._temperature()
@@ -184,7 +184,7 @@ class LinearizedPredictor(BaseEstimator):
         return self
 
     def _gram(self, X: Any, gram: Any, n: int, outputs: int) -> Array:
-        """The kernel of the training examples."""
+        """The kernel of X with itself, computed or as given, of the shape that fits the outputs."""
         expected = (n, n, outputs, outputs) if self._expansion.full else (n, n)
         result = as_array(self.kernel_(X) if gram is None else gram)
         if result.shape != expected:
@@ -257,7 +257,7 @@ class LinearizedPredictor(BaseEstimator):
         return self._system.loo_residuals(self._residual, ridges)
 
     def _temperature(self) -> float:
-        """The one that suits the scores without the example itself."""
+        """The temperature of the least log-loss on scores of which none has seen its own label."""
         residuals = self._loo_residuals(np.array([self.ridge_]))[0]
         scores = per_class(self._targets.values - residuals)
         return fit_temperature(scores, self._targets.members, np.ones(len(scores)))

@@ -78,7 +78,7 @@ class Targets:
 
     @property
     def members(self) -> Array:
-        """One-hot labels, (n, K)."""
+        """Labels as 0 and 1 for every class, shape (n, K), read back from the coded values."""
         scores = per_class(self.values)
         return np.eye(scores.shape[1])[scores.argmax(1)]
 

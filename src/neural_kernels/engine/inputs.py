@@ -44,7 +44,7 @@ def _norms(x: Float[Tensor, "n ... d"]) -> Float64[Tensor, "n ..."]:
 
 
 @dataclass(frozen=True)
-class Rows(ABC):
+class InputRows(ABC):
     """A batch of examples.
 
     Parameters
@@ -73,7 +73,7 @@ class Rows(ABC):
 
 
 @dataclass(frozen=True)
-class DenseRows(Rows):
+class DenseRows(InputRows):
     """Rows of a matrix, shape (n, d), or pixels of images, shape (n, *positions, channels).
 
     Each possibly rescaled by a power of two to keep its squares in range.
@@ -110,7 +110,7 @@ class DenseRows(Rows):
 
 
 @dataclass(frozen=True)
-class SparseRows(Rows):
+class SparseRows(InputRows):
     """Rows of a SciPy CSR matrix with sorted indices and no duplicates, and the same by column."""
 
     indptr: np.ndarray
@@ -152,6 +152,9 @@ class SparseRows(Rows):
 
         columns = sparse.csr_matrix((self.data, self.indices, self.indptr), self.shape).tocsc()
         return columns.indptr, columns.indices, columns.data
+
+
+Rows = DenseRows | SparseRows
 
 
 def delta_tile(

@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 
 from neural_kernels.algebra import Graph, PerExample
-from neural_kernels.engine.inputs import DenseRows, SparseRows
+from neural_kernels.engine.inputs import DenseRows, Rows, SparseRows
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.runtime import boundary
 from neural_kernels.runtime.boundary import CSRRows
 from neural_kernels.runtime.types import Shape
-
-Rows = DenseRows | SparseRows
 
 
 @dataclass(frozen=True)

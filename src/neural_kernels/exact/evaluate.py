@@ -10,14 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neural_kernels.engine.inputs import DenseRows, SparseRows
+from neural_kernels.engine.inputs import Rows
 from neural_kernels.exact.compile.run import Run, compile_kernels
 from neural_kernels.exact.expressions.nodes import Expression, nodes_of
 from neural_kernels.exact.expressions.pairs import BlockPairs
 from neural_kernels.exact.variances import self_entries
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
-Rows = DenseRows | SparseRows
 _BLOCK = (256, 2048)  # of the torch path: a dozen temporaries of float64 in tens of megabytes
 
 

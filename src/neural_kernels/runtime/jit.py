@@ -46,7 +46,7 @@ def _dated(function: Any) -> Any:
 
 
 @cache
-def _sources() -> str:
-    package = Path(__file__).parents[1]
+def _sources(package: Path = Path(__file__).parents[1]) -> str:
+    """A digest of all that compiled functions of the engine may call."""
     files = sorted(file for room in ("runtime", "engine") for file in (package / room).rglob("*.py"))
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

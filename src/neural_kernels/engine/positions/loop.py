@@ -1,8 +1,9 @@
 """The compiled loop over pairs of examples with positions: stage by stage, row by row, operation by operation.
 
 A stage computes what lies between two maps of positions. Its rows are the positions p of the left example; a row's
-columns are the positions of the right example (every), or many right examples at the same position p (equal). A row
-lives at a place, memory[start + p * stride:]: stride 0 is a register, any other a row of a matrix for later stages.
+columns are the positions of the right example (`run_pairs`), or many right examples at the same position p
+(`run_diagonal`). A row lies at an address, memory[start + p % height * stride:]. Stride 0 is a register; any other is a
+row of a ring, a matrix that later stages read, of which no more rows exist at a time than are still to be read.
 """
 
 from __future__ import annotations

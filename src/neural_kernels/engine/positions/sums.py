@@ -8,7 +8,11 @@ from neural_kernels.runtime.jit import compiled
 
 @compiled
 def sum_rows(operation, p, n, indices, weights, memory, target):
-    """Rows of a matrix, shifted or gathered, added up; several at a time."""
+    """Rows of a matrix, shifted or gathered, added up; several at a time, since each pass reads and writes the target.
+
+    Sums take no vectors: that field holds where the table of the rows' offsets begins. The offsets say which row of the
+    ring, so that the operand's stride is free for the width of a row, with the zero behind it that gathers read.
+    """
     code, start, pitch = operation[0], operation[FIRST], operation[FIRST + 1]
     first, count, rows, other = operation[VECTOR], operation[COUNT], operation[ROWS], operation[TABLE]
     if code == LOAD and count == 9:

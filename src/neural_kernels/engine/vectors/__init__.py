@@ -1,1 +1,7 @@
-"""The machine for kernels of vectors."""
+"""The machine for kernels of vectors.
+
+- `program`: what it runs.
+- `machine`: one row of a tile through all operations.
+- `rows`: all rows of a tile, from the inner products of dense or sparse data.
+- `fill`: all tiles of a matrix, by several threads.
+"""

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from neural_kernels.engine.inputs import NEAR, DenseRows, SparseRows
+from neural_kernels.engine.inputs import NEAR, DenseRows, Rows, SparseRows
 from neural_kernels.engine.vectors.program import VectorProgram
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
-Rows = DenseRows | SparseRows
 _BREADTH = 1024  # columns of a tile of dense rows
 
 

@@ -1,4 +1,4 @@
-"""What the row machine can do, and the program it is given."""
+"""Programs for kernels of vectors: operations on registers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class VectorProgram:
     Parameters
     ----------
     table : int64 array, shape (operations, FIELDS)
+        Operations in the order of computation.
     numbers : array, shape (operations, 2)
-        Of the working precision.
+        Two factors of each operation, in the working precision.
     left, right : array, shape (vectors, n1) and (vectors, n2)
-        What depends on one example alone, by row and by column of the matrix.
+        What depends on one example alone, by row and by column of the matrix: standard deviations, shares of sums,
+        coefficients of series.
     outputs, stds : int array, shape (kernels,)
         Register of each kernel's correlations, vector of its standard deviations.
     constants : dict
@@ -42,7 +44,7 @@ class VectorProgram:
     registers: int
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """What the machine reads."""
+        """What the machine reads, in the order in which it unpacks it."""
         return self.table, self.numbers, self.left, self.right, self.outputs, self.stds
 
     def memory(self) -> npt.NDArray[np.floating]:

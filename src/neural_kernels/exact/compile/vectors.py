@@ -1,4 +1,11 @@
-"""Expressions of vectors' kernels to programs of the engine's row machine."""
+"""The compiler for kernels of vectors: expressions to programs of registers, in one pass.
+
+In come kernels without positions, out goes a table of operations. A register holds one minus the correlation of one
+kernel for a strip of columns, from the input in register 0 to the results, so there is no layout and nothing to
+schedule: the expressions in the order in which they can be computed are the program. What is left is to find registers
+and to join what is cheaper together: value and slope of an arc-cosine kernel, which share the angle, and the recursion
+of every layer, ntk * slope + nngp (CHAIN).
+"""
 
 from __future__ import annotations
 
@@ -17,8 +24,8 @@ from neural_kernels.exact.expressions.nodes import Expression, FixedCorrelation,
 from neural_kernels.exact.expressions.pairs import PerUnit
 
 
-def compile_program(kernels: Sequence[Expression], dtype: torch.dtype) -> VectorProgram | None:
-    """The row program of several kernels of one network, or None where an activation has no fast form."""
+def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> VectorProgram | None:
+    """The program of several kernels of one network, or None where an activation has no short series."""
     outputs = [_unscaled(kernel) for kernel in kernels]
     order = _topological(outputs)
     vectors = _Vectors(dtype)
@@ -70,7 +77,7 @@ def _operands(node: Expression) -> tuple[Expression, ...]:
 
 
 def _unscaled(node: Expression) -> Expression:
-    """What has the same correlations."""
+    """The kernel of the same correlations that a multiple is of."""
     while isinstance(node, Scaled):
         node = node.argument
     return node

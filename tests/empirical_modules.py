@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations
 from tqdm import tqdm
 
 import neural_kernels as nk
-from neural_kernels.empirical.factored.fill import fill
+from neural_kernels.empirical.factored.gram_blocks import fill
 from neural_kernels.empirical.factored.plan import GradientPlan, PassLimits
 
 

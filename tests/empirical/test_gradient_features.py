@@ -126,6 +126,14 @@ def test_single_precision(name: str) -> None:
     assert off(result.double(), expected) <= 1e-5
 
 
+def test_progress_counts_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    module, x = build("mlp", 6)
+    GradientFeatures(module, 8)(x)
+    assert capsys.readouterr().err == ""
+    GradientFeatures(module, 8, progress=True)(x)
+    assert "6/6" in capsys.readouterr().err
+
+
 def test_seeds_and_copies() -> None:
     module, x = build("cnn")
     phi = GradientFeatures(module, 32, seed=3)

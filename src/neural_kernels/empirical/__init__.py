@@ -8,11 +8,11 @@ The road of a module and a batch to entries, from ``EmpiricalKernel.__call__`` o
    and writes; the rules of `rules` say which gradients follow, and autograd confirms it, group by group.
 4. `kernels` says which combinations of outputs count: an `OutputProjection`.
 5. `factored.plan` chooses for each group of parameters the smaller form of its gradients: whole, or two factors.
-6. `factored.fill` goes through blocks of examples. For each, `factored.passes` runs forward and backward passes, if
-   need be through copies of the module at the same time, and `factored.accumulate` writes the gradients.
+6. `factored.gram_blocks` goes through blocks of examples. For each, `factored.passes` runs forward and backward
+   passes, if need be through copies of the module at the same time; `factored.accumulate` writes the gradients.
 7. Parameters that no layer's rule explains are differentiated by `module.jacobian`, example by example.
 8. `factored.contractions` multiplies the gradients of two blocks, group by group, in the cheapest of three orders.
-9. `factored.fill` adds these up, checks that they are finite, and writes them to the result.
+9. `factored.gram_blocks` adds these up, checks that they are finite, and writes them to the result.
 10. `base` gives it the shape of the kernel, and makes an array of it if the examples were arrays.
 
 Which kernel: :class:`PseudoNTK` takes one backward pass whatever the number o of outputs, and is the one to begin with.

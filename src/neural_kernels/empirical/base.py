@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from neural_kernels.empirical.capture.discover import discover
 from neural_kernels.empirical.capture.structure import ModuleStructure
-from neural_kernels.empirical.factored.fill import diagonal, fill
+from neural_kernels.empirical.factored.gram_blocks import diagonal, fill
 from neural_kernels.empirical.factored.plan import GradientPlan
 from neural_kernels.empirical.matvec import multiply
 from neural_kernels.empirical.module.batches import ExampleSource, read, tensor_of

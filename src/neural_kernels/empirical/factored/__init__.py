@@ -5,5 +5,5 @@
 - `accumulate`: how passes through the module write them, an output at a time.
 - `passes`: passes through a module and copies of it at the same time.
 - `plan`: which form each group takes, how many examples a pass takes, and the gradients of a block of examples.
-- `fill`: all entries of a Gram matrix, block by block, or its diagonal.
+- `gram_blocks`: all entries of a Gram matrix, block by block, or its diagonal.
 """

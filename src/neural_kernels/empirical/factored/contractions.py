@@ -52,7 +52,7 @@ def contract(mine: OuterProducts, its: OuterProducts, into: Tensor) -> None:
 
 def contract_symmetric(factors: OuterProducts, into: Tensor) -> None:
     """Add inner products on and below the diagonal to a matrix (n k, n k); what is above may be anything."""
-    _OWN[cheapest(factors, factors)](factors, into)
+    _SYMMETRIC[cheapest(factors, factors)](factors, into)
 
 
 def cheapest(mine: OuterProducts, its: OuterProducts) -> Contraction:
@@ -166,7 +166,7 @@ def add_lower(rows: Tensor, into: Tensor) -> None:
     add_lower(rows[half:], into[half:, half:])
 
 
-_OWN: dict[Contraction, Callable[[OuterProducts, Tensor], None]] = {
+_SYMMETRIC: dict[Contraction, Callable[[OuterProducts, Tensor], None]] = {
     contract_pairs: contract_pairs_symmetric,
     contract_halves: contract_halves_symmetric,
     contract_whole: contract_whole_symmetric,

@@ -1,6 +1,6 @@
 """Gradients by a group of parameters for some examples, in a form whose inner products are cheap.
 
-`accumulate` makes them; `fill` adds up their inner products over groups, and `gradient_features` sketches them.
+`accumulate` makes them; `gram_blocks` adds up their inner products over groups, and `gradient_features` sketches them.
 """
 
 from __future__ import annotations

@@ -15,8 +15,6 @@ from neural_kernels.activations import Sigmoid
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.exact import NTK
 from neural_kernels.features import FeatureMap, Nystrom, RandomFeatures, ZonalFeatures, feature_map
-from neural_kernels.features.method import Task
-from neural_kernels.features.reduction import Reduction
 from neural_kernels.layers import Dense, Sequential, mlp
 
 NET = mlp(2, bias_var=0.1)
@@ -47,11 +45,14 @@ def test_the_kind_of_array_is_kept(x, phi):
     assert phi((10 * x).astype(int)).dtype == np.float32
 
 
-def test_blocks_of_rows_do_not_matter(x, phi, monkeypatch):
+def test_blocks_of_rows_do_not_matter(x):
+    phi = feature_map(NET, n_components=8192, method=Nystrom()).fit(x)  # so many that blocks have 512 rows
+    assert [block.stop - block.start for block in phi._blocks(600)] == [512, 512]
     expected = phi(x)
-    monkeypatch.setattr("neural_kernels.features.map._BLOCK", 8)
-    x = np.vstack([x] * 20)
-    assert_allclose(phi(x), np.vstack([expected] * 20), rtol=1e-9, atol=1e-12)
+    assert_allclose(phi(np.vstack([x] * 20)), np.vstack([expected] * 20), rtol=1e-9, atol=1e-12)
+    weights = np.random.default_rng(1).standard_normal((30, 2))
+    projected = phi.project(np.vstack([x] * 20), weights)
+    assert_allclose(projected, np.vstack([expected[:, :30] @ weights] * 20), rtol=1e-7, atol=1e-9)
 
 
 def test_projection_is_the_product(x, phi):
@@ -231,22 +232,6 @@ def test_wide_sparse_rows(wide, method):
     assert np.sqrt((error[~np.eye(300, dtype=bool)] ** 2).mean()) < 1.5 / 1000**0.5
     alike = np.kron(np.eye(30, dtype=bool), np.ones((10, 10), dtype=bool)) & ~np.eye(300, dtype=bool)
     assert np.sqrt((error[alike] ** 2).mean()) < 3 / 1000**0.5
-
-
-def test_lengths_of_wide_rows_stay_exact(wide):
-    reduction = Reduction(Task(NTK(NET), 100, 20_000, 0, torch.float64))
-    rows = reduction(wide)
-    assert rows.shape == (300, reduction.width) == (300, 8192)
-    assert_allclose(torch.linalg.vector_norm(rows, dim=1).numpy() ** 2, wide.multiply(wide).sum(1).A1)
-    unit, std = reduction.split(rows)
-    assert_allclose(torch.linalg.vector_norm(unit, dim=1).numpy(), 1)
-    assert_allclose(std.numpy() ** 2, wide.multiply(wide).sum(1).A1 / 20_000)
-    assert_allclose((unit @ unit.T).numpy(), cosines(wide), atol=6 / 8192**0.5)
-
-
-def cosines(rows):
-    lengths = np.sqrt(rows.multiply(rows).sum(1).A1)
-    return (rows @ rows.T).toarray() / lengths[:, None] / lengths
 
 
 @pytest.mark.parametrize("method", [ZonalFeatures(), RandomFeatures()])

@@ -251,10 +251,10 @@ def feature_map(
 
 
 def _dress(result: Tensor, batch: Batch) -> Any:
-    """Of a single vector its features alone."""
+    """Make features the kind of array that came in; of a single vector, one row without its axis."""
     return batch.dress(result[0] if batch.single else result)
 
 
 def _shape(batch: Batch) -> tuple[int, ...]:
-    """Of one example: channels first."""
+    """Return the shape of one example, channels first."""
     return batch.rows.features, *batch.rows.std.shape[1:]

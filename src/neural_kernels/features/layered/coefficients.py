@@ -22,12 +22,12 @@ from neural_kernels.features.method import UnsuitableError
 _REACH = 13.0  # where exp(-z^2 / 4) is 4e-19
 _NODES = 160  # of each piece between kinks
 _TOLERANCE = 1e-9  # of a series
-_CHUNK = 1 << 22  # numbers of one temporary
+_TEMPORARY = 1 << 22
 _PROBES = 0.5, 1.0, 2.0  # standard deviations at which the structure of an activation shows
 _VANISHING = 1e-11
 
 
-def hermite_coefficients(dual: Dual, std: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+def hermite_coefficients(dual: Dual, std: Tensor, degree: int, temporary: int = _TEMPORARY) -> tuple[Tensor, Tensor]:
     """Return coefficients of the function and of its derivative, both of shape (*std.shape, degree + 1), in float64.
 
     Parameters
@@ -35,6 +35,8 @@ def hermite_coefficients(dual: Dual, std: Tensor, degree: int) -> tuple[Tensor, 
     dual : Dual
     std : Tensor, any shape
     degree : int
+    temporary : int
+        How many numbers one temporary may have: deviations are taken in chunks.
 
     Raises
     ------
@@ -46,18 +48,19 @@ def hermite_coefficients(dual: Dual, std: Tensor, degree: int) -> tuple[Tensor, 
         value, slope = (torch.from_numpy(part) for part in _of_ramp(*dual.slopes, degree))
         value, slope = flat[:, None] * value.to(flat), slope.to(flat).expand(len(flat), -1)
     else:
-        value, slope = _general(dual, flat, degree)
+        value, slope = _general(dual, flat, degree, temporary)
     return value.reshape(*std.shape, degree + 1), slope.reshape(*std.shape, degree + 1)
 
 
-def _general(dual: Dual, std: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+def _general(dual: Dual, std: Tensor, degree: int, temporary: int) -> tuple[Tensor, Tensor]:
+    """Take the series if the dual knows it, else integrate."""
     series = dual.series(std, _TOLERANCE) if len(std) else None
     if series is not None:
         return tuple(_resized(part, degree + 1) for part in (series.value, series.slope))  # pyright: ignore[reportReturnType]
     if not isinstance(dual, Activation):
         raise UnsuitableError(f"{dual!r} has no function, and no series is known; use ZonalFeatures or Nystrom")
     kinks = sorted(dual.kinks)
-    rows = max(1, _CHUNK // (_NODES * (len(kinks) + 1) * (degree + 1)))
+    rows = max(1, temporary // (_NODES * (len(kinks) + 1) * (degree + 1)))
     parts = [_integrals(dual, kinks, chunk, degree) for chunk in std.split(rows)]
     value, slope = zip(*parts, strict=True)
     return torch.cat(value), torch.cat(slope)

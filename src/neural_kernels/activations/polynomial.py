@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,10 +16,8 @@ from neural_kernels.activations.base import Activation
 from neural_kernels.activations.expectations.hermite import HermiteSeries
 from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
 from neural_kernels.activations.expectations.powers import power_coefficients
+from neural_kernels.algebra import KernelPair, Traits
 from neural_kernels.checks import require_finite, require_integer
-
-if TYPE_CHECKING:
-    from neural_kernels.algebra import KernelPair, Traits
 
 
 class _FiniteSeries(Activation):

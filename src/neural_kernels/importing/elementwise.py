@@ -6,75 +6,98 @@ import math
 
 from torch import nn
 
-from neural_kernels import activations
+from neural_kernels.activations import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Elementwise,
+    GELUTanh,
+    HardShrink,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
+    LeakyReLU,
+    LogSigmoid,
+    Mish,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    SoftShrink,
+    Softsign,
+    Tanh,
+    Tanhshrink,
+)
 from neural_kernels.algebra import Layer
 from neural_kernels.importing.registry import rule
 
 
 @rule.register
 def _(module: nn.LeakyReLU, weight_var: float | None, bias_var: float | None) -> Layer:
-    return activations.LeakyReLU(module.negative_slope)
+    return LeakyReLU(module.negative_slope)
 
 
 @rule.register
 def _(module: nn.GELU, weight_var: float | None, bias_var: float | None) -> Layer:
-    return activations.GELU() if module.approximate == "none" else activations.GELUTanh()
+    return GELU() if module.approximate == "none" else GELUTanh()
 
 
 @rule.register
 def _(module: nn.ELU, weight_var: float | None, bias_var: float | None) -> Layer:
-    return activations.ELU(module.alpha)
+    return ELU(module.alpha)
 
 
 @rule.register
 def _(module: nn.CELU, weight_var: float | None, bias_var: float | None) -> Layer:
-    return activations.CELU(module.alpha)
+    return CELU(module.alpha)
 
 
 @rule.register
 def _(module: nn.Softplus, weight_var: float | None, bias_var: float | None) -> Layer:
     if module.beta == 1:
-        return activations.Softplus()
+        return Softplus()
     if math.isfinite(module.threshold):
-        return activations.Elementwise(nn.Softplus(module.beta, math.inf))
-    return activations.Elementwise(module)
+        return Elementwise(nn.Softplus(module.beta, math.inf))
+    return Elementwise(module)
 
 
 @rule.register
 def _(module: nn.Hardtanh, weight_var: float | None, bias_var: float | None) -> Layer:
     if (module.min_val, module.max_val) == (-1.0, 1.0):
-        return activations.HardTanh()
-    return activations.Elementwise(module, kinks=(module.min_val, module.max_val))
+        return HardTanh()
+    return Elementwise(module, kinks=(module.min_val, module.max_val))
 
 
 @rule.register
 def _(module: nn.Softshrink, weight_var: float | None, bias_var: float | None) -> Layer:
-    return activations.SoftShrink(module.lambd)
+    return SoftShrink(module.lambd)
 
 
 @rule.register
 def _(module: nn.Hardshrink, weight_var: float | None, bias_var: float | None) -> Layer:
-    return activations.HardShrink(module.lambd)
+    return HardShrink(module.lambd)
 
 
 @rule.register
 def _(module: nn.Threshold, weight_var: float | None, bias_var: float | None) -> Layer:
-    return activations.Elementwise(module, kinks=(module.threshold,))
+    return Elementwise(module, kinks=(module.threshold,))
 
 
 _PLAIN: dict[type[nn.Module], type[Layer]] = {
-    nn.ReLU: activations.ReLU,
-    nn.ReLU6: activations.ReLU6,
-    nn.SELU: activations.SELU,
-    nn.Tanh: activations.Tanh,
-    nn.Sigmoid: activations.Sigmoid,
-    nn.SiLU: activations.SiLU,
-    nn.Mish: activations.Mish,
-    nn.LogSigmoid: activations.LogSigmoid,
-    nn.Tanhshrink: activations.Tanhshrink,
-    nn.Softsign: activations.Softsign,
-    nn.Hardsigmoid: activations.HardSigmoid,
-    nn.Hardswish: activations.HardSwish,
+    nn.ReLU: ReLU,
+    nn.ReLU6: ReLU6,
+    nn.SELU: SELU,
+    nn.Tanh: Tanh,
+    nn.Sigmoid: Sigmoid,
+    nn.SiLU: SiLU,
+    nn.Mish: Mish,
+    nn.LogSigmoid: LogSigmoid,
+    nn.Tanhshrink: Tanhshrink,
+    nn.Softsign: Softsign,
+    nn.Hardsigmoid: HardSigmoid,
+    nn.Hardswish: HardSwish,
 }
 
 

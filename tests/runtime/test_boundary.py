@@ -334,10 +334,12 @@ def test_targets(out: Any, error: type[Exception], message: str) -> None:
 
 def test_csr_that_points_outside_is_refused() -> None:
     matrix = sparse.csr_matrix(np.eye(D))
-    matrix.indices[1] = 7
+    tensor = torch_csr(np.eye(D))
+    matrix.indices[1] = tensor.col_indices()[1] = 7
     for call in TAKE_SPARSE:
-        with pytest.raises(ValueError, match="column indices 0 to 7, expected 0 to 4"):
-            CALLS[call](matrix)
+        for x in (matrix, tensor):
+            with pytest.raises(ValueError, match="column indices 0 to 7, expected 0 to 4"):
+                CALLS[call](x)
 
 
 FOREIGN = """

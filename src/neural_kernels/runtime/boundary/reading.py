@@ -181,12 +181,7 @@ def _from_scipy(x: Any, name: str, canonical: bool) -> CSRRows:
         raise ValueError(f"{name}: expected a sparse matrix of shape (n, d); got shape {tuple(x.shape)}")
     _require_real(x.dtype, x.dtype.kind, name)
     matrix = x.tocsr()
-    indices = matrix.indices[: matrix.nnz]
-    if len(indices) and not 0 <= indices.min() <= indices.max() < matrix.shape[1]:
-        raise ValueError(
-            f"{name}: the CSR matrix has column indices {indices.min()} to {indices.max()}, expected 0 to "
-            f"{matrix.shape[1] - 1}; build it anew"
-        )
+    _require_columns(matrix.indices[: matrix.nnz], matrix.shape[1], name)
     if canonical and not matrix.has_canonical_format:
         matrix = matrix.copy() if matrix is x else matrix
         matrix.sum_duplicates()
@@ -206,4 +201,14 @@ def _from_sparse_tensor(x: Tensor, name: str, canonical: bool) -> CSRRows:
         raise TypeError(f"{name}: expected a CSR matrix on the CPU; got shape {tuple(x.shape)} on {x.device}")
     values = read_dense(x.values(), name)
     rows = CSRRows(x.crow_indices().numpy(), x.col_indices().numpy(), values.numpy(), x.shape[1])
+    _require_columns(rows.indices, rows.width, name)
     return _from_scipy(rows.to_scipy(), name, True) if canonical else rows
+
+
+def _require_columns(indices: np.ndarray, width: int, name: str) -> None:
+    """Raise for entries outside the matrix, which compiled loops would take from, or write to, foreign memory."""
+    if len(indices) and not 0 <= indices.min() <= indices.max() < width:
+        raise ValueError(
+            f"{name}: the CSR matrix has column indices {indices.min()} to {indices.max()}, expected 0 to {width - 1}; "
+            "build it anew"
+        )

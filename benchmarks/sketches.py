@@ -21,7 +21,7 @@ from scipy import sparse
 from sklearn.kernel_approximation import PolynomialCountSketch
 
 from neural_kernels.sketches import OSNAP, SRHT, CountSketch, PolySketch, TensorSketch, hadamard
-from neural_kernels.sketches.base import Sketch
+from neural_kernels.sketches.sketch import Sketch
 
 RNG = np.random.default_rng(0)
 

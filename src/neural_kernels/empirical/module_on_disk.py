@@ -15,7 +15,7 @@ from neural_kernels.empirical.module.batches import HeldExamples, read
 from neural_kernels.empirical.module.model import Model
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
-from neural_kernels.storage.kernel_task import Examples, KernelTask
+from neural_kernels.storage.kernel_task import KernelTask, MatrixSide
 
 _SIDE = 1 << 11  # examples of a block: each block captures its gradients anew
 _NUMBERS = 1 << 24  # of a block, at most
@@ -43,8 +43,8 @@ class ModuleTask(KernelTask):
     """
 
     def __init__(self, kernel: Kernel, model: Model, options: list[Any], x1: Any, x2: Any, progress: bool) -> None:
-        first = ModuleExamples(x1, "x1", model)
-        second = None if x2 is None or x2 is x1 else ModuleExamples(x2, "x2", model)
+        first = ModuleSide(x1, "x1", model)
+        second = None if x2 is None or x2 is x1 else ModuleSide(x2, "x2", model)
         described = [str(model.module), dict(model.module.state_dict()), list(model.parameters)]
         identity = {"kernel": type(kernel).__name__, "module": hash_text(describe(described))}
         super().__init__(kernel, identity | {"options": hash_text(describe(options))}, first, second, progress)
@@ -55,7 +55,7 @@ class ModuleTask(KernelTask):
         return max(1, min(_SIDE, math.isqrt(_NUMBERS // entry.size)))
 
 
-class ModuleExamples(Examples):
+class ModuleSide(MatrixSide):
     """A structure of arrays in memory.
 
     Parameters

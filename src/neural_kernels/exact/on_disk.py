@@ -15,7 +15,7 @@ from neural_kernels.exact.graphs import Graphs
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.boundary import CSRRows, as_array, read_rows
 from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
-from neural_kernels.storage.kernel_task import Examples, KernelTask
+from neural_kernels.storage.kernel_task import KernelTask, MatrixSide
 
 _SIDE = 1 << 12  # of a block of numbers: 64 MB in float32
 _POSITIONS = 1 << 14  # of the data, along a side of a block: a pair of 32 x 32 images takes milliseconds
@@ -47,8 +47,8 @@ class BatchTask(KernelTask):
         self, kernel: Kernel, identity: dict[str, str], data: tuple[Any, Any], memory_budget: int | None, progress: bool
     ) -> None:
         x1, x2 = data
-        first = BatchExamples(x1, "x1")
-        second = None if x2 is None or x2 is x1 else BatchExamples(x2, "x2")
+        first = BatchSide(x1, "x1")
+        second = None if x2 is None or x2 is x1 else BatchSide(x2, "x2")
         given = read_pair(first.x, None if second is None else second.x)
         if any(batch.single or len(batch.rows) == 0 for batch in given):
             raise ValueError("to_disk: expected batches of one example or more")
@@ -63,7 +63,7 @@ class BatchTask(KernelTask):
         return max(1, min(_POSITIONS // self._positions, math.isqrt(numbers // entry.size)))
 
 
-class BatchExamples(Examples):
+class BatchSide(MatrixSide):
     """Arrays or graphs, of a kind that can be cut into rows: NumPy, torch or CSR.
 
     Parameters

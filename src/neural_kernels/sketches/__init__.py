@@ -2,10 +2,10 @@
 
 What all share:
 
-- `rows`: what sketches take, checked
+- `checked_rows`: what sketches take, checked
 - `seeds`: randomness by address
 - `blocks`: the loop over blocks of rows
-- `base`: the interface of a sketch of one input
+- `sketch`: the interface of a sketch of one input
 - `loops`: compiled loops over entries
 - `hadamard`: the fast Hadamard transform
 

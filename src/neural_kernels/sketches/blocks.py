@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
-from neural_kernels.sketches.rows import Rows
+from neural_kernels.sketches.checked_rows import Rows
 
 _BYTES = {"cpu": 1 << 20}  # of one temporary: a few of them fit into a core's own cache
 _MANY = 1 << 28  # elsewhere

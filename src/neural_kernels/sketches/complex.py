@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from neural_kernels.sketches.checked_rows import Rows, dense
 from neural_kernels.sketches.hadamard import padded, transform_signed
-from neural_kernels.sketches.rows import Rows, dense
 from neural_kernels.sketches.seeds import draw_bits, draw_order, draw_signs
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neural_kernels.sketches.blocks import over_blocks
-from neural_kernels.sketches.rows import Rows, dense, dress, read, read_out
+from neural_kernels.sketches.checked_rows import Rows, dense, dress, read, read_out
 
 _BITS = 5  # of the largest Kronecker factor, 32 x 32
 _NARROW = 16  # columns of a block that one product transforms

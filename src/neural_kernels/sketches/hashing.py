@@ -9,9 +9,9 @@ from typing_extensions import override
 
 from neural_kernels.checks import require_integer
 from neural_kernels.runtime.boundary import CSRRows
-from neural_kernels.sketches.base import Sketch, empty
-from neural_kernels.sketches.rows import Rows
+from neural_kernels.sketches.checked_rows import Rows
 from neural_kernels.sketches.seeds import draw_buckets
+from neural_kernels.sketches.sketch import Sketch, empty
 
 
 class HashingSketch(Sketch):

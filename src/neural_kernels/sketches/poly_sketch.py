@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from typing_extensions import override
 
-from neural_kernels.sketches.base import Sketch, require_degree
 from neural_kernels.sketches.blocks import over_blocks
+from neural_kernels.sketches.checked_rows import Rows, dense, dress, read
 from neural_kernels.sketches.hadamard import padded
 from neural_kernels.sketches.osnap import OSNAP
-from neural_kernels.sketches.rows import Rows, dense, dress, read
 from neural_kernels.sketches.seeds import derive_seed
+from neural_kernels.sketches.sketch import Sketch, require_degree
 from neural_kernels.sketches.tensor_srht import TensorSRHT, entry_products
 
 

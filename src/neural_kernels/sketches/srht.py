@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from neural_kernels.sketches.base import Sketch
+from neural_kernels.sketches.checked_rows import Rows, dense
 from neural_kernels.sketches.hadamard import padded, transform_signed
-from neural_kernels.sketches.rows import Rows, dense
 from neural_kernels.sketches.seeds import draw_order, draw_signs
+from neural_kernels.sketches.sketch import Sketch
 
 
 class SRHT(Sketch):

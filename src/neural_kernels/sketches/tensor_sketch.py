@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from neural_kernels.sketches.base import Sketch, require_degree
+from neural_kernels.sketches.checked_rows import Rows
 from neural_kernels.sketches.count_sketch import CountSketch
-from neural_kernels.sketches.rows import Rows
 from neural_kernels.sketches.seeds import derive_seed
+from neural_kernels.sketches.sketch import Sketch, require_degree
 
 
 class TensorSketch(Sketch):

@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from neural_kernels.checks import require_integer
 from neural_kernels.sketches.blocks import over_blocks
+from neural_kernels.sketches.checked_rows import Rows, dress, read, read_out
 from neural_kernels.sketches.complex import ComplexSRHT
-from neural_kernels.sketches.rows import Rows, dress, read, read_out
 from neural_kernels.sketches.seeds import derive_seed
 from neural_kernels.sketches.srht import SRHT
 

@@ -14,7 +14,7 @@ from neural_kernels.storage.fingerprint import library_version
 from neural_kernels.storage.matrix import MatrixTask
 
 
-class Examples(ABC):
+class MatrixSide(ABC):
     """The examples of one side of a matrix, any of them at any time."""
 
     @property
@@ -40,7 +40,7 @@ class KernelTask(MatrixTask, ABC):
         Gives a block for the examples of its rows and of its columns, or of both; shows no progress of its own.
     identity : mapping
         What the kernel is, by value or by hash, for JSON.
-    first, second : Examples
+    first, second : MatrixSide
         None for the second makes a symmetric matrix.
     progress : bool
     """
@@ -49,8 +49,8 @@ class KernelTask(MatrixTask, ABC):
         self,
         kernel: Callable[..., Any],
         identity: Mapping[str, Any],
-        first: Examples,
-        second: Examples | None,
+        first: MatrixSide,
+        second: MatrixSide | None,
         progress: bool,
     ) -> None:
         self._kernel, self._identity, self._first, self._second = kernel, identity, first, second

@@ -5,12 +5,12 @@ Makes are NumPy, torch (any device, strided or CSR), SciPy sparse of any format,
 imported but the one that an object came from.
 
 - `reading`: an array as a tensor or as rows in CSR; what is not numbers is refused
-- `checks`: finite numbers, the shape and the device that something was built for
+- `require`: finite numbers, the shape and the device that something was built for
 - `results`: memory for a result, and results as the make of array that came in
 """
 
-from neural_kernels.runtime.boundary.checks import refuse_infinite, require_device, require_examples, require_finite
 from neural_kernels.runtime.boundary.reading import CSRRows, as_array, float_precision, read_dense, read_rows
+from neural_kernels.runtime.boundary.require import refuse_infinite, require_device, require_examples, require_finite
 from neural_kernels.runtime.boundary.results import columns_of, dress, index_of, read_out
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.runtime.boundary.checks import require_device
+from neural_kernels.runtime.boundary.require import require_device
 from neural_kernels.runtime.types import Shape
 
 

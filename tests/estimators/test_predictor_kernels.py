@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn.model_selection import GridSearchCV
 from torch import Tensor, nn
 
 import neural_kernels as nk
@@ -100,3 +101,12 @@ def test_every_solver_gives_the_same_model(kernel: Any) -> None:
     assert_allclose(other.loo_scores_, one.loo_scores_, rtol=1e-8)
     assert_allclose(other.predict_proba(t), one.predict_proba(t), rtol=1e-7)
     assert_allclose(other.decision_function(t, time=3.0), one.decision_function(t, time=3.0), rtol=1e-8)
+
+
+def test_search_over_kernels() -> None:
+    module, x, t, y = problem()
+    kernels = [nk.PseudoNTK, nk.Laplace(0.3), nk.PseudoNTK(module) + nk.Laplace(0.3)]
+    model = nk.LinearizedPredictor(module)
+    search = GridSearchCV(model, {"kernel": kernels}, cv=3, error_score="raise").fit(x.numpy(), y.numpy())
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.predict(t.numpy()).shape == (4, 3)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.metrics.pairwise import rbf_kernel
 
@@ -45,6 +46,8 @@ def test_results_keep_make_and_precision() -> None:
 def test_kernels_are_values() -> None:
     assert nk.NTK(nk.mlp(1)) + nk.Laplace(0.5) == FIRST + SECOND != FIRST * SECOND
     assert copy.deepcopy(FIRST * 2) == FIRST * 2
+    both = FIRST + SECOND
+    assert clone(both, safe=False) is both  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert "GammaExponential(gamma=0.5" in repr(FIRST + SECOND)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +150,22 @@ def test_settings_are_values_that_say_what_they_take(solver: Solver) -> None:
     assert pickle.loads(pickle.dumps(solver)) == solver
     assert solver.memory(100, 1) >= 8 * 100**2
     assert solver.memory(100, 50) > solver.memory(100, 1)
+
+
+@pytest.mark.parametrize("outputs", [1, 60])
+@pytest.mark.parametrize("solver", [Cholesky(), Spectral()])
+def test_no_more_memory_is_taken_than_was_said(solver: Solver, outputs: int) -> None:
+    features = np.random.default_rng(0).standard_normal((400, 500))
+    gram, y = features @ features.T, features[:, :outputs]
+    tracemalloc.start()
+    try:
+        system = solver.system(gram)
+        system.loo_residuals(y, 0.1)
+        system.solve(y, 0.1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.5 * solver.memory(400, outputs) < peak < 1.05 * solver.memory(400, outputs)
 
 
 @pytest.mark.parametrize("size", [127, 128, 129, 300])

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ class Kernel(ABC):
     @abstractmethod
     def diag(self, x: Any) -> Any:
         """k(x, x) for every example, shape (n,)."""
+
+    def __sklearn_clone__(self) -> Self:
+        # Kernels do not change, and a copy of a module for every fold would be another module to whoever compares.
+        return self
 
     def __add__(self, other: Any) -> Kernel:
         if _is_number(other):

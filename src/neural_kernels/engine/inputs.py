@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.runtime.numerics import safe_divide
 
@@ -63,13 +64,13 @@ class InputRows(ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Precision of the data."""
+        """Precision of the data, in which the kernels are computed."""
         return self.inverse.dtype
 
     @property
     @abstractmethod
     def features(self) -> int:
-        """Number of columns."""
+        """Number of features: columns of a matrix, channels of images."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,13 @@ class DenseRows(InputRows):
     x: Float[Tensor, "n ... d"]
 
     @property
+    @override
     def features(self) -> int:
-        """Number of columns."""
         return self.x.shape[-1]
 
     @classmethod
     def of(cls, x: Float[Tensor, "n ... d"]) -> DenseRows:
-        """Norms in float64; NaN or infinite where an entry is."""
+        """The rows of a tensor; norms are taken in float64, and are NaN or infinite where an entry is."""
         x = x.contiguous()
         norm, exponent = _norms(x), None
         if ((norm < _IN_RANGE[0]) | (norm > _IN_RANGE[1])).any():
@@ -100,7 +101,7 @@ class DenseRows(InputRows):
         return cls(std, safe_divide(torch.ones_like(norm), norm).to(x.dtype), x)
 
     def unit(self, rows: slice, dtype: torch.dtype) -> Float[Tensor, "rows *positions d"]:
-        """Some rows, at norm 1 (or 0)."""
+        """Some rows at norm 1 (or 0), in the given precision."""
         x = self.x[rows].to(dtype)
         inverse = self.inverse[rows]
         if dtype != self.dtype:
@@ -119,13 +120,13 @@ class SparseRows(InputRows):
     shape: tuple[int, int]
 
     @property
+    @override
     def features(self) -> int:
-        """Number of columns."""
         return self.shape[1]
 
     @classmethod
     def of(cls, matrix) -> SparseRows:
-        """From canonical CSR; norms in float64."""
+        """The rows of a canonical CSR matrix; norms are taken in float64."""
         counts = np.diff(matrix.indptr)
         size = np.zeros(matrix.shape[0])
         filled = counts > 0
@@ -147,7 +148,7 @@ class SparseRows(InputRows):
         return cls(std, inverse, matrix.indptr, matrix.indices, data, matrix.shape)
 
     def by_column(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The transpose: indptr, indices, data."""
+        """The same matrix column by column: indptr, indices (of rows), data."""
         from scipy import sparse
 
         columns = sparse.csr_matrix((self.data, self.indices, self.indptr), self.shape).tocsc()

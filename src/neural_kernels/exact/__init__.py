@@ -1,4 +1,18 @@
-"""Exact kernels: of networks, and the stationary ones they are compared with."""
+"""Exact kernels: of networks, and the stationary ones they are compared with.
+
+- `kernel`: what a kernel is to everybody who uses one; sums, products, multiples, functions of the user's.
+- `network`: the kernels of a network, what users call.
+- `stationary`: kernels of the distance alone.
+- `arrays`, `graphs`: the boundary, and graphs as data.
+- `gram`: the representation by entries. Layers build expressions with it.
+- `expressions/`: what they build, and the formulas in torch.
+- `variances`: what an expression is within one example.
+- `evaluate`: where expressions become matrices, by the engine or by torch.
+- `compile/`: from expressions to programs of the engine.
+- `on_disk`: matrices in files.
+
+Imports go expressions < compile < variances < gram, evaluate < network.
+"""
 
 from neural_kernels.exact.kernel import Kernel, as_kernel
 from neural_kernels.exact.network import NNGP, NTK, NetworkKernel, kernels, resolve_kernel

@@ -32,7 +32,25 @@ def evaluate(
     progress: bool = False,
     compiler: Callable[[Sequence[Expression], Rows, Rows], Run | None] = compile_kernels,
 ) -> list[Float[Tensor, "n1 n2 ..."]]:
-    """The entries of several kernels of one network, into `targets` or new tensors; symmetric if `left` is `right`."""
+    """The entries of several kernels of one network.
+
+    Parameters
+    ----------
+    kernels : sequence of Expression
+    left, right : rows
+        The data that they are expressions of; a symmetric result if both are one object.
+    targets : sequence of Tensor, optional
+        Filled and returned in place of new tensors, which are differentiable if the data are.
+    progress : bool
+        Show a progress bar.
+    compiler : callable
+        What makes a program of the kernels, or None where there is none. With `plain` there never is: the torch
+        formulas do it all, the reference that compiled programs are compared with.
+
+    Returns
+    -------
+    list of Tensor, shape (n1, n2, *positions, *positions)
+    """
     lead, device = (len(left), len(right)), left.std.device
     if targets is None and (left.std.requires_grad or right.std.requires_grad):
         return differentiable(kernels, left, right)
@@ -47,16 +65,19 @@ def evaluate(
             run(targets, progress)
         else:
             _by_formulas(kernels, left, right, targets, progress)
-        if left is right and not (run is not None and left.std.ndim > 1):
+        if left is right and not (run is not None and left.std.ndim > 1):  # those programs tell a unit from itself
             _diagonal(kernels, targets)
     return list(targets)
 
 
 def _diagonal(kernels: Sequence[Expression], targets: Sequence[Tensor]) -> None:
-    """Every example with itself: exact, by its standard deviations."""
+    """Write every example's kernel with itself, exact by its standard deviations.
+
+    Blocks know no unit from itself: they give what rounding makes of coincident ones.
+    """
     for kernel, target in zip(kernels, targets, strict=True):
-        own = self_entries(kernel, 0) if kernel.positions else kernel.stds[0].square()
-        target.diagonal(dim1=0, dim2=1).movedim(-1, 0).copy_(own)
+        entries = self_entries(kernel, 0) if kernel.positions else kernel.stds[0].square()
+        target.diagonal(dim1=0, dim2=1).movedim(-1, 0).copy_(entries)
 
 
 def differentiable(kernels: Sequence[Expression], left: Rows, right: Rows) -> list[Float[Tensor, "n1 n2 ..."]]:
@@ -68,7 +89,7 @@ def differentiable(kernels: Sequence[Expression], left: Rows, right: Rows) -> li
 def _by_formulas(
     kernels: Sequence[Expression], left: Rows, right: Rows, targets: Sequence[Tensor], progress: bool
 ) -> None:
-    """By the torch formulas, block by block."""
+    """Fill the targets by the torch formulas, block by block."""
     symmetric = left is right
     widest = max(math.prod(node.positions) for node in nodes_of(*kernels))
     shape = max(1, _BLOCK[0] // widest), max(1, _BLOCK[1] // widest)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations import Dual
 from neural_kernels.algebra import KernelPair, Layer, Nothing, PerExample, PositionMap, Representation
@@ -30,13 +31,15 @@ from neural_kernels.exact.variances import input_delta, mapped_variances, self_e
 class Gram(Representation):
     """A kernel's entries between two batches, as an expression of the data.
 
-    Nothing of size n1 x n2 exists before a block of it is evaluated, and what nobody asks for is never computed.
+    Every operation makes a node of an expression and computes nothing, but for `position_gram`, which attention needs
+    as numbers. So nothing of size n1 x n2 exists before a block of it is evaluated, and what nobody asks for is never
+    computed. A kernel that is 0 stays a single node, whatever is done to it.
     """
 
     expression: Expression
 
+    @override
     def __add__(self, other: Gram | float) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A sum; nothing new if either is zero."""
         mine = self.expression
         if isinstance(other, Gram):
             if isinstance(mine, Zero) or isinstance(other.expression, Zero):
@@ -44,8 +47,8 @@ class Gram(Representation):
             return Gram(Sum(mine, other.expression))
         return self + Gram(Constant(mine, other)) if other else self
 
+    @override
     def __mul__(self, other: Gram | float) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A Schur product or a multiple."""
         mine = self.expression
         if isinstance(mine, Zero):
             return self
@@ -56,49 +59,50 @@ class Gram(Representation):
         root = PerExample(tuple(s.new_tensor(other**0.5) for s in mine.root.stds))
         return self if other == 1 else self.scale(root)
 
+    @override
     def zero(self) -> Gram:
-        """No standard deviation."""
         return Gram(Zero(self.expression, self.positions))
 
+    @override
     def activate(self, dual: Dual) -> tuple[Gram, Gram]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Both to be evaluated later."""
         return Gram(Value(dual, self.expression)), Gram(Slope(dual, self.expression))
 
+    @override
     def scale(self, factor: PerExample) -> Gram:
-        """Correlations do not change."""
         return self if isinstance(self.expression, Zero) else Gram(Scaled(self.expression, factor))
 
+    @override
     def inflate(self, factor: float) -> Gram:
-        """Adds noise that is independent between units."""
         if isinstance(self.expression, Zero) or factor == 1:
             return self
         return Gram(Sum(self.expression, Noise(self.expression, factor)))
 
+    @override
     def map(self, positions: PositionMap) -> Gram:
-        """To be evaluated later."""
         zero = isinstance(self.expression, Zero)
         return Gram(Zero(self.expression, positions.after) if zero else Mapped(self.expression, positions))
 
+    @override
     def decorrelate(self) -> Gram:
-        """To be evaluated later."""
         return Gram(Decorrelated(self.expression)) if self.positions else self
 
     @property
+    @override
     def positions(self) -> tuple[int, ...]:
-        """Of the expression."""
         return self.expression.positions
 
     @property
+    @override
     def variance(self) -> PerExample:
-        """Squares of the standard deviations."""
         return PerExample(tuple(s * s for s in self.expression.stds))
 
+    @override
     def position_gram(self) -> PerExample:
-        """Evaluated now, chunk by chunk."""
+        """The kernel between the positions of each example, evaluated at once, some examples at a time."""
         sides = range(len(self.expression.stds))
         size = math.prod(self.positions)
         entries = (self_entries(self.expression, side) for side in sides)
-        return PerExample(tuple(own.reshape(len(own), size, size) for own in entries))
+        return PerExample(tuple(k.reshape(len(k), size, size) for k in entries))
 
 
 def propagate(

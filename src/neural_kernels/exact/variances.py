@@ -1,4 +1,8 @@
-"""What a kernel is between the positions of one example, chunk by chunk in float64, and the input's correlations."""
+"""What a kernel is within one example, in float64, and what the input's correlations are.
+
+Where a map mixes positions (a pool), the standard deviation behind it depends on the kernel between all positions of
+the example. So the variances of a unit cost as much as an entry of the matrix, n of them beside n^2.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +24,9 @@ _NUMBERS = 1 << 23  # of one temporary: 64 MB
 
 
 def input_delta(sides: tuple[Any, ...], pairs: Pairs, all_pairs: bool) -> Tensor:
-    """One minus the cosines of the inputs' units."""
+    """One minus the cosines of the inputs' units, on a block of the matrix or within examples."""
     if isinstance(pairs, SelfPairs):
-        units = sides[min(pairs.side, len(sides) - 1)].unit(pairs.chosen, torch.float64)
-        if not all_pairs:
-            return units.new_zeros(units.shape[:-1])
-        shape = units.shape[:-1]
-        flat = units.reshape(shape[0], math.prod(shape[1:]), units.shape[-1])
-        result = units.new_empty(*shape, *shape[1:])
-        return torch.stack([delta_units(a, a) for a in flat]).reshape(result.shape) if len(flat) else result
+        return _within(sides[min(pairs.side, len(sides) - 1)].unit(pairs.chosen, torch.float64), all_pairs)
     assert isinstance(pairs, BlockPairs)
     left, right = sides[0], sides[-1]
     if not isinstance(left, DenseRows):
@@ -39,9 +37,19 @@ def input_delta(sides: tuple[Any, ...], pairs: Pairs, all_pairs: bool) -> Tensor
     return (a[:, None] - b[None]).square().sum(-1) / 2
 
 
+def _within(units: Tensor, all_pairs: bool) -> Tensor:
+    """One minus the cosines between the positions of each example, from unit vectors (n, *positions, channels)."""
+    shape = units.shape[:-1]
+    if not all_pairs:
+        return units.new_zeros(shape)
+    flat = units.reshape(shape[0], math.prod(shape[1:]), units.shape[-1])
+    result = units.new_empty(*shape, *shape[1:])
+    return torch.stack([delta_units(a, a) for a in flat]).reshape(result.shape) if len(flat) else result
+
+
 def self_entries(expression: Expression, side: int) -> Tensor:
     """The kernel between all positions of every example of a side, shape (n, *positions, *positions)."""
-    return _chunks(expression, side, lambda own: expression.entries(own, True))
+    return _chunks(expression, side, lambda pairs: expression.entries(pairs, True))
 
 
 def mapped_variances(mapped: Mapped, side: int) -> Tensor:
@@ -55,7 +63,7 @@ def plain_variances(mapped: Mapped, side: int) -> Tensor:
     stds = mapped.argument.stds[side]
     if not len(stds):
         return stds.new_zeros(0, *mapped.positions)
-    return _chunks(mapped.argument, side, lambda own: mapped.entries(own, False))
+    return _chunks(mapped.argument, side, lambda pairs: mapped.entries(pairs, False))
 
 
 def _chunks(expression: Expression, side: int, compute: Callable[[SelfPairs], Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -118,8 +119,6 @@ def test_rarer_attention_is_left_alone(options: dict[str, Any]) -> None:
 
 
 def test_copies_of_a_module_have_the_same_sites() -> None:
-    from copy import deepcopy
-
     site = ParameterSite(LinearRule(), {"weight": "w"}, nn.Linear(1, 1))
     assert deepcopy([site])[0] is site
 

@@ -59,13 +59,13 @@ def test_the_smaller_form(tokens: int) -> None:
 
 @pytest.mark.parametrize("room", [1, 1 << 8, 1 << 10, 1 << 12, 1 << 20])
 def test_passes_keep_within_their_room(room: int) -> None:
-    """As the plan counts a pass, four numbers for each that a layer writes; passes of equal size may take one more."""
+    """As the plan counts a pass: four numbers for each that a layer writes; but for one example, which has to pass."""
     module, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.randn(30, 4)
     plan = plan_of(module, x, nk.PseudoNTK, room=room, kept=1 << 40)
     parts = [rows.stop - rows.start for rows, _ in plan._parts(x, slice(0, 30))]
     each = (8 + 2) * (3 + 1) * 4
     assert sum(parts) == 30
-    assert (max(parts) - 1) * each < room
+    assert max(parts) * each <= room or max(parts) == 1
     assert max(parts) >= min(30, room // each) // 2
 
 

@@ -140,12 +140,14 @@ class GradientPlan:
     def _parts(self, batch: Any, rows: slice) -> list[tuple[slice, Any]]:
         """The examples of every pass, as many passes for each recorder."""
         count, k = rows.stop - rows.start, self.projection.probed
-        passing = count * self._numbers_in_pass()
+        each = self._numbers_in_pass()
+        passing = count * each
         self.passes.grow(min(count, k * passing // self.limits.parallel, self.room // _THREAD))
         room = self.room // self.projection.columns.element_size() // len(self.passes)
         numbers = min(room, max(self.limits.kept, self.limits.share * count * self.numbers))
         passes = math.ceil(passing / max(1, numbers) / len(self.passes)) * len(self.passes)
-        return list(pieces(batch, rows, math.ceil(count / max(1, passes))))
+        fitting = max(1, room // max(1, each))  # passes of equal size, rounded up, may exceed the room
+        return list(pieces(batch, rows, min(fitting, math.ceil(count / max(1, passes)))))
 
     def _numbers_in_pass(self) -> int:
         """Numbers of an example that a pass through the module keeps, and gradients by what was written."""

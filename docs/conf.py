@@ -1,8 +1,14 @@
 """Sphinx configuration."""
 
 import re
+import sys
+from pathlib import Path
 
 import neural_kernels as nk
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import rooms  # noqa: E402
 
 project = "neural-kernels"
 author = "The neural-kernels developers"
@@ -32,6 +38,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"(demo|small_images|graphs_mutag|fashion_pntk)\.py",
     "show_memory": False,
     "write_computation_times": False,
+    "capture_repr": ("_repr_html_",),  # no addresses of legends
 }
 
 
@@ -44,6 +51,12 @@ def escape_bars(app, what, name, obj, options, lines):
             lines[k] = "".join(parts)
 
 
+def draw_rooms(app):
+    """Draw the picture of the design page from the imports of today."""
+    rooms.draw(HERE / "rooms.svg")
+
+
 def setup(app):
-    """Register the hook."""
+    """Register the hooks."""
+    app.connect("builder-inited", draw_rooms)
     app.connect("autodoc-process-docstring", escape_bars)

@@ -1,4 +1,4 @@
-"""The house stays as the design page draws it: no private doors between rooms, no name twice, pages that name what is there."""
+"""The house stays as drawn: no private doors between rooms, no name twice, pages that name what is there."""
 
 from __future__ import annotations
 

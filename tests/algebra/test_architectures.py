@@ -1,4 +1,4 @@
-"""Descriptions: what is refused, with advice; what they say of themselves; what torch modules become."""
+"""Descriptions: what is refused, with advice; what they say of themselves."""
 
 from __future__ import annotations
 

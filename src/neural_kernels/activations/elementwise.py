@@ -57,10 +57,10 @@ class Elementwise(NumericActivation):
 
     def __init__(self, fn: Callable[[Tensor], Tensor], kinks: Iterable[float] = ()) -> None:
         if not callable(fn):
-            raise TypeError(f"fn must be a callable of one tensor, not {fn!r}")
+            raise TypeError(f"Elementwise(fn={fn!r}): expected a callable of one tensor")
         places = tuple(sorted({float(a) for a in kinks}))
         if not all(math.isfinite(a) for a in places):
-            raise ValueError(f"kinks must be finite numbers, not {places}")
+            raise ValueError(f"Elementwise(kinks={places}): expected finite numbers")
         _check_function(fn)
         if places:
             Pieces.of(fn, places)  # refuses a function without the derivatives that its kinks ask for

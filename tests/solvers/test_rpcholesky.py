@@ -12,10 +12,10 @@ from neural_kernels.solvers.rpcholesky import pivots
 
 
 def scaled_gram():
-    """The Gram matrix of a smooth kernel on six points in the plane, of very different variances."""
+    """The Gram matrix of six points in the plane, much correlated and of very different variances."""
     x = np.random.default_rng(0).standard_normal((6, 2))
     scale = np.arange(1, 7)
-    return np.exp(-np.square(x[:, None] - x).sum(-1)) * scale[:, None] * scale
+    return np.exp(-0.1 * np.square(x[:, None] - x).sum(-1)) * scale[:, None] * scale
 
 
 class Table:

@@ -82,15 +82,15 @@ def test_selection_and_temperature_use_refits_without_the_row(data):
     labels = (y > 6).astype(int)
     model = classifier(alpha=[0.01, 0.1]).fit(X, labels)
     phi, targets, scores = model.map_(X), 2.0 * labels - 1, []
-    judges = np.setdiff1d(np.arange(150), model.map_.learned)
-    assert len(judges) == 150 - model.map_.columns
-    for i in judges:
+    rows = np.setdiff1d(np.arange(150), model.map_.learned)
+    assert len(rows) == 150 - model.map_.columns
+    for i in rows:
         rest = np.arange(150) != i
         scores.append(Ridge(alpha=model.ridge_).fit(phi[rest], targets[rest]).predict(phi[[i]])[0])
-    lost = np.square(targets[judges] - scores).sum() / np.square(targets[judges] - targets.mean()).sum()
+    lost = np.square(targets[rows] - scores).sum() / np.square(targets[rows] - targets.mean()).sum()
     assert_allclose(model.loo_scores_.max(), 1 - lost, rtol=1e-8)
-    scores, shares = np.column_stack([-np.array(scores), scores]), np.eye(2)[labels[judges]]
-    assert model.temperature_ == pytest.approx(fit_temperature(scores, shares, np.ones(len(judges))), rel=1e-6)
+    scores, shares = np.column_stack([-np.array(scores), scores]), np.eye(2)[labels[rows]]
+    assert model.temperature_ == pytest.approx(fit_temperature(scores, shares, np.ones(len(rows))), rel=1e-6)
 
 
 def test_alpha_is_not_chosen_by_landmarks(data):

@@ -48,7 +48,7 @@ axis.legend()
 # %%
 # Learning curves
 # ---------------
-# Regression of a function with a crease, with one estimator on all kernels: it takes precomputed Gram matrices. The
+# Regression of a function with a crease, with one estimator on all kernels: ``kernel=`` takes any kernel object. The
 # curves of the neural tangent kernel and the Laplace kernel run alike; the Gaussian kernel profits more from how smooth
 # the function is beside the crease.
 
@@ -63,8 +63,8 @@ for name, kernel in kernels.items():
     errors = []
     for n in sizes:
         rows = sphere(n, seed=1)
-        model = nk.NeuralKernelRegressor(kernel="precomputed", alpha=np.logspace(-6, 0, 7))
-        scores = cross_val_score(model, kernel(rows), target(rows), cv=5)
+        model = nk.NeuralKernelRegressor(kernel=kernel, alpha=np.logspace(-6, 0, 7))
+        scores = cross_val_score(model, rows, target(rows), cv=5)
         errors.append(1 - scores.mean())
     axis.loglog(sizes, errors, "o-", label=name)
 axis.set(ylabel="error of cross-validation, $1 - R^2$", xlabel="examples")

@@ -16,6 +16,7 @@ import neural_kernels as nk
 
 ROOT = Path(nk.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
+PACKAGES = [path for path in FILES if path.name == "__init__.py" and path.parent != ROOT]
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 # Class names that may stand twice, each with its reason.
@@ -67,6 +68,21 @@ def test_class_names_are_unique():
                 places[node.name].append(_named(path))
     assert {name: at for name, at in places.items() if len(at) > 1 and name not in TWICE} == {}
     assert [name for name in TWICE if len(places[name]) < 2] == [], "allowed to stand twice, but does not"
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_packages_map_their_files(package):
+    """Lines ``- `name`: what is in it`` or ``name  what is in it`` of the docstring, in the order in which to read."""
+    here = {path.stem for path in package.parent.glob("*.py")} - {"__init__"}
+    here |= {path.parent.name for path in package.parent.glob("*/__init__.py")}
+    text = ast.get_docstring(TREES[package]) or ""
+    lines = re.findall(r"^(\w+(?:, \w+)*)/? {2,}\S", text, re.MULTILINE)
+    heads = {name for line in lines for name in line.split(", ")}
+    for item in re.findall(r"^- (`[^:]*)", text, re.MULTILINE):
+        heads |= set(re.findall(r"`(\w+)(?:\.py|/)?`", item))
+    named = heads | set(re.findall(r"`(\w+)(?:\.py|/)?`", text))
+    assert here - named == set(), "not in the map"
+    assert heads - here == set(), "in the map, and gone"
 
 
 @pytest.mark.parametrize("page", ["docs/design.rst", "docs/extending.rst", "CONTRIBUTING.md"])

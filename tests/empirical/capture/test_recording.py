@@ -39,6 +39,16 @@ def test_what_is_read_and_written(inplace: bool) -> None:
     assert all(p.grad is None for p in module.parameters())
 
 
+def test_results_that_are_written_over() -> None:
+    """The second layer's result is no leaf, so that nothing but its count of changes tells: the pass runs again."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
+    x = torch.randn(5, 3)
+    _, second, third = recorder_of(module).record(x, 5).calls
+    torch.testing.assert_close(second.wrote, module[:3](x))
+    torch.testing.assert_close(third.read, module[:4](x))
+
+
 def test_gradients_of_each_output() -> None:
     """By what layers wrote, for all examples at once, and not by the parameters."""
     module, x = mlp()

@@ -8,10 +8,11 @@
 - `expressions/`: what they build, and the formulas in torch.
 - `variances`: what an expression is within one example.
 - `evaluate`: where expressions become matrices, by the engine or by torch.
+- `results`: results within memory budget and range.
 - `compile/`: from expressions to programs of the engine.
 - `on_disk`: matrices in files.
 
-Imports go expressions < compile < variances < gram, evaluate < network.
+Imports go expressions < compile < variances < gram, evaluate < results < network.
 """
 
 from neural_kernels.exact.kernel import Kernel, as_kernel

@@ -13,16 +13,8 @@ from typing_extensions import override
 from neural_kernels.activations import Dual
 from neural_kernels.algebra import KernelPair, Layer, Nothing, PerExample, PositionMap, Representation
 from neural_kernels.exact.expressions.duals import Slope, Value
-from neural_kernels.exact.expressions.nodes import (
-    Constant,
-    Expression,
-    Input,
-    Noise,
-    Scaled,
-    SchurProduct,
-    Sum,
-    Zero,
-)
+from neural_kernels.exact.expressions.fixed import Constant, Noise, Zero
+from neural_kernels.exact.expressions.nodes import Expression, Input, Scaled, SchurProduct, Sum
 from neural_kernels.exact.expressions.positions import Decorrelated, Mapped
 from neural_kernels.exact.variances import input_delta, mapped_variances, self_entries
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from neural_kernels.algebra import K, KernelPair, Layer, Nothing, Traits
 from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
-from neural_kernels.exact.evaluate import evaluate
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
 from neural_kernels.exact.kernel import Kernel, as_kernel
 from neural_kernels.exact.on_disk import BatchTask
-from neural_kernels.runtime.boundary import read_out
+from neural_kernels.exact.results import gram_matrices, largest_entry, require_range
 from neural_kernels.storage.fingerprint import describe, hash_text
 from neural_kernels.storage.matrix import fill_file
 
@@ -83,14 +79,14 @@ class NetworkKernel(Kernel):
         first, second = read_pair(x1, x2)
         kernel = self._select(_distinct(first, second))
         outs = None if out is None else [out]
-        (result,) = _compute([kernel], (first, second), outs, self)
+        (result,) = gram_matrices([kernel], (first, second), outs, self.memory_budget, self.progress)
         return out if out is not None else dress(result, first, second)
 
     def diag(self, x: Any) -> Any:
         """k(x, x) for every row, shape (n,), in O(n d); exact to rounding."""
         batch = read(x, "x")
         kernel = self._select([batch])
-        _check_range(_largest(kernel), batch.rows.dtype)
+        require_range(largest_entry(kernel), batch.rows.dtype)
         return batch.dress(kernel.stds[0].square().to(batch.rows.dtype))
 
     def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
@@ -262,7 +258,7 @@ def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = N
     _check_network(net)
     first, second = read_pair(x1, x2)
     both = _both(_propagate(net, _distinct(first, second)))
-    results = _compute(both, (first, second), None if out is None else list(out), NTK(net))
+    results = gram_matrices(both, (first, second), out, memory_budget=None, progress=False)
     if out is not None:
         return out[0], out[1]
     return dress(results[0], first, second), dress(results[1], first, second)
@@ -286,49 +282,3 @@ def _check_network(net: object) -> None:
 
 def _distinct(first: Batch, second: Batch) -> list[Batch]:
     return [first] if first is second else [first, second]
-
-
-def _compute(
-    kernels: Sequence[Expression], batches: tuple[Batch, Batch], outs: Sequence[Any] | None, options: NetworkKernel
-) -> list[Tensor]:
-    """Check the range and the targets, then evaluate."""
-    first, second = batches
-    dtype = first.rows.dtype
-    simple = [not kernel.mixes for kernel in kernels]
-    for kernel in itertools.compress(kernels, simple):
-        _check_range(_largest(kernel), dtype)
-    shape = (len(first.rows), len(second.rows), *kernels[0].positions * 2)
-    if outs is None:
-        size = len(kernels) * math.prod(shape) * dtype.itemsize
-        if options.memory_budget is not None and size > options.memory_budget:
-            raise MemoryError(
-                f"the result takes {size:,} bytes, memory_budget is {options.memory_budget:,}. Pass out= a "
-                "numpy.memmap, or compute it block by block of rows."
-            )
-        targets = None
-    else:
-        targets = [read_out(out, shape, dtype, first.rows.std.device) for out in outs]
-    results = evaluate(kernels, first.rows, second.rows, targets, options.progress)
-    for kernel, result in zip(kernels, results, strict=True) if first.rows.std.ndim > 1 else ():
-        finite = bool(result.isfinite().all())
-        if not finite or (kernel.mixes and not result.any()):
-            _check_range(_largest(kernel), dtype)
-        if not finite:
-            _check_range(math.inf, dtype)
-    return results
-
-
-def _largest(kernel: Expression) -> float:
-    """The largest entry, the product of the largest standard deviations."""
-    sides = [side.detach() for side in (kernel.stds[0], kernel.stds[-1])]
-    return 0.0 if any(len(side) == 0 for side in sides) else float(sides[0].max()) * float(sides[1].max())
-
-
-def _check_range(largest: float, dtype: torch.dtype) -> None:
-    limits = torch.finfo(dtype)
-    if largest > limits.max or 0 < largest < limits.tiny:
-        what = "overflow" if largest > limits.max else "vanish in"
-        raise OverflowError(
-            f"the kernel's largest entry, {largest:.3g}, would {what} {dtype}. Scale the inputs (StandardScaler, "
-            "Normalizer) or pass float64."
-        )

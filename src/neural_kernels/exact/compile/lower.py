@@ -22,16 +22,8 @@ from neural_kernels.exact.compile.expansions import SeriesCache, as_powers, as_s
 from neural_kernels.exact.compile.layout import Layout, matrix_table, reach, shift_table, taps_table
 from neural_kernels.exact.compile.rows import CONSTANT, SECOND, Row
 from neural_kernels.exact.expressions.duals import Activated, Slope
-from neural_kernels.exact.expressions.nodes import (
-    Expression,
-    FixedCorrelation,
-    Input,
-    Noise,
-    Scaled,
-    SchurProduct,
-    Sum,
-    nodes_of,
-)
+from neural_kernels.exact.expressions.fixed import FixedCorrelation, Noise
+from neural_kernels.exact.expressions.nodes import Expression, Input, Scaled, SchurProduct, Sum, nodes_of
 from neural_kernels.exact.expressions.pairs import PerUnit
 from neural_kernels.exact.expressions.positions import Mapped
 

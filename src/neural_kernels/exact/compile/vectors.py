@@ -20,7 +20,8 @@ from neural_kernels.engine.codes import ARC, BLEND, CHAIN, MIX, SCHUR
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
 from neural_kernels.exact.compile.expansions import SeriesCache, as_powers, as_series, unit_coefficients
 from neural_kernels.exact.expressions.duals import Activated, Slope
-from neural_kernels.exact.expressions.nodes import Expression, FixedCorrelation, Input, Scaled, SchurProduct, Sum
+from neural_kernels.exact.expressions.fixed import FixedCorrelation
+from neural_kernels.exact.expressions.nodes import Expression, Input, Scaled, SchurProduct, Sum
 from neural_kernels.exact.expressions.pairs import PerUnit
 
 

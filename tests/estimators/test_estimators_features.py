@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from neural_kernels.estimators import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
 from neural_kernels.estimators.calibration import fit_temperature
 from neural_kernels.exact import NTK
-from neural_kernels.features import Nystrom, ZonalFeatures
+from neural_kernels.features import Nystrom, RandomFeatures, ZonalFeatures
 from neural_kernels.layers import mlp
 
 NET = mlp(2, bias_var=0.1)
@@ -245,3 +245,13 @@ def test_bad_data_are_refused(data):
     for weights in (np.zeros(150), -np.ones(150)):
         with pytest.raises(ValueError, match=r"(?i)sample.weight"):
             regressor().fit(X, y, sample_weight=weights)
+
+
+def test_memory_is_counted_for_the_columns_in_use():
+    """Landmarks are rows: of fewer rows than columns, the other columns are 0 and take next to nothing."""
+    x, y = np.random.default_rng(0).standard_normal((30, 4)), np.arange(30.0)
+    small = {"n_components": 4096, "memory_budget": 10**7, "random_state": 0}
+    for method in (None, Nystrom()):
+        assert NeuralFeatureRegressor(method=method, **small).fit(x, y).score(x, y) > 0
+    with pytest.raises(MemoryError, match="4,096 features"):
+        NeuralFeatureRegressor(method=RandomFeatures(), **small).fit(x, y)

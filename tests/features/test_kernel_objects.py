@@ -29,7 +29,16 @@ def cubic(a, b):
 SCALED = 2 * nk.NTK(NET) + 0.5
 SUM = nk.Laplace(0.5) + nk.NTK(NET)
 PRODUCT = nk.Laplace(0.1) * nk.NNGP(NET)
-KERNELS = [nk.Laplace(1.0), nk.GammaExponential(0.1, 2.0), SCALED, SUM, PRODUCT, RBF(2.0), cubic, cubic + SUM]
+KERNELS = {
+    "Laplace": nk.Laplace(1.0),
+    "Gaussian": nk.GammaExponential(0.1, 2.0),
+    "scaled": SCALED,
+    "sum": SUM,
+    "product": PRODUCT,
+    "scikit-learn's": RBF(2.0),
+    "function": cubic,
+    "function in a sum": cubic + SUM,
+}
 
 
 @pytest.mark.parametrize("method", [None, nk.ZonalFeatures(), nk.RandomFeatures(), nk.PolynomialSketch(), nk.Nystrom()])
@@ -45,7 +54,7 @@ def test_the_kernel_of_a_network_is_the_network_and_a_name(name, method):
 
 
 @pytest.mark.parametrize("landmarks", ["uniform", "rpcholesky"])
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 def test_all_rows_as_landmarks_give_the_kernel(kernel, landmarks):
     phi = nk.feature_map(kernel=kernel, n_components=30, method=nk.Nystrom(landmarks)).fit(X)
     expected = kernel(X, X)
@@ -55,7 +64,7 @@ def test_all_rows_as_landmarks_give_the_kernel(kernel, landmarks):
     assert phi.kernel_error_ < 1e-6
 
 
-@pytest.mark.parametrize("kernel", [SUM, RBF(2.0), cubic], ids=repr)
+@pytest.mark.parametrize("kernel", [SUM, RBF(2.0), cubic], ids=["sum", "scikit-learn's", "function"])
 def test_rpcholesky_takes_landmarks_from_many_rows(kernel):
     phi = nk.feature_map(kernel=kernel, n_components=12, method=nk.Nystrom("rpcholesky")).fit(X)
     left = kernel(X, X) - phi(X) @ phi(X).T

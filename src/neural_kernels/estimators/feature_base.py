@@ -18,6 +18,7 @@ from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap, Nystrom
+from neural_kernels.features.method import Method
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.system import require_scale
@@ -192,8 +193,8 @@ class FeatureRidge(FeatureModel):
         if self.memory_budget is None:
             return
         budget = settings.as_budget(self.memory_budget)
-        bounded = self.method is None or isinstance(self.method, Nystrom)
-        m, itemsize = int(min(self.n_components, rows.shape[0]) if bounded else self.n_components), rows.dtype.itemsize
+        method = self.method if isinstance(self.method, Method) else Nystrom()  # None takes it; others, the map refuses
+        m, itemsize = method.used_columns(int(self.n_components), rows.shape[0]), rows.dtype.itemsize
         need = Moments.memory(m, ridges) + itemsize * m * m + 3 * itemsize * _block_rows(m) * m
         if need > budget:
             raise MemoryError(

@@ -175,6 +175,10 @@ class Method(ABC):
     def needs_data(self) -> bool:
         """Whether `build` takes a sample of the data."""
 
+    def used_columns(self, n_components: int, rows: int) -> int:
+        """How many columns at most are not 0, of `n_components`, for a map that has seen so many rows."""
+        return n_components
+
     @abstractmethod
     def build(self, task: Task, sample: Any) -> BuiltMap:
         """Return the map for rows of shape (n, in_features).

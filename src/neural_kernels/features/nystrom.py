@@ -83,6 +83,10 @@ class Nystrom(Method):
         return True
 
     @override
+    def used_columns(self, n_components: int, rows: int) -> int:
+        return min(n_components, rows)
+
+    @override
     def build(self, task: Task, sample: Any) -> BuiltMap:
         kernel = task.values
         kernel.diag(sample[:1])

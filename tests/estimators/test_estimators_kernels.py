@@ -182,10 +182,8 @@ def test_scikit_learn_contract(estimator, check):
 def test_what_is_no_kernel_is_refused(data, estimator: Any) -> None:
     X, y, _ = data
     labels = (y > 6).astype(int)
-    with pytest.raises(TypeError, match=r"complete without the network"):
+    with pytest.raises(TypeError, match=r"are two networks. Leave the network away"):
         estimator(NET, kernel=nk.NTK(OTHER)).fit(X, labels)
-    with pytest.raises(TypeError, match=r"complete without the network"):
-        estimator(NET, kernel=nk.Laplace()).fit(X, labels)
     with pytest.raises(TypeError, match=r"write NTK\(\.\.\.\)"):
         estimator(kernel=nk.NTK).fit(X, labels)
     with pytest.raises(TypeError, match="kernel=3"):
@@ -226,3 +224,14 @@ def test_functions_that_give_no_gram_matrix_are_refused(data) -> None:
     pseudo = nk.NeuralKernelRegressor(kernel=nk.PseudoNTK(module), alpha=0.1).fit(X, y)
     peer = nk.NeuralKernelRegressor(kernel="precomputed", alpha=0.1).fit(nk.PseudoNTK(module)(X), y)
     assert_allclose(pseudo.predict(X), peer.predict(nk.PseudoNTK(module)(X)), rtol=1e-9)
+
+
+def test_a_search_may_hold_names_and_objects(data) -> None:
+    """The network is that of the names, and unused beside objects."""
+    X, y, _ = data
+    kernels = ["ntk", "nngp", nk.Laplace(0.05), nk.NTK(NET), nk.NTK(NET) + nk.Laplace()]
+    search = GridSearchCV(nk.NeuralKernelRegressor(NET), {"kernel": kernels}, error_score="raise", cv=3).fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    assert scores[0] == scores[3]
+    assert nk.NeuralKernelRegressor(NET, kernel=nk.Laplace()).fit(X, y).network_ is None

@@ -20,7 +20,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart.
     kernel : {"ntk", "nngp"} or Kernel
         Of the network, "ntk": what training all layers learns; "nngp": the last one. Or a kernel object, as for
-        :class:`NeuralKernelRegressor`; the network is then None.
+        :class:`NeuralKernelRegressor`; the network is then unused.
     n_components : int
         Columns of the result. With fewer distinct training rows than that, methods by landmarks leave the rest 0.
     method : Method, optional

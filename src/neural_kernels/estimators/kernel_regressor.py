@@ -29,7 +29,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     ----------
     network : Layer, optional
         Default ``nk.mlp(3, bias_var=0.1)``: without biases, inputs of one or two columns are hardly told apart. One on
-        images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width). None with a kernel object; unused
+        images, such as ``nk.cnn(3)``, takes X of shape (n, channels, height, width). Unused with a kernel object and
         with a precomputed kernel.
     kernel : {"ntk", "nngp", "precomputed"} or Kernel
         Of the network, "ntk": all layers are trained; "nngp": the last one, or equivalently the Bayesian posterior.

@@ -24,14 +24,24 @@ def is_precomputed(kernel: object) -> bool:
 def kernel(value: Any, net: Any) -> Kernel:
     """Read the parameters `kernel`, a name or a kernel object, and `network`, which names alone need.
 
+    Beside an object the network is unused, as scikit-learn's estimators leave parameters of other kernels unused: a
+    search over kernels may hold names and objects. Only two networks that differ are refused.
+
     Raises
     ------
     TypeError
-        Neither a name nor a kernel; a network beside a kernel object, which would not be used.
+        Neither a name nor a kernel; the kernel of another network than `network`.
     ValueError
         Another name; what is no network.
     """
-    return resolve_kernel(network(net) if isinstance(value, str) else net, value)
+    if isinstance(value, str):
+        return resolve_kernel(network(net), value)
+    if net is not None and isinstance(value, NetworkKernel) and value.net != net:
+        raise TypeError(
+            f"network={net!r} and kernel={value!r} are two networks. Leave the network away, or name one of its "
+            'kernels, "ntk" or "nngp"'
+        )
+    return resolve_kernel(None, value)
 
 
 def prior(kernel: Kernel) -> Kernel:

@@ -13,7 +13,6 @@ from torch import nn
 from neural_kernels.algebra.representation import KernelPair
 from neural_kernels.algebra.traits import Traits
 from neural_kernels.checks import require_integer
-from neural_kernels.finite.mixing import as_network
 from neural_kernels.runtime.types import Shape
 
 
@@ -95,6 +94,8 @@ class Layer(ABC):
             raise ValueError("to_torch: input_shape is empty; expected (features,) or (channels, *positions)")
         shape = tuple(map(int, shape))
         module, _ = self.build(shape, int(width), int(out_features), torch.Generator().manual_seed(seed))
+        from neural_kernels.finite.mixing import as_network
+
         return as_network(module)
 
 

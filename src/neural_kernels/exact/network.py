@@ -15,10 +15,7 @@ from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
 from neural_kernels.exact.kernel import Kernel, as_kernel
-from neural_kernels.exact.on_disk import BatchTask
 from neural_kernels.exact.results import gram_matrices, largest_entry, require_range
-from neural_kernels.storage.fingerprint import describe, hash_text
-from neural_kernels.storage.matrix import fill_file
 
 
 @dataclass(frozen=True)
@@ -120,6 +117,10 @@ class NetworkKernel(Kernel):
         TypeError
             An activation holds something that cannot be compared between processes.
         """
+        from neural_kernels.exact.on_disk import BatchTask  # with the first file
+        from neural_kernels.storage.fingerprint import describe, hash_text
+        from neural_kernels.storage.matrix import fill_file
+
         identity = {"kernel": type(self).__name__, "network": hash_text(describe(self.net, (Layer,)))}
         quiet = replace(self, progress=False)
         task = BatchTask(quiet, identity, (x1, x2), self.memory_budget, self.progress)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from neural_kernels.engine.inputs import DenseRows, delta_tile, delta_units
-from neural_kernels.engine.vectors.fill import sparse_delta
 from neural_kernels.exact.compile.run import compile_variances
 from neural_kernels.exact.expressions.nodes import Expression, nodes_of
 from neural_kernels.exact.expressions.pairs import BlockPairs, Pairs, SelfPairs
@@ -30,6 +29,8 @@ def input_delta(sides: tuple[Any, ...], pairs: Pairs, all_pairs: bool) -> Tensor
     assert isinstance(pairs, BlockPairs)
     left, right = sides[0], sides[-1]
     if not isinstance(left, DenseRows):
+        from neural_kernels.engine.vectors.fill import sparse_delta  # with the first sparse rows
+
         return sparse_delta(left, right)(pairs.rows, pairs.columns)
     if all_pairs or left.std.ndim == 1:
         return delta_tile(left, right, pairs.rows, pairs.columns)

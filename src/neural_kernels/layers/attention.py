@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,11 @@ from neural_kernels.algebra import (
 from neural_kernels.checks import require_choice, require_integer, require_number, require_positive
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.finite.geometry import positions_of
-from neural_kernels.finite.mixing import Embed, Heads, NTKAttention
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
+
+if TYPE_CHECKING:
+    from neural_kernels.finite.mixing import Embed
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class Positions:
     def build(self, shape: Shape, generator: torch.Generator) -> Embed:
         """Make the module that embeds the positions of examples of shape ``(channels, *positions)``."""
         channels = shape[0] if self.channels is None else self.channels
+        from neural_kernels.finite.mixing import Embed
+
         return Embed(channels, shape[1:], self.kind == "sum", self.weight_var, self.length, generator)
 
     def _root(self, size: int) -> Tensor:
@@ -236,6 +241,8 @@ class Attention(Layer):
         """Make attention of heads as wide, or as many, as the network is wide."""
         positions = positions_of(self, shape)
         shared, score_var = self.scaling == "linear", self.key_var * self.query_var
+        from neural_kernels.finite.mixing import Heads, NTKAttention
+
         heads = Heads(self.similarity, shared, score_var, self.value_var, self.out_var, self.bias_var)
         embed = None if self.positions is None else self.positions.build(shape, generator)
         values_embed = self.positions is not None and self.positions.values

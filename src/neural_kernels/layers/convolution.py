@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Separable, Taps, short_repr
 from neural_kernels.finite.geometry import Windows, positions_of
-from neural_kernels.finite.positions import NTKConv, NTKConvTranspose, NTKLocalConv
 from neural_kernels.finite.variances import Variances
 from neural_kernels.layers import windows as _windows
 from neural_kernels.layers.affine import Affine
@@ -111,6 +110,8 @@ class Conv(Filters):
         self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
     ) -> tuple[nn.Module, Shape]:
         windows = self._finite_windows(shape, limit=3)
+        from neural_kernels.finite.positions import NTKConv
+
         return NTKConv(shape[0], outputs, windows, variances, generator), windows.after()
 
 
@@ -160,6 +161,8 @@ class LocalConv(Filters):
         self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
     ) -> tuple[nn.Module, Shape]:
         windows = self._finite_windows(shape)
+        from neural_kernels.finite.positions import NTKLocalConv
+
         module = NTKLocalConv(shape[0], outputs, windows, variances, generator)
         return module, module.after
 
@@ -212,5 +215,7 @@ class ConvTranspose(Filters):
         self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
     ) -> tuple[nn.Module, Shape]:
         windows = self._finite_windows(shape, limit=3)
+        from neural_kernels.finite.positions import NTKConvTranspose
+
         module = NTKConvTranspose(shape[0], outputs, windows, variances, generator)
         return module, module.after

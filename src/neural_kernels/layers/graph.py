@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, PerExampleMatrix, Traits
 from neural_kernels.finite.geometry import positions_of
-from neural_kernels.finite.mixing import Aggregate
 from neural_kernels.runtime.types import Shape
 
 
@@ -61,4 +60,6 @@ class GraphAggregate(Layer):
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         positions_of(self, shape)
+        from neural_kernels.finite.mixing import Aggregate
+
         return Aggregate(), shape

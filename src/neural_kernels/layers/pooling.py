@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,11 @@ from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits, short_repr
 from neural_kernels.finite.geometry import Windows, positions_of
-from neural_kernels.finite.positions import PositionSum, WindowSum
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
+
+if TYPE_CHECKING:
+    from neural_kernels.finite.positions import WindowSum
 
 
 class Pool(Layer):
@@ -117,6 +119,8 @@ class AvgPool(Pool):
 
     @override
     def _finite(self, windows: Windows) -> WindowSum:
+        from neural_kernels.finite.positions import WindowSum
+
         return WindowSum(windows, mean=True, count_padding=self.count_padding)
 
 
@@ -154,6 +158,8 @@ class SumPool(Pool):
 
     @override
     def _finite(self, windows: Windows) -> WindowSum:
+        from neural_kernels.finite.positions import WindowSum
+
         return WindowSum(windows, mean=False)
 
 
@@ -183,6 +189,8 @@ class GlobalPool(Layer):
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         positions_of(self, shape)
+        from neural_kernels.finite.positions import PositionSum
+
         return PositionSum(mean=self._mean), shape[:1]
 
 

@@ -11,7 +11,6 @@ from typing_extensions import override
 from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits, short_repr
 from neural_kernels.checks import require_choice
 from neural_kernels.finite.geometry import each, positions_of
-from neural_kernels.finite.positions import Interpolate
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
 
@@ -81,6 +80,8 @@ class Resize(Layer):
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         before = positions_of(self, shape)
         after = each(self.shape, len(before))
+        from neural_kernels.finite.positions import Interpolate
+
         return Interpolate(before, after, self.method, self.antialias), (shape[0], *after)
 
 

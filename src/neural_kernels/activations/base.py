@@ -13,7 +13,6 @@ from typing_extensions import override
 from neural_kernels.activations.expectations.hermite import HermiteSeries, hermite_series
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.algebra import KernelPair, Layer, Traits
-from neural_kernels.finite.modules import ActivationModule
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.types import Shape
 
@@ -138,6 +137,8 @@ class Activation(Dual):
 
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        from neural_kernels.finite.modules import ActivationModule
+
         return ActivationModule(self.fn, repr(self)), shape
 
 

@@ -2,8 +2,7 @@
 
 They know nothing of the library's layers: numbers go in, and where a module draws its weights, a generator. Layers make
 them in `build`. Modules act on dim 1, the channels, of batches (n, channels, *positions); for vectors that is the only
-one. Those of positions and of mixing are loaded with the first network that has them, for they are many classes and
-most programs only want kernels.
+one. They are loaded with the first finite network: most programs only want kernels.
 
 variances  standard deviations of initial weights and factors in `forward`, for either parametrisation
 modules    linear maps, activations, branches that come together, normalisation

@@ -23,7 +23,6 @@ from neural_kernels.algebra import (
 )
 from neural_kernels.checks import require_choice, require_integer, require_number, require_positive
 from neural_kernels.errors import ArchitectureError
-from neural_kernels.finite.geometry import positions_of
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
 
@@ -239,6 +238,8 @@ class Attention(Layer):
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         """Make attention of heads as wide, or as many, as the network is wide."""
+        from neural_kernels.finite.geometry import positions_of
+
         positions = positions_of(self, shape)
         shared, score_var = self.scaling == "linear", self.key_var * self.query_var
         from neural_kernels.finite.mixing import Heads, NTKAttention

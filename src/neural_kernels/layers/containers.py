@@ -12,7 +12,6 @@ from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Traits, independent, joined, short_repr, uncorrelated
 from neural_kernels.checks import require_number
-from neural_kernels.finite.modules import ConcatOfBranches, ProductOfBranches, SumOfBranches
 from neural_kernels.runtime.types import Shape
 
 
@@ -141,6 +140,8 @@ class Residual(Layer):
         (_, first), (_, second) = built
         if first != second:
             raise ValueError(f"{self!r}: the branches' outputs have shapes {first} and {second}, which cannot be added")
+        from neural_kernels.finite.modules import SumOfBranches
+
         return SumOfBranches([module for module, _ in built]), first
 
 
@@ -219,6 +220,8 @@ class Concat(Layer):
             raise ValueError(f"{self!r}: the branches' outputs have shapes {shapes}; their positions differ")
         widths = [after[0] for after in shapes]
         scales = [math.sqrt(share * sum(widths) / n) for share, n in zip(self.shares, widths, strict=True)]
+        from neural_kernels.finite.modules import ConcatOfBranches
+
         return ConcatOfBranches([module for module, _ in built], scales), (sum(widths), *shapes[0][1:])
 
 
@@ -278,4 +281,6 @@ class Product(Layer):
         shapes = [after for _, after in built]
         if len(set(shapes)) > 1:
             raise ValueError(f"{self!r}: the branches' outputs have shapes {shapes}, which cannot be multiplied")
+        from neural_kernels.finite.modules import ProductOfBranches
+
         return ProductOfBranches([module for module, _ in built]), shapes[0]

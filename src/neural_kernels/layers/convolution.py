@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Separable, Taps, short_repr
-from neural_kernels.finite.geometry import Windows, positions_of
 from neural_kernels.finite.variances import Variances
 from neural_kernels.layers import windows as _windows
 from neural_kernels.layers.affine import Affine
 from neural_kernels.runtime.types import Shape
+
+if TYPE_CHECKING:
+    from neural_kernels.finite.geometry import Windows
 
 
 class Filters(Affine):
@@ -47,6 +50,8 @@ class Filters(Affine):
         return _windows.windows
 
     def _finite_windows(self, shape: Shape, limit: int | None = None) -> Windows:
+        from neural_kernels.finite.geometry import Windows, positions_of
+
         positions = positions_of(self, shape, limit)
         return Windows.of(positions, self.kernel_size, self.stride, self.dilation, self.padding)
 

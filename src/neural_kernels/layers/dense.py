@@ -9,7 +9,6 @@ from torch import nn
 from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, short_repr
-from neural_kernels.finite.modules import NTKLinear
 from neural_kernels.finite.variances import Variances
 from neural_kernels.layers.affine import Affine
 from neural_kernels.runtime.types import Shape
@@ -69,4 +68,6 @@ class Dense(Affine):
     def _finite(
         self, shape: Shape, outputs: int, variances: Variances, generator: torch.Generator
     ) -> tuple[nn.Module, Shape]:
+        from neural_kernels.finite.modules import NTKLinear
+
         return NTKLinear(shape[0], outputs, variances, generator), shape[1:]

@@ -9,7 +9,6 @@ from torch import nn
 from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, PerExampleMatrix, Traits
-from neural_kernels.finite.geometry import positions_of
 from neural_kernels.runtime.types import Shape
 
 
@@ -59,6 +58,8 @@ class GraphAggregate(Layer):
 
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        from neural_kernels.finite.geometry import positions_of
+
         positions_of(self, shape)
         from neural_kernels.finite.mixing import Aggregate
 

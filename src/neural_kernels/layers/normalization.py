@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from neural_kernels.algebra import Graph, K, KernelPair, Layer, PerExample, Traits, short_repr
 from neural_kernels.checks import require_choice, require_number
-from neural_kernels.finite.modules import Normalize
 from neural_kernels.runtime.types import Shape
 
 
@@ -61,6 +60,8 @@ class LayerNorm(Layer):
 
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        from neural_kernels.finite.modules import Normalize
+
         return Normalize(self.over, self.eps), shape
 
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits, short_repr
-from neural_kernels.finite.geometry import Windows, positions_of
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
 
 if TYPE_CHECKING:
+    from neural_kernels.finite.geometry import Windows
     from neural_kernels.finite.positions import WindowSum
 
 
@@ -59,6 +59,8 @@ class Pool(Layer):
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
         stride = self.window if self.stride is None else self.stride
+        from neural_kernels.finite.geometry import Windows, positions_of
+
         windows = Windows.of(positions_of(self, shape), self.window, stride, 1, self.padding)
         return self._finite(windows), (shape[0], *windows.after())
 
@@ -188,6 +190,8 @@ class GlobalPool(Layer):
 
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        from neural_kernels.finite.geometry import positions_of
+
         positions_of(self, shape)
         from neural_kernels.finite.positions import PositionSum
 

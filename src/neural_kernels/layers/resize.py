@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Matrix, Separable, Taps, Traits, short_repr
 from neural_kernels.checks import require_choice
-from neural_kernels.finite.geometry import each, positions_of
 from neural_kernels.layers import windows as _windows
 from neural_kernels.runtime.types import Shape
 
@@ -78,6 +77,8 @@ class Resize(Layer):
 
     @override
     def build(self, shape: Shape, width: int, outputs: int, generator: torch.Generator) -> tuple[nn.Module, Shape]:
+        from neural_kernels.finite.geometry import each, positions_of
+
         before = positions_of(self, shape)
         after = each(self.shape, len(before))
         from neural_kernels.finite.positions import Interpolate

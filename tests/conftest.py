@@ -38,9 +38,10 @@ def _one_torch_thread_per_worker(worker_id: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _seed_torch() -> None:
-    """Draws without a seed of their own (dropout, initial weights) must not depend on which tests ran before."""
+def _seed_global_generators() -> None:
+    """Draws without a seed of their own (initial weights, `random_state=None`) are the same in every run and order."""
     torch.manual_seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture

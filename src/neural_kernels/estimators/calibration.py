@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from neural_kernels.runtime.types import Array
 
@@ -16,9 +18,39 @@ def per_class(scores: Array) -> Array:
     return np.hstack([-scores, scores]) if scores.shape[1] == 1 else scores
 
 
-def probabilities(scores: Array, temperature: float) -> Array:
-    """The softmax of the scores, (n, 1) or (n, K), over the temperature: shape (n, K)."""
-    return softmax(per_class(scores) / temperature, axis=1)
+@dataclass(frozen=True)
+class Calibration:
+    """What turns scores of classes into probabilities, the softmax of the scores over one temperature.
+
+    Parameters
+    ----------
+    temperature : float
+    log_loss : float
+        Mean over the examples that it was fitted to, by weight: what models may be compared by.
+    """
+
+    temperature: float
+    log_loss: float
+
+    @classmethod
+    def fit(cls, scores: Array, shares: Array, weights: Array) -> Calibration:
+        """Fit to scores of examples, (n, 1) or (n, K), of which none has seen its own label.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n, K), or (n, 1) for two classes
+        shares : ndarray of shape (n, K)
+            Of each class in an example's labels: one-hot, but for merged copies that disagree.
+        weights : ndarray of shape (n,)
+        """
+        scores = per_class(scores)
+        temperature = fit_temperature(scores, shares, weights)
+        lost = -(shares * log_softmax(scores / temperature, axis=1)).sum(axis=1)
+        return cls(temperature, float(np.average(lost, weights=weights)))
+
+    def probabilities(self, scores: Array) -> Array:
+        """Of scores, (n, 1) or (n, K): shape (n, K)."""
+        return softmax(per_class(scores) / self.temperature, axis=1)
 
 
 def fit_temperature(scores: Array, shares: Array, weights: Array) -> float:

@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from neural_kernels.estimators.calibration import per_class, probabilities
+from neural_kernels.estimators.calibration import per_class
 from neural_kernels.estimators.feature_base import FeatureRidge, TrainingRows
-from neural_kernels.estimators.labels import code_labels, find_classes, loo_temperature
+from neural_kernels.estimators.labels import calibrate, code_labels, find_classes
 from neural_kernels.runtime.types import Array
 
 
@@ -36,6 +36,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         The labels, sorted.
     temperature_ : float
         T, of the rows of the last call.
+    calibration_ : Calibration
+        As for :class:`NeuralKernelClassifier`.
     coef_ : ndarray of shape (1, m) or (K, m)
     intercept_ : ndarray of shape (1,) or (K,)
     alpha_, ridge_, loo_scores_, moments_, map_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
@@ -127,7 +129,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         return self._finish(self._begin(X, *code_labels(y, self.classes_, weights, self.class_weight)))
 
     def _finish(self, rows: TrainingRows) -> NeuralFeatureClassifier:
-        self.temperature_ = loo_temperature(*self._solve_with_residuals(rows))
+        self.calibration_ = calibrate(*self._solve_with_residuals(rows))
+        self.temperature_ = self.calibration_.temperature
         return self
 
     def decision_function(self, X: Any) -> Array:
@@ -142,7 +145,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the classes, (n, K): the softmax of the scores over `temperature_`."""
-        return probabilities(self._outputs(X), self.temperature_)
+        scores = self._outputs(X)
+        return self.calibration_.probabilities(scores)
 
 
 def _classes(labels: Any) -> np.ndarray:

@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from neural_kernels.estimators.calibration import per_class, probabilities
+from neural_kernels.estimators.calibration import per_class
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.kernel_base import KernelModel
-from neural_kernels.estimators.labels import code_labels, find_classes, loo_temperature
+from neural_kernels.estimators.labels import calibrate, code_labels, find_classes
 from neural_kernels.runtime.types import Array
 
 
@@ -57,6 +57,8 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         The labels, sorted.
     temperature_ : float
         T.
+    calibration_ : Calibration
+        What makes probabilities of scores; its `log_loss` is the leave-one-out one.
     alpha_, ridge_ : float
         The alpha in use, and the ridge it means.
     loo_scores_ : ndarray of shape (r,) or None
@@ -125,7 +127,8 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         targets, weights = code_labels(y, self.classes_, weights, self.class_weight)
         examples = Examples.of(X, targets, weights)
         self._fit_examples(X, examples)
-        self.temperature_ = loo_temperature(examples, self._loo_residuals(examples, np.array([self.ridge_]))[0])
+        self.calibration_ = calibrate(examples, self._loo_residuals(examples, np.array([self.ridge_]))[0])
+        self.temperature_ = self.calibration_.temperature
         return self
 
     def decision_function(self, X: Any, time: float | None = None) -> Array:
@@ -143,4 +146,5 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the classes, (n, K): the softmax of the scores over `temperature_`."""
-        return probabilities(self._outputs(X, None), self.temperature_)
+        scores = self._outputs(X, None)
+        return self.calibration_.probabilities(scores)

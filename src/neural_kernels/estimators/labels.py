@@ -1,4 +1,4 @@
-"""Labels as targets of a regression, one class against the rest, and the temperature of its scores."""
+"""Labels as targets of a regression, one class against the rest, and probabilities from its scores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_kernels.estimators.calibration import fit_temperature, per_class
+from neural_kernels.estimators.calibration import Calibration, per_class
 from neural_kernels.estimators.class_weight import class_factors
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.runtime.types import Array
@@ -52,7 +52,7 @@ def code_labels(y: np.ndarray, classes: np.ndarray, weights: Array, class_weight
     return targets[:, 1:] if k == 2 else targets, weights * factors
 
 
-def loo_temperature(examples: Examples, residuals: Array) -> float:
-    """Fit the temperature to scores of which none has seen its own label: targets less leave-one-out residuals."""
+def calibrate(examples: Examples, residuals: Array) -> Calibration:
+    """Fit probabilities to scores of which none has seen its own label: targets less leave-one-out residuals."""
     shares = (per_class(examples.targets) + 1) / 2
-    return fit_temperature(per_class(examples.targets - residuals), shares, examples.weights)
+    return Calibration.fit(examples.targets - residuals, shares, examples.weights)

@@ -18,7 +18,7 @@ from neural_kernels.empirical.kernels import PseudoNTK
 from neural_kernels.empirical.module.batches import ExampleSource
 from neural_kernels.empirical.module.model import plain_autograd
 from neural_kernels.estimators import settings
-from neural_kernels.estimators.calibration import fit_temperature, per_class, probabilities
+from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.linearized.expansion import Expansion, as_array
 from neural_kernels.estimators.linearized.targets import Targets
 from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
@@ -77,6 +77,8 @@ class LinearizedPredictor(BaseEstimator):
         Coefficients of the kernel at the training examples.
     temperature_ : float or None
         Of `predict_proba`; None after a fit to numbers.
+    calibration_ : Calibration or None
+        As for :class:`NeuralKernelClassifier`; None after a fit to numbers.
     kernel_ : kernel
         Of the copied module.
     X_fit_ : as given to `fit`
@@ -178,7 +180,8 @@ class LinearizedPredictor(BaseEstimator):
         chosen = AlphaChoice.of(alphas, scale, self._scores_without)
         self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self.classes_ = self._targets.classes
-        self.temperature_ = None if self.classes_ is None else self._temperature()
+        self.calibration_ = None if self.classes_ is None else self._calibrate()
+        self.temperature_ = self.calibration_ and self.calibration_.temperature
         self.dual_coef_ = self._system.solve(self._residual, self.ridge_)
         self.X_fit_ = X
         return self
@@ -234,8 +237,8 @@ class LinearizedPredictor(BaseEstimator):
         has seen its own label, unless the module itself was trained on them: probabilities are then too sure.
         """
         scores = self._scores(X, None)
-        assert self.temperature_ is not None
-        return probabilities(scores, self.temperature_)
+        assert self.calibration_ is not None
+        return self.calibration_.probabilities(scores)
 
     def score(self, X: Any, y: Any) -> float:
         """Accuracy of labels; R^2 of numbers, averaged over outputs."""
@@ -256,11 +259,10 @@ class LinearizedPredictor(BaseEstimator):
             raise ValueError("leave-one-out (several alphas, or labels) needs at least 2 examples; got 1")
         return self._system.loo_residuals(self._residual, ridges)
 
-    def _temperature(self) -> float:
-        """The temperature of the least log-loss on scores of which none has seen its own label."""
-        residuals = self._loo_residuals(np.array([self.ridge_]))[0]
-        scores = per_class(self._targets.values - residuals)
-        return fit_temperature(scores, self._targets.members, np.ones(len(scores)))
+    def _calibrate(self) -> Calibration:
+        """Fit to scores of which none has seen its own label."""
+        scores = self._targets.values - self._loo_residuals(np.array([self.ridge_]))[0]
+        return Calibration.fit(scores, self._targets.members, np.ones(len(scores)))
 
     @plain_autograd()
     @torch.no_grad()

@@ -14,7 +14,7 @@ from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
 from neural_kernels.runtime.types import Array
-from neural_kernels.solvers.system import as_time, mean_diagonal
+from neural_kernels.solvers.system import as_time, diagonal, largest_typical, mean_diagonal
 
 BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget is smaller
 
@@ -60,9 +60,11 @@ class KernelModel(BaseEstimator):
         )
         gram = self._training_gram(X)
         scale = mean_diagonal(gram, examples.weights, inputs.NO_SCALE)
+        values = diagonal(gram)
+        judges = values <= largest_typical(values, examples.weights)
         self._system = self.solver_.system(gram, examples.weights)
         self.y_offset_ = examples.offset
-        chosen = AlphaChoice.of(alphas, scale, lambda ridges: self._scores(examples, ridges))
+        chosen = AlphaChoice.of(alphas, scale, lambda ridges: self._scores(examples, ridges, judges))
         self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self._mass = float(examples.weights.sum())
         self._targets = examples.targets - self.y_offset_
@@ -84,11 +86,14 @@ class KernelModel(BaseEstimator):
             _check_gram(gram, f"kernel={self.kernel!r}")
         return gram
 
-    def _scores(self, examples: Examples, ridges: Array) -> Array:
-        """Leave-one-out R^2 of each ridge, averaged over outputs."""
-        residuals = self._loo_residuals(examples, ridges)
+    def _scores(self, examples: Examples, ridges: Array, judges: np.ndarray) -> Array:
+        """Leave-one-out R^2 of each ridge, averaged over outputs, on the examples that `judges`, (m,), marks.
+
+        One far outside the others, whose error without it is as large as its norm, would outvote all of them.
+        """
+        residuals, judged = self._loo_residuals(examples, ridges), examples.take(judges)
         return mean_r2(
-            *squared_errors(residuals, examples.targets, examples.offset, examples.weights, examples.scatter)
+            *squared_errors(residuals[:, judges], judged.targets, examples.offset, judged.weights, judged.scatter)
         )
 
     def _loo_residuals(self, examples: Examples, ridges: Array) -> Array:

@@ -37,7 +37,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         Of the network, "ntk": all layers are trained; "nngp": the last one. "precomputed": X is the Gram matrix,
         (n, n) to fit and (m, n) to predict. Or a kernel object, as for :class:`NeuralKernelRegressor`.
     alpha : float or array-like of shape (r,)
-        Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best leave-one-out
+        Ridge, in units of a robust mean of the kernel's diagonal. Of several, the one with the best leave-one-out
         R^2 of the scores, which is exact.
     solver : Solver, optional
         Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for one alpha, else Spectral if

@@ -37,7 +37,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         ``nk.NTK(net)``, sums, products and multiples of them, a function of two arrays that returns their Gram
         matrix, or a kernel of ``sklearn.gaussian_process``.
     alpha : float or array-like of shape (r,)
-        Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best leave-one-out
+        Ridge, in units of a robust mean of the kernel's diagonal. Of several, the one with the best leave-one-out
         score, which is exact (refits with the same ridge would give it).
     solver : Solver, optional
         Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for one alpha, else Spectral if

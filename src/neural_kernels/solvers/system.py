@@ -16,6 +16,9 @@ ADVICE = (
     "in float64."
 )
 
+# Of squared lengths, in units of their median. Of one normal column, which varies most, a value in 5,000 is larger.
+OUTLYING = 30
+
 
 def weighted_gram(gram: npt.ArrayLike, sample_weight: npt.ArrayLike | None) -> tuple[Array, Array]:
     """Return a new float64 matrix S K S with S = diag(sqrt(weights)), and the diagonal of S."""
@@ -63,7 +66,7 @@ def as_targets(targets: npt.ArrayLike, n: int) -> tuple[Array, tuple[int, ...]]:
 
 
 def mean_diagonal(gram: np.ndarray, weights: Array | None, cause: str) -> float:
-    """Mean of k(x, x) over the training examples: the unit of relative ridges (alpha), so that scale does not matter.
+    """Robust mean of k(x, x) over the training examples: the unit of relative ridges (alpha), free of their scale.
 
     Parameters
     ----------
@@ -78,9 +81,36 @@ def mean_diagonal(gram: np.ndarray, weights: Array | None, cause: str) -> float:
     ValueError
         If the mean is not positive.
     """
-    diagonal = np.diagonal(gram) if gram.ndim == 2 else np.einsum("iiaa->ia", gram)
-    scale = float(np.average(diagonal.astype(np.float64).reshape(len(gram), -1).mean(axis=1), weights=weights))
-    return require_scale(scale, "mean diagonal of the training kernel", cause)
+    return require_scale(robust_mean(diagonal(gram), weights), "mean diagonal of the training kernel", cause)
+
+
+def diagonal(gram: np.ndarray) -> Array:
+    """k(x, x) of each example, (n,) in float64; of matrix-valued kernels (n, n, o, o) the mean over outputs."""
+    values = np.diagonal(gram) if gram.ndim == 2 else np.einsum("iiaa->ia", gram)
+    return values.astype(np.float64).reshape(len(gram), -1).mean(axis=1)
+
+
+def robust_mean(values: Array, weights: Array | None = None) -> float:
+    """Weighted mean of min(v, `largest_typical`): the mean itself, to the last bit, unless values lie far out.
+
+    An outlying value counts as `OUTLYING` medians at most, so that few of them among many move the mean little.
+    """
+    return float(np.average(np.minimum(values, largest_typical(values, weights)), weights=weights))
+
+
+def largest_typical(values: Array, weights: Array | None = None) -> float:
+    """`OUTLYING` times the weighted median of the positive values (a vector); 0 if there are none.
+
+    Examples whose k(x, x) is larger are far outside the others: their errors should choose nothing.
+    """
+    weights = np.ones(len(values)) if weights is None else weights
+    counted = (values > 0) & (weights > 0)
+    if not counted.any():
+        return 0.0
+    ordered, w = values[counted], weights[counted]
+    order = np.argsort(ordered, kind="stable")
+    share = np.cumsum(w[order])
+    return float(OUTLYING * ordered[order][np.searchsorted(share, share[-1] / 2)])
 
 
 def require_scale(scale: float, what: str, cause: str) -> float:

@@ -25,7 +25,7 @@ from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_er
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.block import BlockRidge
-from neural_kernels.solvers.system import as_time, mean_diagonal
+from neural_kernels.solvers.system import as_time, diagonal, largest_typical, mean_diagonal
 
 _NO_SCALE = "the module's outputs do not depend on the parameters at these examples"
 
@@ -54,8 +54,8 @@ class LinearizedPredictor(BaseEstimator):
         other, such as ``nk.Laplace()``, which learns what the module's outputs leave over; sums and products of them,
         ``nk.PseudoNTK(module) + nk.Laplace()``. All but those of `module` take X as one array.
     alpha : float or array-like of shape (r,)
-        Ridge, in units of the mean diagonal of the training kernel. Of several, the one with the best exact
-        leave-one-out score.
+        Ridge, in units of the mean diagonal of the training kernel, in which examples far outside the others count
+        little. Of several, the one with the best exact leave-one-out score.
     scale : float
         s, positive. The outputs of trained classifiers are far larger than coded labels: choose s > 1 [3]_.
         ``math.inf`` leaves the outputs out; targets may then be of any number, except with the full kernel.
@@ -176,8 +176,10 @@ class LinearizedPredictor(BaseEstimator):
         self._residual = self._targets.values - self._start(source)
         matrix = self._gram(X, gram, n, outputs)
         scale = mean_diagonal(matrix, None, _NO_SCALE)
+        values = diagonal(matrix)
+        judges = values <= largest_typical(values)
         self._system = BlockRidge(matrix, self.solver_) if self._expansion.full else self.solver_.system(matrix)
-        chosen = AlphaChoice.of(alphas, scale, self._scores_without)
+        chosen = AlphaChoice.of(alphas, scale, lambda ridges: self._scores_without(ridges, judges))
         self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
         self.classes_ = self._targets.classes
         self.calibration_ = None if self.classes_ is None else self._calibrate()
@@ -247,10 +249,11 @@ class LinearizedPredictor(BaseEstimator):
             return float(accuracy_score(true, predictions))
         return float(r2_score(true.reshape(len(true), -1), predictions.reshape(len(predictions), -1)))
 
-    def _scores_without(self, ridges: Array) -> Array:
-        """Leave-one-out R^2 of each ridge, over all outputs together."""
-        y = self._targets.values
-        lost, total = squared_errors(self._loo_residuals(ridges), y, y.mean(axis=0), np.ones(len(y)))
+    def _scores_without(self, ridges: Array, judges: np.ndarray) -> Array:
+        """Leave-one-out R^2 of each ridge, over all outputs together, on the examples that `judges`, (n,), marks."""
+        y = self._targets.values[judges]
+        residuals = self._loo_residuals(ridges)[:, judges]
+        lost, total = squared_errors(residuals, y, y.mean(axis=0), np.ones(len(y)))
         return mean_r2(lost.sum(axis=1, keepdims=True), total.sum(keepdims=True))
 
     def _loo_residuals(self, ridges: Array) -> Array:

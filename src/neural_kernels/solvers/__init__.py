@@ -11,6 +11,7 @@ Settings, which estimators take as `solver`, and the systems that they make:
 Beside them:
 
 - `moments`: ridge regression on features, in one pass over the rows;
+- `evidence`: how likely targets are, at the amplitude that makes them the likeliest;
 - `posterior`: covariances of Gaussian processes and of trained ensembles, from a system's solutions;
 - `rpcholesky`: rows that say most about a kernel matrix, by randomly pivoted Cholesky;
 - `system`: the checks, errors and weighted matrix that the above share.
@@ -19,6 +20,7 @@ Beside them:
 from neural_kernels.solvers.automatic import Automatic
 from neural_kernels.solvers.block import BlockRidge
 from neural_kernels.solvers.cholesky import Cholesky, CholeskyRidge
+from neural_kernels.solvers.evidence import Evidence
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.posterior import ensemble_covariance, gp_covariance
 from neural_kernels.solvers.protocol import RidgeSystem, Solver
@@ -30,6 +32,7 @@ __all__ = [
     "BlockRidge",
     "Cholesky",
     "CholeskyRidge",
+    "Evidence",
     "Moments",
     "RidgePath",
     "RidgeSystem",

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from neural_kernels.runtime.types import Array
+from neural_kernels.solvers.evidence import Evidence
 from neural_kernels.solvers.protocol import RidgeSystem, Solver
 
 
@@ -53,6 +54,7 @@ class BlockRidge(RidgeSystem):
         self._weights = weights
         matrix = given.transpose(0, 2, 1, 3).reshape(self._examples * self._outputs, -1)
         self._flat = solver.system(matrix, None if sample_weight is None else np.repeat(weights, self._outputs))
+        self.root = self._flat.root
 
     @override
     def solve(self, targets: npt.ArrayLike, ridge: float, time: float = np.inf) -> Array:
@@ -75,6 +77,17 @@ class BlockRidge(RidgeSystem):
     def inverse_blocks(self, ridge: float, size: int) -> Array:
         """Those of `size` examples each, shape (n / size, size * o, size * o)."""
         return self._flat.inverse_blocks(ridge, size * self._outputs)
+
+    @override
+    def log_determinant(self, ridge: float) -> float:
+        return self._flat.log_determinant(ridge)
+
+    @override
+    def evidence(
+        self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike, scatter: float | npt.ArrayLike = 0.0
+    ) -> Evidence:
+        """Of one amplitude for all outputs, which such a kernel binds together."""
+        return self._flat.evidence(self._as_targets(targets).ravel(), ridges, np.sum(scatter))
 
     def _as_targets(self, targets: npt.ArrayLike) -> Array:
         y, expected = np.asarray(targets, dtype=np.float64), (self._examples, self._outputs)

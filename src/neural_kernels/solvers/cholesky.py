@@ -134,6 +134,12 @@ class CholeskyRidge(RidgeSystem):
         blocks = [inverse[start : start + size, start : start + size] for start in range(0, len(inverse), size)]
         return np.stack([np.tril(block) + np.tril(block, -1).T for block in blocks])
 
+    @override
+    def log_determinant(self, ridge: float) -> float:
+        system.require_weights(self.root, "log_determinant")
+        self._factorise(system.as_ridge(ridge))
+        return float(2 * np.log(np.diagonal(self._matrix)).sum())
+
     def _dual(self, y: Array, ridge: float) -> Array:
         """(S K S + ridge I)^{-1} S y."""
         self._factorise(ridge)

@@ -150,6 +150,11 @@ class SpectralRidge(RidgeSystem):
         vectors = self.vectors.reshape(-1, size, len(self.values))
         return (vectors * self._response(ridge, np.inf)) @ vectors.swapaxes(1, 2)
 
+    @override
+    def log_determinant(self, ridge: float) -> float:
+        system.require_weights(self.root, "log_determinant")
+        return float(-np.log(self._response(ridge, np.inf)).sum())
+
     def _response(self, ridge: float, time: float) -> Array:
         """g(l + ridge), with its limit t where an eigenvalue is not positive."""
         rates = self.values + system.as_ridge(ridge)

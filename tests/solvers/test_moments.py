@@ -34,6 +34,7 @@ def assert_same(first, second, rtol=1e-10):
         assert_allclose(one, other, rtol=rtol)
     assert first.weight == pytest.approx(second.weight)
     assert first.mean_square == pytest.approx(second.mean_square)
+    assert_allclose(first.target_scatter, second.target_scatter, rtol=rtol)
 
 
 def test_equals_scikit_learn(data):
@@ -139,3 +140,14 @@ def test_bad_input_is_refused(data):
     with pytest.raises(ValueError, match="no rows"):
         Moments(3, 2).path([1.0, 2.0])
     assert_same(moments, fitted(features, targets))
+
+
+def test_scatter_of_targets_counts_merged_copies():
+    rng = np.random.default_rng(0)
+    features, y = rng.standard_normal((6, 3)), 5 + rng.standard_normal((18, 2))
+    every = fitted(np.repeat(features, 3, axis=0), y)
+    means = y.reshape(6, 3, 2).mean(axis=1)
+    lost = np.square(y - np.repeat(means, 3, axis=0)).sum(axis=0)
+    merged = Moments(3, 2).update(features, means, np.full(6, 3.0), lost)
+    assert_allclose(every.target_scatter, np.square(y - y.mean(axis=0)).sum(axis=0), rtol=1e-12)
+    assert_same(merged, every)

@@ -16,7 +16,8 @@ class Moments:
     r"""Weighted means and centred products of features and targets, all that ridge regression needs of the data.
 
     .. math:: W = \sum_i w_i, \quad \mu = \frac 1 W \sum_i w_i \phi_i, \quad
-       A = \sum_i w_i (\phi_i - \mu)(\phi_i - \mu)^T, \quad B = \sum_i w_i (\phi_i - \mu)(y_i - \bar y)^T.
+       A = \sum_i w_i (\phi_i - \mu)(\phi_i - \mu)^T, \quad B = \sum_i w_i (\phi_i - \mu)(y_i - \bar y)^T, \quad
+       s = \sum_i w_i (y_i - \bar y)^2.
 
     Blocks of rows come in one after the other (`update`), or from other machines (`merge`); both combine two parts
     by [1]_
@@ -44,6 +45,8 @@ class Moments:
         A; its lower triangle only.
     cross : ndarray of shape (m, o)
         B.
+    target_scatter : ndarray of shape (o,)
+        s, of every output.
     dtype : dtype
         Of the features seen last.
 
@@ -72,13 +75,20 @@ class Moments:
         self.weight, self.dtype = 0.0, np.dtype(np.float64)
         self.mean, self.target_mean = np.zeros(n_features), np.zeros(n_outputs)
         self.scatter, self.cross = np.zeros((n_features, n_features)), np.zeros((n_features, n_outputs))
+        self.target_scatter = np.zeros(n_outputs)
 
     @staticmethod
     def memory(n_features: int, ridges: int = 1) -> int:
         """Bytes that moments and solving for one ridge, or a path over several, take at their peak; without blocks."""
         return 8 * (4 if ridges > 1 else 3) * n_features**2
 
-    def update(self, features: np.ndarray, targets: np.ndarray, weights: npt.ArrayLike | None = None) -> Moments:
+    def update(
+        self,
+        features: np.ndarray,
+        targets: np.ndarray,
+        weights: npt.ArrayLike | None = None,
+        scatter: float | npt.ArrayLike = 0.0,
+    ) -> Moments:
         """Take in rows.
 
         Parameters
@@ -87,6 +97,8 @@ class Moments:
         targets : ndarray of shape (r, o)
         weights : array-like of shape (r,), optional
             Non-negative; default all 1.
+        scatter : float or array-like of shape (o,)
+            Where a row stands for copies: the weighted sum of squares of their targets about `targets`.
 
         Returns
         -------
@@ -115,6 +127,7 @@ class Moments:
         for part in self._strips():
             self.scatter[part, : part.stop] += rows[:, part].T @ rows[:, : part.stop]
             self.cross[part] += rows[:, part].T @ left
+        self.target_scatter += np.square(left).sum(axis=0) + scatter
         self.dtype = features.dtype
         return self
 
@@ -128,6 +141,7 @@ class Moments:
                 self.scatter[part, : part.stop] += other.scatter[part, : part.stop]
                 self.scatter[part, : part.stop] += share * np.outer(step[part], step[: part.stop])
             self.cross += other.cross + share * np.outer(step, target_step)
+            self.target_scatter += other.target_scatter + share * np.square(target_step)
         return self
 
     def _combine(self, weight: float, mean: Array, target_mean: Array) -> tuple[Array, Array, float]:

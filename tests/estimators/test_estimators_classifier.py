@@ -45,8 +45,8 @@ def log_loss(y, probability):
 def test_two_classes_are_one_regression(data, kernel):
     X, y, Z = data
     labels = np.where(y > 6, "high", "low")
-    model = NeuralKernelClassifier(NET, kernel=kernel).fit(X, labels)
-    regressor = NeuralKernelRegressor(NET, kernel=kernel).fit(X, np.where(labels == "low", 1.0, -1.0))
+    model = NeuralKernelClassifier(NET, kernel=kernel, alpha=1e-2).fit(X, labels)
+    regressor = NeuralKernelRegressor(NET, kernel=kernel, alpha=1e-2).fit(X, np.where(labels == "low", 1.0, -1.0))
     assert model.classes_.tolist() == ["high", "low"]
     assert_allclose(model.decision_function(Z), regressor.predict(Z), rtol=1e-9)
     assert_allclose(model.decision_function(Z, time=9.0), regressor.predict(Z, time=9.0), rtol=1e-9)

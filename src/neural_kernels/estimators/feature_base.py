@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
+from neural_kernels.estimators.scores import r2
+from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.features.method import Method
@@ -179,8 +180,7 @@ class FeatureRidge(FeatureModel):
 
     def _scores(self, residuals: Array, examples: Examples) -> Array:
         """Leave-one-out R^2 of each ridge, averaged over outputs."""
-        mean = self.moments_.target_mean
-        return mean_r2(*squared_errors(residuals, examples.targets, mean, examples.weights, examples.scatter))
+        return r2(residuals, examples, self.moments_.target_mean)
 
     def _outputs(self, X: Any) -> Array:
         """Predict every output, shape (n, o), also where targets had but one axis."""

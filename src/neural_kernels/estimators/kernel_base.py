@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
+from neural_kernels.estimators.scores import SCORES
+from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.system import as_time, diagonal, largest_typical, mean_diagonal
 
@@ -22,9 +23,12 @@ BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget 
 class KernelModel(BaseEstimator):
     """Private base: the parameters are documented in its subclasses, which add what their targets mean."""
 
+    scorings: ClassVar[tuple[str, ...]]  # the leave-one-out scores that alphas are chosen by; the first is the default
     network: Any
     kernel: Any
     alpha: Any
+    selection: Any
+    scoring: Any
     solver: Any
     memory_budget: int | None
     verbose: int
@@ -53,6 +57,7 @@ class KernelModel(BaseEstimator):
     def _fit_examples(self, X: Any, examples: Examples) -> None:
         """Set `dual_coef_` (m, o), `y_offset_` (o,) and all that does not depend on what targets mean."""
         alphas = settings.alphas(self.alpha)
+        criterion = settings.criterion(self.selection, self.scoring, self.scorings)
         self.support_ = examples.support
         n, outputs = examples.targets.shape
         self.solver_, self.solver_reason_ = settings.solver(
@@ -64,8 +69,9 @@ class KernelModel(BaseEstimator):
         judges = values <= largest_typical(values, examples.weights)
         self._system = self.solver_.system(gram, examples.weights)
         self.y_offset_ = examples.offset
-        chosen = AlphaChoice.of(alphas, scale, lambda ridges: self._scores(examples, ridges, judges))
-        self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
+        chosen = AlphaChoice.of(alphas, scale, lambda ridges: self._scores(examples, ridges, judges, criterion))
+        self.alphas_, self.loo_scores_ = alphas, chosen.scores
+        self.alpha_, self.ridge_ = chosen.alpha, chosen.ridge
         self._mass = float(examples.weights.sum())
         self._targets = examples.targets - self.y_offset_
         self.dual_coef_ = self._system.solve(self._targets, self.ridge_)
@@ -86,15 +92,16 @@ class KernelModel(BaseEstimator):
             _check_gram(gram, f"kernel={self.kernel!r}")
         return gram
 
-    def _scores(self, examples: Examples, ridges: Array, judges: np.ndarray) -> Array:
-        """Leave-one-out R^2 of each ridge, averaged over outputs, on the examples that `judges`, (m,), marks.
+    def _scores(self, examples: Examples, ridges: Array, judges: np.ndarray, criterion: str) -> Array:
+        """The score of each ridge, in leave-one-out of the examples that `judges`, (m,), marks.
 
         One far outside the others, whose error without it is as large as its norm, would outvote all of them.
         """
-        residuals, judged = self._loo_residuals(examples, ridges), examples.take(judges)
-        return mean_r2(
-            *squared_errors(residuals[:, judges], judged.targets, examples.offset, judged.weights, judged.scatter)
-        )
+        if criterion == settings.EVIDENCE:
+            centred = examples.targets - examples.offset
+            return self._system.evidence(centred, ridges, examples.scatter).log_likelihood
+        residuals = self._loo_residuals(examples, ridges)[:, judges]
+        return SCORES[criterion](residuals, examples.take(judges), examples.offset)
 
     def _loo_residuals(self, examples: Examples, ridges: Array) -> Array:
         """Exact residuals (r, m, o) of predictions without the example itself, neither in f nor in the offset.

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.calibration import per_class
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.kernel_base import KernelModel
@@ -36,9 +37,16 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     kernel : {"ntk", "nngp", "precomputed"} or Kernel
         Of the network, "ntk": all layers are trained; "nngp": the last one. "precomputed": X is the Gram matrix,
         (n, n) to fit and (m, n) to predict. Or a kernel object, as for :class:`NeuralKernelRegressor`.
-    alpha : float or array-like of shape (r,)
+    alpha : float or array-like of shape (r,), optional
         Ridge, in units of a robust mean of the kernel's diagonal. Of several, the one with the best leave-one-out
-        R^2 of the scores, which is exact.
+        score, which is exact (refits with the same ridge would give it). None: one of 11 from 10 down to 1e-4,
+        each :math:`\sqrt{10}` times the next.
+    selection : {"loo", "evidence"}
+        What chooses among several alphas: a leave-one-out score, or the marginal likelihood of a Gaussian process with
+        this kernel and noise, whose amplitude is fitted, too.
+    scoring : {"log_loss", "accuracy", "r2", "evidence"}, optional
+        The leave-one-out score: the log-loss of probabilities (the default), the accuracy, or the R^2 of the decision
+        values, averaged over classes. "evidence" is another way to say ``selection="evidence"``.
     solver : Solver, optional
         Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for one alpha, else Spectral if
         memory allows, as `solver_reason_` says. Spectral also makes training times cheap; Cholesky decomposes when the
@@ -61,8 +69,10 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         What makes probabilities of scores; its `log_loss` is the leave-one-out one.
     alpha_, ridge_ : float
         The alpha in use, and the ridge it means.
+    alphas_ : ndarray of shape (r,)
+        Those that it was chosen from.
     loo_scores_ : ndarray of shape (r,) or None
-        Leave-one-out R^2 of every alpha, averaged over classes; None with one alpha.
+        Of every alpha, the larger the better: minus the log-loss, the accuracy, R^2; None with one alpha.
     dual_coef_ : ndarray of shape (m, 1) or (m, K)
         Coefficients of the kernel at the distinct training examples.
     y_offset_ : ndarray of shape (1,) or (K,)
@@ -100,12 +110,16 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     True
     """
 
+    scorings = ("log_loss", "accuracy", "r2")
+
     def __init__(
         self,
         network: Any = None,
         *,
         kernel: Any = "ntk",
-        alpha: Any = 1e-2,
+        alpha: Any = None,
+        selection: Any = "loo",
+        scoring: Any = None,
         solver: Any = None,
         class_weight: Any = None,
         memory_budget: int | None = None,
@@ -114,11 +128,14 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         self.network = network
         self.kernel = kernel
         self.alpha = alpha
+        self.selection = selection
+        self.scoring = scoring
         self.solver = solver
         self.class_weight = class_weight
         self.memory_budget = memory_budget
         self.verbose = verbose
 
+    @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralKernelClassifier:
         """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1."""
         X, y, weights = self._read_training(X, y, sample_weight)

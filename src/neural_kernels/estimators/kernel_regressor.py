@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 
 from neural_kernels.estimators import settings
+from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.kernel_base import KernelModel
 from neural_kernels.exact import Kernel, kernels
@@ -36,9 +37,15 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         "precomputed": X is the Gram matrix, (n, n) to fit and (m, n) to predict. Or a kernel object: ``nk.Laplace()``,
         ``nk.NTK(net)``, sums, products and multiples of them, a function of two arrays that returns their Gram
         matrix, or a kernel of ``sklearn.gaussian_process``.
-    alpha : float or array-like of shape (r,)
+    alpha : float or array-like of shape (r,), optional
         Ridge, in units of a robust mean of the kernel's diagonal. Of several, the one with the best leave-one-out
-        score, which is exact (refits with the same ridge would give it).
+        score, which is exact (refits with the same ridge would give it). None: one of 11 from 10 down to 1e-4,
+        each :math:`\sqrt{10}` times the next.
+    selection : {"loo", "evidence"}
+        What chooses among several alphas: a leave-one-out score, or the marginal likelihood of a Gaussian process with
+        this kernel and noise, whose amplitude is fitted, too.
+    scoring : {"r2", "evidence"}, optional
+        The leave-one-out score: R^2, averaged over outputs. "evidence" is another way to say ``selection="evidence"``.
     solver : Solver, optional
         Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for one alpha, else Spectral if
         memory allows, as `solver_reason_` says. Spectral also makes training times cheap; Cholesky decomposes when the
@@ -54,8 +61,10 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         The alpha in use, and the ridge it means.
     solver_, solver_reason_
         The solver in use, and why this one.
+    alphas_ : ndarray of shape (r,)
+        Those that it was chosen from.
     loo_scores_ : ndarray of shape (r,) or None
-        Leave-one-out R^2 of every alpha, averaged over outputs; None with one alpha.
+        Of every alpha; None with one alpha.
     dual_coef_ : ndarray of shape (m,) or (m, n_outputs)
         Coefficients of the kernel at the distinct training examples.
     y_offset_ : float or ndarray of shape (n_outputs,)
@@ -106,12 +115,16 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     True
     """
 
+    scorings = ("r2",)
+
     def __init__(
         self,
         network: Any = None,
         *,
         kernel: Any = "ntk",
-        alpha: Any = 1e-2,
+        alpha: Any = None,
+        selection: Any = "loo",
+        scoring: Any = None,
         solver: Any = None,
         memory_budget: int | None = None,
         verbose: int = 0,
@@ -119,6 +132,8 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         self.network = network
         self.kernel = kernel
         self.alpha = alpha
+        self.selection = selection
+        self.scoring = scoring
         self.solver = solver
         self.memory_budget = memory_budget
         self.verbose = verbose
@@ -128,6 +143,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         tags.target_tags.multi_output = True
         return tags
 
+    @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralKernelRegressor:
         """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1."""
         X, y, weights = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True)

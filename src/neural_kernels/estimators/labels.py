@@ -54,5 +54,9 @@ def code_labels(y: np.ndarray, classes: np.ndarray, weights: Array, class_weight
 
 def calibrate(examples: Examples, residuals: Array) -> Calibration:
     """Fit probabilities to scores of which none has seen its own label: targets less leave-one-out residuals."""
-    shares = (per_class(examples.targets) + 1) / 2
-    return Calibration.fit(examples.targets - residuals, shares, examples.weights)
+    return Calibration.fit(examples.targets - residuals, shares(examples), examples.weights)
+
+
+def shares(examples: Examples) -> Array:
+    """Of each class in an example's labels, (n, K): one-hot, but for merged copies that disagree."""
+    return (per_class(examples.targets) + 1) / 2

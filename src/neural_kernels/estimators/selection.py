@@ -1,4 +1,4 @@
-"""Which alpha is used: the one whose exact leave-one-out residuals are the smallest."""
+"""Which alpha is used: the one of the best score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AlphaChoice:
         Its position among the given ones.
     alpha, ridge : float
     scores : ndarray of shape (r,) or None
-        Leave-one-out R^2 of all of them; None where there was one.
+        Of all of them; None where there was one.
     """
 
     index: int
@@ -44,26 +44,3 @@ class AlphaChoice:
         scores = score(ridges) if len(ridges) > 1 else None
         best = 0 if scores is None else int(np.argmax(scores))
         return cls(best, float(alphas[best]), float(ridges[best]), scores)
-
-
-def squared_errors(
-    residuals: Array, targets: Array, mean: Array, weights: Array, scatter: Array | float = 0.0
-) -> tuple[Array, Array]:
-    """Weighted sums of squares: those that are lost, (r, o), and those about the mean, (o,).
-
-    Parameters
-    ----------
-    residuals : ndarray of shape (r, n, o)
-    targets : ndarray of shape (n, o)
-    mean : ndarray of shape (o,)
-    weights : ndarray of shape (n,)
-    scatter : ndarray of shape (o,)
-        What merged copies of examples lose and vary in any case.
-    """
-    lost = np.square(residuals).transpose(0, 2, 1) @ weights + scatter
-    return lost, weights @ np.square(targets - mean) + scatter
-
-
-def mean_r2(lost: Array, total: Array) -> Array:
-    """R^2 for each ridge, averaged over outputs: 1 - lost / total; of targets that do not vary, 1 - lost."""
-    return (1 - lost / np.where(total > 0, total, 1)).mean(axis=-1)

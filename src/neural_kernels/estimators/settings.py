@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from neural_kernels.solvers.automatic import Automatic
 from neural_kernels.solvers.protocol import Solver
 
 PRECOMPUTED = "precomputed"
+EVIDENCE = "evidence"
+GRID = np.logspace(1, -4, 11)  # the alphas that are tried where none is given; of equal scores the smoothest wins
 
 
 def is_precomputed(kernel: object) -> bool:
@@ -57,17 +60,43 @@ def takes_sparse(kernel: object) -> bool:
     return isinstance(kernel, NetworkKernel) if not isinstance(kernel, str) else not is_precomputed(kernel)
 
 
-def alphas(value: npt.ArrayLike) -> Array:
-    """Read one or several relative ridges, as a vector."""
+def alphas(value: npt.ArrayLike | None) -> Array:
+    """Read one or several relative ridges, as a vector; None is the grid."""
+    if value is None:
+        return GRID.copy()
     try:
         numbers = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"alpha={value!r}: expected a number, or a vector of numbers to select from") from None
+        raise ValueError(f"alpha={value!r}: expected a number, a vector of numbers to select from, or None") from None
     if numbers.ndim > 1 or numbers.size == 0 or isinstance(value, bool):
         raise ValueError(f"alpha={value!r}: expected a number, or a non-empty vector of numbers to select from")
     if not np.isfinite(numbers).all() or (numbers < 0).any():
         raise ValueError(f"alpha={value!r}: expected finite numbers, at least 0")
     return np.atleast_1d(numbers)
+
+
+def criterion(selection: object, scoring: object, scores: Sequence[str]) -> str:
+    """Read the parameters `selection` and `scoring`: by what an alpha is chosen.
+
+    Parameters
+    ----------
+    selection : object
+        "loo", by a leave-one-out score, or "evidence".
+    scoring : object
+        Which score; None is the first of those that there are. "evidence" is another way to say selection="evidence".
+    scores : sequence of str
+        Those that the estimator has.
+
+    Returns
+    -------
+    str
+        One of the scores, or "evidence".
+    """
+    if selection not in ("loo", EVIDENCE):
+        raise ValueError(f'selection={selection!r}: expected "loo" (a leave-one-out score) or "evidence"')
+    if scoring is not None and scoring not in (*scores, EVIDENCE):
+        raise ValueError(f"scoring={scoring!r}: expected None or one of {', '.join(map(repr, (*scores, EVIDENCE)))}")
+    return EVIDENCE if EVIDENCE in (selection, scoring) else str(scoring or scores[0])
 
 
 def solver(value: object, budget: Any, n: int, outputs: int, ridges: int, gram: int) -> tuple[Solver, str]:

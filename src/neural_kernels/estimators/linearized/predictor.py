@@ -18,10 +18,12 @@ from neural_kernels.empirical.kernels import PseudoNTK
 from neural_kernels.empirical.module.batches import ExampleSource
 from neural_kernels.empirical.module.model import plain_autograd
 from neural_kernels.estimators import settings
+from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.linearized.expansion import Expansion, as_array
 from neural_kernels.estimators.linearized.targets import Targets
-from neural_kernels.estimators.selection import AlphaChoice, mean_r2, squared_errors
+from neural_kernels.estimators.scores import mean_r2, squared_errors
+from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.block import BlockRidge
@@ -140,6 +142,7 @@ class LinearizedPredictor(BaseEstimator):
         # A copy of the network for every fold would be waste, and no longer the one that a given kernel is of.
         return LinearizedPredictor(**self.get_params(deep=False))
 
+    @atomic
     @plain_autograd()
     @torch.no_grad()
     def fit(self, X: Any, y: Any, gram: Any = None) -> LinearizedPredictor:

@@ -58,11 +58,12 @@ def test_pandas_in_pandas_out() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int8, np.int64, np.uint8, np.bool_])
-def test_other_numbers_become_float32(dtype: type) -> None:
+def test_all_but_halves_become_float64(dtype: type) -> None:
     x = (np.abs(X) > 0.5).astype(dtype)
+    expected = np.float32 if dtype is np.float16 else np.float64
     result = nk.NTK(NET)(x)
-    assert result.dtype == np.float32
-    assert np.allclose(result, nk.NTK(NET)(x.astype(np.float32)))
+    assert result.dtype == expected
+    assert np.array_equal(result, nk.NTK(NET)(x.astype(expected)))
 
 
 def test_layouts_do_not_matter() -> None:
@@ -205,7 +206,8 @@ def test_empty_batches() -> None:
         (np.array(3.0), ValueError, "expected vectors"),
         (X.astype(complex), TypeError, "real numbers"),
         (np.array([["a", "b"]]), TypeError, "real numbers"),
-        (np.array([[None, 1.0]]), TypeError, "dtype object"),
+        (np.array([[None, 1.0]]), ValueError, "NaN"),
+        (np.array([[{}, 1.0]]), TypeError, "dtype object"),
         (torch.from_numpy(X).to_sparse(), TypeError, "dense or CSR tensor"),
     ],
 )

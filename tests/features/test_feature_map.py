@@ -42,7 +42,7 @@ def test_the_kind_of_array_is_kept(x, phi):
     assert frame.index[0] == 7
     assert_allclose(frame.to_numpy(), expected)
     assert phi(x[:0]).shape == (0, 8)
-    assert phi((10 * x).astype(int)).dtype == np.float32
+    assert phi((10 * x).astype(int)).dtype == np.float64
 
 
 def test_blocks_of_rows_do_not_matter(x):

@@ -145,15 +145,15 @@ def test_blocks_of_dask(call: str) -> None:
 
 @pytest.mark.parametrize("call", [name for name in CALLS if name != "analysis"])
 @pytest.mark.parametrize("dtype", [np.float16, np.int8, np.int64, np.uint16, np.bool_])
-def test_other_numbers_become_float32(call: str, dtype: type) -> None:
-    x = (X * 3).astype(dtype)
-    expected = CALLS[call](x.astype(np.float32))
+def test_all_but_halves_become_float64(call: str, dtype: type) -> None:
+    x, precision = (X * 3).astype(dtype), np.float32 if dtype is np.float16 else np.float64
+    expected = CALLS[call](x.astype(precision))
     makes = ["numpy", "pandas", "list", "big-endian", "negative strides", "Fortran", "unaligned", "torch"]
     for make in makes if dtype is not np.uint16 else makes[:-1]:
         if dtype is np.float16 and make == "list":  # whose floats are float64
             continue
         result = np.asarray(CALLS[call](DENSE[make](x)))
-        assert result.dtype == (np.float64 if call == "two batches" else np.float32)
+        assert result.dtype == (np.float64 if call == "two batches" else precision)
         np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -255,7 +255,14 @@ FAULTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "complex": (lambda: X.astype(complex), TypeError, r"real numbers; got .* dtype complex128\. Pass its \.real"),
     "complex tensor": (lambda: torch.ones(2, D, dtype=torch.complex128), TypeError, "real .* dtype complex128"),
     "complex csr": (lambda: sparse.csr_matrix(X * 1j), TypeError, "real numbers; got .* dtype complex128"),
-    "objects": (lambda: np.array([[None] * D]), TypeError, "real numbers; got .* dtype object. Encode"),
+    "objects": (lambda: np.array([[{}] * D]), TypeError, "real numbers; got .* dtype object. Encode"),
+    "none": (lambda: np.array([[1.0] * D, [None] * D]), ValueError, "5 of 10 .* row 1, column 0"),
+    "missing in nullable columns": (
+        lambda: pd.DataFrame({c: [1, None] for c in "abcde"}, dtype="Int64"),
+        ValueError,
+        "5 of 10 .* row 1, column 0",
+    ),
+    "complex objects": (lambda: np.array([[1j] * D], object), TypeError, "real numbers; got .* dtype object. Encode"),
     "missing in pandas": (
         lambda: pd.DataFrame({c: [1.0, None] for c in "abcde"}),
         ValueError,

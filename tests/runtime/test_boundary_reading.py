@@ -47,7 +47,7 @@ def test_any_layout_is_read_by_its_values(data: st.DataObject) -> None:
                       for _ in base.shape)].transpose(data.draw(st.permutations(range(base.ndim))))  # fmt: skip
     before = view.copy()
     tensor = read_dense(view, "x")
-    expected = view.astype(np.float64 if dtype.kind == "f" and dtype.itemsize > 4 else np.float32)
+    expected = view.astype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
     assert tensor.numpy().dtype == expected.dtype
     np.testing.assert_array_equal(tensor.numpy(), expected)
     np.testing.assert_array_equal(dress(tensor, view), expected)
@@ -68,7 +68,7 @@ def test_sparse_rows_are_read_by_values(entries: list[tuple[int, int, int]], dty
     before = matrix.indices.copy()
     read = read_rows(matrix, "x", canonical)
     assert isinstance(read, CSRRows)
-    assert read.data.dtype == (np.float64 if dtype is np.float64 else np.float32)
+    assert read.data.dtype == (np.float32 if dtype is np.float32 else np.float64)
     result = read.to_scipy()
     assert result.has_canonical_format or not canonical
     np.testing.assert_array_equal(result.toarray(), matrix.toarray())

@@ -100,11 +100,11 @@ def test_csr_with_duplicates_and_any_order(case):
     assert not x.has_canonical_format
 
 
-def test_integers_and_halves_become_float32(case):
+def test_integers_become_float64_and_halves_float32(case):
     sketch = case[0](4, 8)
-    assert sketch(np.eye(4, dtype=int)).dtype == np.float32
+    assert sketch(np.eye(4, dtype=int)).dtype == np.float64
     assert sketch(torch.eye(4, dtype=torch.float16)).dtype == torch.float32
-    assert sketch(sparse.eye(4, dtype=np.int8, format="csr")).dtype == np.float32
+    assert sketch(sparse.eye(4, dtype=np.int8, format="csr")).dtype == np.float64
 
 
 def test_no_rows(case):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from neural_kernels.estimators import inputs, settings
@@ -44,12 +44,12 @@ class FeatureModel(BaseEstimator):
         return tags
 
     def _read(self, X: Any, **options: Any) -> Any:
-        """Validate as scikit-learn does, options (y, reset, ...) included; float32, float64 and images are kept."""
+        """Validate as scikit-learn does, options (y, reset, ...) included; images are kept."""
         if isinstance(X, Graphs):
             raise TypeError(f"{type(self).__name__} takes arrays, got nk.Graphs, of which there are no feature maps")
         if options.get("reset") is False:
             inputs.check_shape(self, X, self.map_.shape or ())
-        return validate_data(self, X, accept_sparse="csr", dtype=[np.float32, np.float64], allow_nd=True, **options)
+        return inputs.validate(self, X, accept_sparse="csr", allow_nd=True, **options)
 
     def _set_map(self, rows: Any) -> None:
         """Set `kernel_`, `network_` and `map_`, built for data like these."""

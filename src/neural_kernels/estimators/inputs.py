@@ -1,4 +1,4 @@
-"""Examples of more axes than vectors: what estimators say where their shapes do not fit."""
+"""Examples as estimators read them, in the precision that kernels take, and what is said where they do not fit."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
+import torch
+from sklearn.utils.validation import _check_sample_weight, validate_data
+from torch import Tensor
 
+from neural_kernels.runtime.boundary import precision_of
 from neural_kernels.runtime.types import Array, Shape
 
 NO_SCALE = "all inputs are 0, or the network ignores them (with a bias_var > 0 the kernel of zero inputs is positive)"
+
+
+def validate(estimator: Any, X: Any, **options: Any) -> Any:
+    """Validate as scikit-learn does, options (y, reset, ...) included, in the precision that kernels take X in."""
+    if isinstance(X, Tensor) and X.dtype == torch.bfloat16:  # which NumPy does not have
+        X = X.float()
+    return validate_data(estimator, X, dtype=precision_of(X), **options)
 
 
 def read_weights(sample_weight: Any, X: Any) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
@@ -41,14 +41,13 @@ class KernelModel(BaseEstimator):
         return tags
 
     def _read(self, X: Any, **options: Any) -> Any:
-        """Validate as scikit-learn does, options (y, reset, ...) included; float32 and float64 are kept."""
+        """Validate as scikit-learn does, options (y, reset, ...) included; images are kept."""
         inputs.refuse_graphs(self, X)
-        options |= {"dtype": [np.float32, np.float64]}
         if not settings.is_precomputed(self.kernel):
             options |= {"accept_sparse": "csr", "allow_nd": True}
             if not options.get("reset", True):
                 inputs.check_shape(self, X, self.X_fit_.shape[1:])
-        return validate_data(self, X, **options)
+        return inputs.validate(self, X, **options)
 
     def _read_training(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, Array]:
         X, y = self._read(X, y=y, **options)

@@ -54,8 +54,8 @@ class NetworkKernel(Kernel):
         ----------
         x1, x2 : array, shape (n1, d) and (n2, d)
             NumPy, torch (CPU or CUDA), SciPy sparse or CSR of torch, pandas, polars, lists; None for `x2` means `x1`,
-            at half the work. float32 and float64 are kept, all else becomes float32. Two vectors of shape (d,) give
-            one number.
+            at half the work. float32 is kept, half precision becomes float32, all else float64. Two vectors of shape
+            (d,) give one number.
         out : array, shape (n1, n2), optional
             Filled and returned; a `numpy.memmap` for results larger than memory.
 

@@ -43,9 +43,9 @@ class Sketch(nn.Module, ABC):
         Parameters
         ----------
         x : array or sparse matrix, shape (n, d)
-            NumPy, torch, SciPy sparse or CSR of torch, pandas, polars, lists. Integers become float32. Checked
-            for NaN and infinity, in one pass over its entries. CSR and its sketch are on the CPU. Reverse-mode
-            derivatives with respect to a dense tensor are those of the map.
+            NumPy, torch, SciPy sparse or CSR of torch, pandas, polars, lists. float32 is kept, half precision becomes
+            float32, all else float64. Checked for NaN and infinity, in one pass over its entries. CSR and its sketch
+            are on the CPU. Reverse-mode derivatives with respect to a dense tensor are those of the map.
         out : Tensor or ndarray of shape (n, m), optional
             Memory for the result, of x's precision, which is returned: fresh memory can cost as much as the sketch.
 

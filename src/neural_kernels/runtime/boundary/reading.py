@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# What a number becomes, by whether it is a floating-point number and by its bytes.
-Precision = Callable[[bool, int], torch.dtype]
-
-
-def float_precision(floating: bool, size: int) -> torch.dtype:
-    """float32 and float64 stay as they are; wider floats become float64, all other numbers float32.
-
-    The policy of kernels, feature maps and sketches, which stands here alone.
-    """
-    return torch.float64 if floating and size > 4 else torch.float32
+from neural_kernels.runtime.boundary.makes import comes_from
+from neural_kernels.runtime.boundary.precision import Precision, float_precision, numpy_dtype
 
 
 @dataclass(frozen=True)
@@ -124,7 +115,7 @@ def read_dense(x: Any, name: str, precision: Precision = float_precision) -> Ten
     if hasattr(x, "tocsr"):
         raise TypeError(f"{name}: expected a dense array; got a sparse {type(x).__name__}. Pass its .toarray()")
     array = as_array(x, name)
-    dtype = _numpy_dtype(precision(array.dtype.kind == "f", array.dtype.itemsize))
+    dtype = numpy_dtype(precision(array.dtype.kind == "f", array.dtype.itemsize))
     # What torch cannot share: another precision or byte order, negative strides, memory that is not aligned.
     if array.dtype != dtype or not array.flags.aligned or any(s < 0 or s % dtype.itemsize for s in array.strides):
         array = np.array(array, dtype, order="C")
@@ -141,15 +132,30 @@ def share(array: np.ndarray) -> Tensor:
 
 
 def as_array(x: Any, name: str) -> np.ndarray:
-    """Real numbers of any precision in NumPy, of any layout, as they are; for what is neither a tensor nor sparse."""
+    """Real numbers of any precision in NumPy, of any layout, as they are; objects that are numbers become float64.
+
+    For what is neither a tensor nor sparse.
+    """
     if not isinstance(x, np.ndarray):
         _refuse_lazy(x, name)
     try:
         array = np.asarray(x)
     except ValueError as error:
         raise ValueError(f"{name}: expected one array of numbers, all rows of one shape; {error}") from error
+    if array.dtype.kind == "O":
+        array = _from_objects(x, array)
     _require_real(array.dtype, array.dtype.kind, name)
     return array
+
+
+def _from_objects(x: Any, array: np.ndarray) -> np.ndarray:
+    """Numbers of NumPy's object arrays, or of pandas' own types of columns, in float64; what is no numbers stays."""
+    try:
+        if comes_from(x, "pandas"):  # whose missing values NumPy does not take for NaN
+            return x.to_numpy(np.float64, na_value=np.nan)
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        return array
 
 
 def _refuse_lazy(x: Any, name: str) -> None:
@@ -172,10 +178,6 @@ def _require_real(dtype: object, kind: str, name: str) -> None:
     raise TypeError(f"{name}: expected real numbers; got an array of dtype {plain}. {advice}")
 
 
-def _numpy_dtype(dtype: torch.dtype) -> np.dtype:
-    return torch.empty(0, dtype=dtype).numpy().dtype
-
-
 def _from_scipy(x: Any, name: str, canonical: bool) -> CSRRows:
     if len(x.shape) != 2:
         raise ValueError(f"{name}: expected a sparse matrix of shape (n, d); got shape {tuple(x.shape)}")
@@ -186,7 +188,7 @@ def _from_scipy(x: Any, name: str, canonical: bool) -> CSRRows:
         matrix = matrix.copy() if matrix is x else matrix
         matrix.sum_duplicates()
     indices, data = matrix.indices[: matrix.nnz], matrix.data[: matrix.nnz]
-    dtype = _numpy_dtype(float_precision(data.dtype.kind == "f", data.dtype.itemsize))
+    dtype = numpy_dtype(float_precision(data.dtype.kind == "f", data.dtype.itemsize))
     as_it_is = data.dtype == dtype and len(matrix.data) == matrix.nnz
     data = np.ascontiguousarray(data, dtype)
     return CSRRows(matrix.indptr, indices, data, matrix.shape[1], matrix if as_it_is else None)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.runtime.boundary.makes import comes_from
 from neural_kernels.runtime.boundary.require import require_device
 from neural_kernels.runtime.types import Shape
 
@@ -73,28 +74,14 @@ def dress(result: Tensor, origin: Any, index: Any = None, columns: Any = None) -
     array = result.detach().cpu().numpy()
     if array.ndim == 0:
         return array[()]
-    if array.ndim <= 2 and _comes_from(origin, "pandas"):
+    if array.ndim <= 2 and comes_from(origin, "pandas"):
         import pandas as pd
 
         if array.ndim == 1:
             return pd.Series(array, index=index, copy=False)
         return pd.DataFrame(array, index=index, columns=columns, copy=False)
-    if array.ndim <= 2 and _comes_from(origin, "polars"):
+    if array.ndim <= 2 and comes_from(origin, "polars"):
         import polars as pl
 
         return pl.Series(array) if array.ndim == 1 else pl.DataFrame(array, orient="row")
     return array
-
-
-def index_of(origin: Any) -> Any:
-    """The names of an array's rows in pandas, None where they have none; lists have an `index` of another kind."""
-    return getattr(origin, "index", None) if _comes_from(origin, "pandas") else None
-
-
-def columns_of(origin: Any) -> Any:
-    """The names of an array's columns in pandas, None where they have none."""
-    return getattr(origin, "columns", None) if _comes_from(origin, "pandas") else None
-
-
-def _comes_from(x: Any, library: str) -> bool:
-    return any(base.__module__.partition(".")[0] == library for base in type(x).__mro__)

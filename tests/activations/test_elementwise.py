@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import pickle
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from scipy import special
 from test_elementwise_cases import KINKED, SMOOTH, pair
 from torch import Tensor
 
@@ -158,6 +161,24 @@ def test_jumps_are_found_once(monkeypatch):
 def _many() -> BivariateNormal:
     std = torch.cat([torch.zeros(2), torch.linspace(0.9, 1.1, 300), torch.full((3,), 1.5)]).double()
     return BivariateNormal(std, std.flip(0), torch.linspace(0, 2, len(std), dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("fn", "advice"),
+    [
+        (np.tanh, r"such as torch\.tanh"),
+        (lambda x: np.exp(x) + 1, r"such as torch\.tanh"),
+        (special.erf, r"such as torch\.erf"),
+        (math.sin, r"such as torch\.sin"),
+        (np.vectorize(math.cos), "torch function"),
+    ],
+    ids=["np.tanh", "lambda", "scipy", "math", "vectorized"],
+)
+def test_functions_of_other_libraries_are_refused_when_given(fn: Any, advice: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TypeError, match=r"expected a function of a torch tensor(?:.|\n)*" + advice):
+            act.Elementwise(fn)
 
 
 @pytest.mark.parametrize("activation", [act.Tanh(), act.Mish(), act.Elementwise(F.elu, kinks=(0.0,))], ids=repr)

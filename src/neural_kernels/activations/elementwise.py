@@ -85,7 +85,7 @@ def _check_function(fn: Callable[[Tensor], Tensor]) -> None:
     """Refuse what does not map tensors entry by entry to finite numbers."""
     for dtype in (torch.float32, torch.float64):
         x = torch.linspace(-5.9, 6.1, 64, dtype=dtype).reshape(8, 8)
-        value = fn(x)
+        value = _value(fn, x)
         if not isinstance(value, Tensor):
             raise TypeError(f"fn must return a tensor, not {type(value).__name__}")
         if value.shape != x.shape or value.dtype != dtype:
@@ -94,3 +94,16 @@ def _check_function(fn: Callable[[Tensor], Tensor]) -> None:
             )
         if not bool(value.isfinite().all()):
             raise ValueError("fn must be finite on the whole line, and is not at some point of [-5.9, 6.1]")
+
+
+def _value(fn: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply it to a tensor that asks for gradients, which functions of NumPy, SciPy and `math` do not take."""
+    try:
+        return fn(x.requires_grad_().clone())
+    except (TypeError, ValueError, RuntimeError) as error:
+        name = getattr(fn, "__name__", "")
+        known = f"torch.{name}" if hasattr(torch, name) else "torch.tanh"
+        raise TypeError(
+            f"Elementwise(fn={fn!r}): expected a function of a torch tensor; of a tensor it raises {error!r}. Give a "
+            f"torch function such as {known}, or a function made of them"
+        ) from error

@@ -3,3 +3,7 @@
 
 class ArchitectureError(ValueError):
     """The description is no network whose infinite-width kernel this recursion gives."""
+
+
+class PositionsError(ValueError):
+    """A layer acts on positions, and its input is vectors, which have none."""

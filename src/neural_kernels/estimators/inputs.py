@@ -12,6 +12,7 @@ import torch
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
+from neural_kernels.errors import PositionsError
 from neural_kernels.runtime.boundary import precision_of
 from neural_kernels.runtime.types import Array, Shape
 
@@ -84,10 +85,10 @@ def advice_on_images(X: Any) -> Iterator[None]:
     """Where a network refuses vectors, add how to make images of them."""
     try:
         yield
-    except ValueError as error:
+    except PositionsError as error:
         if X.ndim != 2:
             raise
-        raise ValueError(
+        raise PositionsError(
             f"{error} X has shape {X.shape}; if its rows are flat images, reshape it to (n, channels, height, width): "
             f"X.reshape{_images(X.shape[1])}."
         ) from error

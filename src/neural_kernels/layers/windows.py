@@ -15,6 +15,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from neural_kernels.algebra import KernelPair, Layer
+from neural_kernels.errors import PositionsError
 
 Sizes = int | tuple[int, ...]
 Padding = str | int | tuple[int | tuple[int, int], ...]
@@ -65,7 +66,7 @@ def positions_of(layer: Layer, pair: KernelPair[Any], ordered: bool = True) -> t
     """Return the positions' shape; raise where there are none, or where they must be ``ordered`` and are nodes."""
     positions = pair.nngp.positions
     if not positions:
-        raise ValueError(
+        raise PositionsError(
             f"{layer!r} acts on positions, but its input has none: it got vectors. Pass data of shape "
             "(n, channels, *positions), with this layer in front of Flatten or a global pool; on vectors use Dense."
         )

@@ -239,9 +239,8 @@ def test_bad_data_are_refused(data):
         regressor().fit(X, y).predict(Z[:, :3])
     with pytest.raises(ValueError, match="3 features"):
         regressor().fit(X, y).partial_fit(Z[:, :3], y[:40])
-    with pytest.raises(ValueError, match="n_samples=1"):
-        regressor(alpha=[0.1, 1.0]).fit(X[:1], y[:1])
-    assert_allclose(regressor().fit(X[:1], y[:1]).predict(Z), y[0])
+    for alpha in (0.1, [0.1, 1.0]):
+        assert_allclose(regressor(alpha=alpha).fit(X[:1], y[:1]).predict(Z), y[0])
     for weights in (np.zeros(150), -np.ones(150)):
         with pytest.raises(ValueError, match=r"(?i)sample.weight"):
             regressor().fit(X, y, sample_weight=weights)

@@ -20,17 +20,20 @@ def per_class(scores: Array) -> Array:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns scores of classes into probabilities, the softmax of the scores over one temperature.
+    """What turns scores of classes into probabilities, the softmax of the scores over one temperature and offsets.
 
     Parameters
     ----------
     temperature : float
     log_loss : float
         Mean over the examples that it was fitted to, by weight: what models may be compared by.
+    offsets : ndarray of shape (K,), or 0
+        Added to the scores of the classes over the temperature.
     """
 
     temperature: float
     log_loss: float
+    offsets: Array | float = 0.0
 
     @classmethod
     def fit(cls, scores: Array, shares: Array, weights: Array) -> Calibration:
@@ -44,13 +47,15 @@ class Calibration:
         weights : ndarray of shape (n,)
         """
         scores = per_class(scores)
+        if len(scores) == 1 and shares.all():  # inputs do not vary: all that is known are the frequencies
+            return cls(1.0, float(-(shares * np.log(shares)).sum()), np.log(shares[0]) - scores[0])
         temperature = fit_temperature(scores, shares, weights)
         lost = -(shares * log_softmax(scores / temperature, axis=1)).sum(axis=1)
         return cls(temperature, float(np.average(lost, weights=weights)))
 
     def probabilities(self, scores: Array) -> Array:
         """Of scores, (n, 1) or (n, K): shape (n, K)."""
-        return softmax(per_class(scores) / self.temperature, axis=1)
+        return softmax(per_class(scores) / self.temperature + self.offsets, axis=1)
 
 
 def fit_temperature(scores: Array, shares: Array, weights: Array) -> float:

@@ -169,12 +169,13 @@ class FeatureRidge(FeatureModel):
         return require_scale(self.moments_.mean_square, "mean square of the features", inputs.NO_SCALE)
 
     def _loo_residuals(self, path: RidgePath, rows: TrainingRows) -> Array:
-        """Exact residuals of each ridge, (r, n, o), for which the features are computed a second time."""
+        """Exact residuals of each ridge, (r, n, o), for which the features are computed a second time.
+
+        Where inputs do not vary they are 0: there is nothing to leave out of one row.
+        """
         y, w = rows.examples.targets, rows.examples.weights
-        if self.moments_.weight <= w.max():
-            raise ValueError(
-                "leave-one-out needs at least 2 distinct samples, got n_samples=1; give more, or one number as alpha"
-            )
+        if self.moments_.weight <= w.max():  # one row alone: no other could predict it
+            return np.zeros((len(path.intercepts), *y.shape))
         blocks = self._blocks(rows.data, "leave-one-out")
         return np.concatenate([path.loo_residuals(self._features(rows.data[b]), y[b], w[b]) for b in blocks], axis=1)
 

@@ -105,14 +105,14 @@ class KernelModel(BaseEstimator):
     def _loo_residuals(self, examples: Examples, ridges: Array) -> Array:
         """Exact residuals (r, m, o) of predictions without the example itself, neither in f nor in the offset.
 
+        Of one example alone, the mean of all rows where inputs do not vary, they are 0: there is nothing to leave out.
+
         Without example i the mean of the others shifts by -w_i y_i / (W - w_i), y centred; residuals are linear in the
         targets, so the shift costs one more column, of ones.
         """
         w, centred = examples.weights, examples.targets - examples.offset
-        if len(w) < 2:
-            raise ValueError(
-                "leave-one-out needs at least 2 distinct samples, got n_samples=1; pass one number as alpha"
-            )
+        if len(w) == 1:  # which leaves no other that could predict it; the mean is what every ridge predicts
+            return np.zeros((len(ridges), *centred.shape))
         targets = np.column_stack([centred, np.ones(len(w))])
         residuals = self._system.loo_residuals(targets, ridges)
         shift = -(w / (w.sum() - w))[:, None] * centred

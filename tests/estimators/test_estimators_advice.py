@@ -1,0 +1,55 @@
+"""Advice stands where it is due, and an error keeps its class on the way through an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import neural_kernels as nk
+
+X = np.random.default_rng(0).normal(size=(30, 64))
+Y = X[:, 0]
+POOLED = nk.Sequential(nk.Dense(), nk.ReLU(), nk.GlobalAvgPool(), nk.Dense())
+RESIZED = nk.Sequential(nk.Resize((4, 4)), nk.Flatten(), nk.Dense())
+MAKES = [nk.NeuralKernelRegressor, nk.NeuralFeatures, nk.NeuralFeatureRegressor]
+
+
+@pytest.mark.parametrize("net", [nk.cnn(1), POOLED, RESIZED], ids=str)
+@pytest.mark.parametrize("make", MAKES)
+def test_networks_on_images_say_how_to_make_some(make: Any, net: nk.Layer) -> None:
+    with pytest.raises(ValueError, match=r"got vectors.* flat images, .*X\.reshape\(-1, 1, 8, 8\)\.$"):
+        make(net).fit(X, Y)
+
+
+def three(a: Any, b: Any) -> np.ndarray:
+    return np.ones(3)
+
+
+OTHERS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
+    "unequal norms": (lambda: nk.NeuralFeatures(method=nk.ZonalFeatures()), nk.UnsuitableError),
+    "unequal norms of a regressor": (lambda: nk.NeuralFeatureRegressor(method=nk.ZonalFeatures()), nk.UnsuitableError),
+    "no affine layer": (lambda: nk.NeuralKernelRegressor(nk.Sequential(nk.ReLU(), nk.Dense())), nk.ArchitectureError),
+    "no affine layer in a map": (lambda: nk.NeuralFeatures(nk.Sequential(nk.ReLU(), nk.Dense())), nk.ArchitectureError),
+    "no columns": (lambda: nk.NeuralFeatures(n_components=0), ValueError),
+    "no Gram matrix": (lambda: nk.NeuralKernelRegressor(kernel=three), ValueError),
+    "no graphs": (lambda: nk.NeuralKernelRegressor(nk.Sequential(nk.GraphAggregate(), nk.Flatten())), ValueError),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_other_errors_come_through_as_they_are(case: str) -> None:
+    make, error = OTHERS[case]
+    with pytest.raises(error) as caught:
+        make().fit(X, Y)
+    assert type(caught.value) is error
+    assert "flat images" not in str(caught.value)
+
+
+def test_positions_lost_on_the_way_are_no_matter_of_the_data() -> None:
+    net = nk.Sequential(nk.Conv(3), nk.ReLU(), nk.Flatten(), nk.Conv(3), nk.Flatten())
+    with pytest.raises(ValueError, match="acts on positions") as caught:
+        nk.NeuralKernelRegressor(net).fit(X.reshape(-1, 1, 8, 8), Y)
+    assert "flat images" not in str(caught.value)

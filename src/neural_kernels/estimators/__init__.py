@@ -11,6 +11,8 @@ What they are made of:
 - `settings`: parameters (alpha, solver, network, memory_budget), read and refused in one place;
 - `inputs`: arrays and weights, and what is said where shapes do not fit;
 - `examples`: rows of no weight left out, copies merged;
+- `row_table`: such rows of a stream, in tables that add up, and samples of them;
+- `accumulation`: what a model on features has seen, apart from solving;
 - `selection`, `scores`: which alpha is used, and by which score;
 - `atomic`: a fit that does not end leaves the estimator as it was;
 - `labels`, `class_weight`, `calibration`: labels as targets, and scores as probabilities.

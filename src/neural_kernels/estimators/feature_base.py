@@ -1,32 +1,31 @@
-"""Ridge regression on a feature map, block by block of rows: what regressor and classifier share."""
+"""Ridge regression on a feature map, rows in parts: what regressor and classifier share."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from tqdm import tqdm
 
 from neural_kernels.estimators import inputs, settings
-from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.accumulation import Accumulation, Built, block_rows, blocks, features, sample_size
+from neural_kernels.estimators.calibration import Calibration
+from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.estimators.scores import r2
 from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.features.method import Method
-from neural_kernels.runtime.types import Array
+from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.system import require_scale
-
-_BLOCK = 2**24  # numbers in the features of one block of rows
-_VALIDATION = 2**14  # rows by which alpha and temperature are chosen
-_FEW = 0.2  # of all rows: fewer are no fair sample
 
 
 class FeatureModel(BaseEstimator):
@@ -43,160 +42,225 @@ class FeatureModel(BaseEstimator):
         tags.input_tags.sparse = settings.takes_sparse(self.kernel)
         return tags
 
-    def _read(self, X: Any, **options: Any) -> Any:
-        """Validate as scikit-learn does, options (y, reset, ...) included; images are kept."""
+    def _read(self, X: Any, fitted: Shape | None = None, **options: Any) -> Any:
+        """Validate as scikit-learn does, options (y, reset, ...) included; images are kept.
+
+        Parameters
+        ----------
+        X : array-like
+        fitted : tuple of int, optional
+            The shape that examples must have.
+        options : dict
+            Of `validate_data`.
+        """
         if isinstance(X, Graphs):
             raise TypeError(f"{type(self).__name__} takes arrays, got nk.Graphs, of which there are no feature maps")
-        if options.get("reset") is False:
-            inputs.check_shape(self, X, self.map_.shape or ())
+        if fitted is not None:
+            inputs.check_shape(self, X, fitted)
         return inputs.validate(self, X, accept_sparse="csr", allow_nd=True, **options)
 
-    def _set_map(self, rows: Any) -> None:
-        """Set `kernel_`, `network_` and `map_`, built for data like these."""
+    def _map_builder(self) -> tuple[Callable[[Any], FeatureMap], int]:
+        """Set `kernel_` and `network_`; return what builds the map for rows, and the seed that it uses."""
         self.kernel_ = settings.kernel(self.kernel, self.network)
         self.network_ = getattr(self.kernel_, "net", None)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        with inputs.advice_on_images(rows):
-            self.map_ = FeatureMap(None, self.kernel_, self.n_components, self.method, seed).fit(rows)
-        self.method_, self.reason_ = self.map_.method_, self.map_.reason_
+        make = partial(FeatureMap, None, self.kernel_, self.n_components, self.method, seed)
+        make()  # refuses parameters now, not when the rows are there
+        return partial(_build, make), seed
+
+
+def _build(make: Callable[[], FeatureMap], rows: Any) -> FeatureMap:
+    with inputs.advice_on_images(rows):
+        return make().fit(rows)
 
 
 @dataclass(frozen=True)
-class TrainingRows:
-    """Distinct rows of one call.
+class Solution:
+    """What a model predicts with.
 
     Parameters
     ----------
-    data : array of shape (n, ...)
-    examples : Examples
-        Their targets and weights.
-    unlearned : ndarray of int
-        Positions of those that the map did not learn from.
+    built : Built
+        The map, and the moments that were solved with.
+    choice : AlphaChoice
+    coefficients : ndarray of shape (m, o)
+    intercept : ndarray of shape (o,)
+    calibration : Calibration or None
+        Of a classifier.
     """
 
-    data: Any
-    examples: Examples
-    unlearned: np.ndarray
-
-    def validation(self) -> TrainingRows:
-        """Those whose leave-one-out residuals are computed: not too many, and none that the map learned from.
-
-        A landmark has a column that hardly any other row has a part in: left out, it says nothing of new rows.
-        """
-        count = len(self.examples.support)
-        rows = self.unlearned if len(self.unlearned) >= _FEW * count else np.arange(count)
-        if len(rows) > _VALIDATION:
-            rows = rows[np.linspace(0, len(rows) - 1, _VALIDATION).astype(np.intp)]
-        if len(rows) == count:
-            return self
-        return TrainingRows(self.data[rows], self.examples.take(rows), np.arange(len(rows)))
+    built: Built
+    choice: AlphaChoice
+    coefficients: Array
+    intercept: Array
+    calibration: Calibration | None = None
 
 
 class FeatureRidge(FeatureModel):
-    """Private base: the linear model on features."""
+    """Private base: the linear model on features.
+
+    Rows are accumulated by `_accumulate` alone, and solved with when something is read that depends on the solution.
+    Both states are immutable and replaced as a whole: a call that is interrupted leaves what was there.
+    """
 
     alpha: Any
     memory_budget: int | None
     verbose: int
-    moments_: Moments
-    loo_scores_: Any
+    _accumulation: Accumulation | None = None
+    _solution: Solution | None = None
 
-    def _read_training(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, Array]:
-        X, y = self._read(X, y=y, **options)
-        return X, y, inputs.read_weights(sample_weight, X)
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._accumulation is not None or self._solution is not None
 
-    def _begin(self, X: Any, targets: Array, weights: Array) -> TrainingRows:
-        """Build the map for these rows, and take them in: all that is known until `_add`."""
-        data, examples = _distinct(X, targets, weights)
-        self._check_memory(data, len(settings.alphas(self.alpha)))
-        self._set_map(data)
-        self.moments_ = Moments(self.map_.columns, targets.shape[1])
-        self._accumulate(data, examples)
-        return TrainingRows(data, examples, np.setdiff1d(np.arange(data.shape[0]), self.map_.learned))
+    def finalize(self) -> Any:
+        """Solve now for the rows seen so far, in place of when a result is first asked for; return the model.
 
-    def _add(self, X: Any, targets: Array, weights: Array) -> TrainingRows:
-        """Take in more rows, with the map and the moments as they are."""
-        data, examples = _distinct(X, targets, weights)
-        self._accumulate(data, examples)
-        return TrainingRows(data, examples, np.arange(data.shape[0]))
+        More rows may follow.
+        """
+        self._solved()
+        return self
 
-    def _accumulate(self, data: Any, examples: Examples) -> None:
-        for block in self._blocks(data, "features"):
-            self.moments_.update(self._features(data[block]), examples.targets[block], examples.weights[block])
+    @property
+    def map_(self) -> FeatureMap:
+        """The feature map."""
+        return self._solved().built.map
 
-    def _solve(self, rows: TrainingRows) -> None:
-        """Set `coef_` (o, m) and `intercept_` (o,) for the only alpha, or for the best of several."""
+    @property
+    def method_(self) -> Method:
+        """How the map is made."""
+        return self.map_.method_
+
+    @property
+    def reason_(self) -> str:
+        """Why so."""
+        return self.map_.reason_
+
+    @property
+    def moments_(self) -> Moments:
+        """Sums of products of the features."""
+        return self._solved().built.moments
+
+    @moments_.deleter
+    def moments_(self) -> None:
+        solution = self._solved()
+        self._solution = replace(solution, built=replace(solution.built, moments=None))
+        self._accumulation = None
+
+    @property
+    def alpha_(self) -> float:
+        """The alpha in use."""
+        return self._solved().choice.alpha
+
+    @property
+    def ridge_(self) -> float:
+        """The ridge that it means."""
+        return self._solved().choice.ridge
+
+    @property
+    def loo_scores_(self) -> Any:
+        """Leave-one-out scores of every alpha."""
+        return self._solved().choice.scores
+
+    @property
+    def coef_(self) -> Array:
+        """Coefficients of the features."""
+        return np.ascontiguousarray(self._solved().coefficients.T)
+
+    @property
+    def intercept_(self) -> Any:
+        """What is added to them."""
+        return self._solved().intercept
+
+    def _read_training(self, X: Any, y: Any, sample_weight: Any, reset: bool, **options: Any) -> tuple[Any, Any, Array]:
+        X, y = self._read(X, None if reset else self._shape, y=y, reset=reset, **options)
+        return X, y, inputs.read_weights_of_part(sample_weight, X)
+
+    def _started(self) -> bool:
+        """Whether rows were seen, to which others can be added."""
+        if self._accumulation is None and self._solution is not None:
+            raise ValueError("moments_ was deleted, and with it all that more rows could be added to: call fit")
+        return self._accumulation is not None
+
+    @property
+    def _shape(self) -> Shape:
+        """Of one example."""
+        return self.map_.shape or () if self._accumulation is None else self._accumulation.shape
+
+    def _begin(self, X: Any, targets: Array, weights: Array) -> None:
+        """Forget what was seen, and take in rows."""
+        settings.alphas(self.alpha)
+        build, seed = self._map_builder()
+        example = 1 if issparse(X) else math.prod(X.shape[1:])
+        size = sample_size(example, self.n_components, settings.as_budget(self.memory_budget))
+        self._accumulation = Accumulation(build, seed, size, bool(self.verbose))
+        self._add(X, targets, weights)
+
+    def _add(self, X: Any, targets: Array, weights: Array) -> None:
+        """Take in more rows."""
+        assert self._accumulation is not None
+        rows = RowTable.of(X, targets, weights, self._accumulation.seed)
+        self._check_memory(sum(map(len, self._accumulation.kept)) + len(rows), X.dtype.itemsize)
+        self._accumulation, self._solution = self._accumulation.add(rows), None
+
+    def _solved(self) -> Solution:
+        """Solve, if rows were added since that was done."""
+        check_is_fitted(self)
+        if self._solution is None:
+            assert self._accumulation is not None
+            settled = self._accumulation.settled()
+            rows, built = settled.kept[0], settled.built
+            if built is None:
+                self._check_memory(len(rows), rows.data.dtype.itemsize)
+                built = Built.of(rows, settled.build, settled.verbose)
+            self._solution = self._solve(built, built.judges(rows))
+            self._accumulation = settled
+        return self._solution
+
+    def _solve(self, built: Built, judges: RowTable) -> Solution:
+        """Find the coefficients for the only alpha, or for the best of several."""
         alphas = settings.alphas(self.alpha)
         if len(alphas) > 1:
-            self._solve_with_residuals(rows)
-            return
-        chosen = AlphaChoice.of(alphas, self._scale(), np.zeros_like)
-        self._use(chosen, *self.moments_.solve(chosen.ridge))
+            return self._solve_with_residuals(built, judges)[0]
+        chosen = AlphaChoice.of(alphas, _scale(built.moments), np.zeros_like)
+        return Solution(built, chosen, *built.moments.solve(chosen.ridge))
 
-    def _solve_with_residuals(self, rows: TrainingRows) -> tuple[Examples, Array]:
-        """As `_solve`; also return some of the rows' examples, and their exact leave-one-out residuals (n, o)."""
-        alphas, scale = settings.alphas(self.alpha), self._scale()
-        path = self.moments_.path(alphas * scale)
-        rows = rows.validation()
-        residuals = self._loo_residuals(path, rows)
-        chosen = AlphaChoice.of(alphas, scale, lambda _: self._scores(residuals, rows.examples))
-        self._use(chosen, path.coefficients[chosen.index], path.intercepts[chosen.index])
-        return rows.examples, residuals[chosen.index]
+    def _solve_with_residuals(self, built: Built, judges: RowTable) -> tuple[Solution, Array]:
+        """As `_solve`; also return the judges' exact leave-one-out residuals, (n, o)."""
+        alphas, scale = settings.alphas(self.alpha), _scale(built.moments)
+        path = built.moments.path(alphas * scale)
+        residuals = self._loo_residuals(path, built, judges)
+        chosen = AlphaChoice.of(alphas, scale, lambda _: r2(residuals, judges.examples, built.moments.target_mean))
+        solution = Solution(built, chosen, path.coefficients[chosen.index], path.intercepts[chosen.index])
+        return solution, residuals[chosen.index]
 
-    def _use(self, chosen: AlphaChoice, coefficients: Array, intercept: Array) -> None:
-        self.alpha_, self.ridge_, self.loo_scores_ = chosen.alpha, chosen.ridge, chosen.scores
-        self.coef_, self.intercept_ = np.ascontiguousarray(coefficients.T), intercept
-
-    def _warn_if_narrow(self) -> None:
-        """After the first of several calls, whose rows alone a map by landmarks knows."""
-        if self.map_.columns < self.n_components:
-            warnings.warn(
-                f"the first call of partial_fit had {self.map_.columns} distinct rows for n_components="
-                f"{self.n_components}, and no more columns will ever be used: give it more rows, or a method that "
-                "does not learn from data",
-                stacklevel=3,
-            )
-
-    def _features(self, rows: Any) -> np.ndarray:
-        return self.map_(rows)[:, : self.map_.columns]
-
-    def _blocks(self, rows: Any, what: str) -> Iterator[slice]:
-        step = _block_rows(self.map_.columns)
-        starts = range(0, rows.shape[0], step)
-        return (slice(k, k + step) for k in tqdm(starts, desc=what, unit="block", disable=not self.verbose))
-
-    def _scale(self) -> float:
-        return require_scale(self.moments_.mean_square, "mean square of the features", inputs.NO_SCALE)
-
-    def _loo_residuals(self, path: RidgePath, rows: TrainingRows) -> Array:
+    def _loo_residuals(self, path: RidgePath, built: Built, judges: RowTable) -> Array:
         """Exact residuals of each ridge, (r, n, o), for which the features are computed a second time.
 
         Where inputs do not vary they are 0: there is nothing to leave out of one row.
         """
-        y, w = rows.examples.targets, rows.examples.weights
-        if self.moments_.weight <= w.max():  # one row alone: no other could predict it
+        y, w = judges.targets, judges.weights
+        if built.moments.weight <= w.max():  # one row alone: no other could predict it
             return np.zeros((len(path.intercepts), *y.shape))
-        blocks = self._blocks(rows.data, "leave-one-out")
-        return np.concatenate([path.loo_residuals(self._features(rows.data[b]), y[b], w[b]) for b in blocks], axis=1)
-
-    def _scores(self, residuals: Array, examples: Examples) -> Array:
-        """Leave-one-out R^2 of each ridge, averaged over outputs."""
-        return r2(residuals, examples, self.moments_.target_mean)
+        parts = blocks(len(judges), built.map.columns, "leave-one-out" if self.verbose else None)
+        return np.concatenate(
+            [path.loo_residuals(features(built.map, judges.data[b]), y[b], w[b]) for b in parts], axis=1
+        )
 
     def _outputs(self, X: Any) -> Array:
         """Predict every output, shape (n, o), also where targets had but one axis."""
         check_is_fitted(self)
-        X = self._read(X, reset=False)
-        return self.map_.project(X, np.atleast_2d(self.coef_).T) + self.intercept_
+        X = self._read(X, self._shape, reset=False)
+        solution = self._solved()
+        return solution.built.map.project(X, solution.coefficients) + solution.intercept
 
-    def _check_memory(self, rows: Any, ridges: int) -> None:
+    def _check_memory(self, rows: int, itemsize: int) -> None:
         """Raise MemoryError, before anything large is made, if moments, map and blocks exceed `memory_budget`."""
         if self.memory_budget is None:
             return
-        budget = settings.as_budget(self.memory_budget)
+        budget, ridges = settings.as_budget(self.memory_budget), len(settings.alphas(self.alpha))
         method = self.method if isinstance(self.method, Method) else Nystrom()  # None takes it; others, the map refuses
-        m, itemsize = method.used_columns(int(self.n_components), rows.shape[0]), rows.dtype.itemsize
-        need = Moments.memory(m, ridges) + itemsize * m * m + 3 * itemsize * _block_rows(m) * m
+        m = method.used_columns(int(self.n_components), rows)
+        need = Moments.memory(m, ridges) + itemsize * m * m + 5 * itemsize * block_rows(m) * m
         if need > budget:
             raise MemoryError(
                 f"ridge regression on {m:,} features takes {need:,} bytes; memory_budget is {int(budget):,}. Use fewer "
@@ -204,13 +268,5 @@ class FeatureRidge(FeatureModel):
             )
 
 
-def _distinct(X: Any, targets: Array, weights: Array) -> tuple[Any, Examples]:
-    """Rows of positive weight, each once, and their targets and weights."""
-    examples = Examples.of(X, targets, weights)
-    whole = len(examples.support) == X.shape[0]  # then in order, and no copy is needed
-    return (X if whole else X[examples.support]), examples
-
-
-def _block_rows(columns: int) -> int:
-    """So many that passes over the moments, one a block, cost little beside products."""
-    return max(256, min(4096, _BLOCK // columns))
+def _scale(moments: Moments) -> float:
+    return require_scale(moments.mean_square, "mean square of the features", inputs.NO_SCALE)

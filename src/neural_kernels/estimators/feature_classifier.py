@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
+from typing_extensions import override
 
-from neural_kernels.estimators.calibration import per_class
-from neural_kernels.estimators.feature_base import FeatureRidge, TrainingRows
+from neural_kernels.estimators.accumulation import Built
+from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.calibration import Calibration, per_class
+from neural_kernels.estimators.feature_base import FeatureRidge, Solution
 from neural_kernels.estimators.labels import calibrate, code_labels, find_classes
+from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.runtime.types import Array
 
 
@@ -35,7 +40,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     classes_ : ndarray of shape (K,)
         The labels, sorted.
     temperature_ : float
-        T, of the rows of the last call.
+        T.
     calibration_ : Calibration
         As for :class:`NeuralKernelClassifier`.
     coef_ : ndarray of shape (1, m) or (K, m)
@@ -89,10 +94,14 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         self.memory_budget = memory_budget
         self.verbose = verbose
 
+    @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureClassifier:
         """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1."""
-        return self._fit(X, y, sample_weight, None)
+        self._take(X, y, sample_weight, None, reset=True)
+        self._solved()
+        return self
 
+    @atomic
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> NeuralFeatureClassifier:
         """Take in more rows, as :meth:`NeuralFeatureRegressor.partial_fit` does.
 
@@ -106,32 +115,38 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         """
         if isinstance(self.class_weight, str):
             raise ValueError(f"class_weight={self.class_weight!r}: partial_fit does not know all labels; give a dict")
-        if not hasattr(self, "moments_"):
-            if classes is None:
-                raise ValueError("classes: expected all labels there will be, in the first call of partial_fit")
-            self._fit(X, y, sample_weight, classes)
-            self._warn_if_narrow()
-            return self
-        X, y, weights = self._read_labels(X, y, sample_weight, reset=False)
-        if classes is not None and not np.array_equal(find_classes(classes), self.classes_):
+        first = not self._started()
+        if first and classes is None:
+            raise ValueError("classes: expected all labels there will be, in the first call of partial_fit")
+        if not first and classes is not None and not np.array_equal(find_classes(classes), self.classes_):
             raise ValueError(f"classes={classes!r}: expected those of the first call, {self.classes_}")
-        return self._finish(self._add(X, *code_labels(y, self.classes_, weights, self.class_weight)))
-
-    def _read_labels(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
-        X, y, weights = self._read_training(X, y, sample_weight, reset=reset)
-        check_classification_targets(y)
-        return X, y, weights
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> NeuralFeatureClassifier:
-        """Fit to rows that may not have all of the classes; None: they have."""
-        X, y, weights = self._read_labels(X, y, sample_weight, reset=True)
-        self.classes_ = find_classes(y[weights > 0] if classes is None else classes)
-        return self._finish(self._begin(X, *code_labels(y, self.classes_, weights, self.class_weight)))
-
-    def _finish(self, rows: TrainingRows) -> NeuralFeatureClassifier:
-        self.calibration_ = calibrate(*self._solve_with_residuals(rows))
-        self.temperature_ = self.calibration_.temperature
+        self._take(X, y, sample_weight, classes, reset=first)
         return self
+
+    def _take(self, X: Any, y: Any, sample_weight: Any, classes: Any, reset: bool) -> None:
+        """Read rows that may not have all of the classes; None: they have, or these are known."""
+        X, y, weights = self._read_training(X, y, sample_weight, reset)
+        check_classification_targets(y)
+        if reset:
+            self.classes_ = find_classes(y[weights > 0] if classes is None else classes)
+        (self._begin if reset else self._add)(X, *code_labels(y, self.classes_, weights, self.class_weight))
+
+    @override
+    def _solve(self, built: Built, judges: RowTable) -> Solution:
+        solution, residuals = self._solve_with_residuals(built, judges)
+        return replace(solution, calibration=calibrate(judges.examples, residuals))
+
+    @property
+    def calibration_(self) -> Calibration:
+        """What makes probabilities of scores."""
+        calibration = self._solved().calibration
+        assert calibration is not None
+        return calibration
+
+    @property
+    def temperature_(self) -> float:
+        """What scores are divided by to give probabilities."""
+        return self.calibration_.temperature
 
     def decision_function(self, X: Any) -> Array:
         """Score the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``."""
@@ -147,10 +162,3 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         """Predict probabilities of the classes, (n, K): the softmax of the scores over `temperature_`."""
         scores = self._outputs(X)
         return self.calibration_.probabilities(scores)
-
-
-def _classes(labels: Any) -> np.ndarray:
-    classes = np.unique(labels)
-    if len(classes) < 2:
-        raise ValueError(f"y holds one class, {classes[0]!r}, among samples of positive weight; expected 2 or more")
-    return classes

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from typing_extensions import override
 
-from neural_kernels.estimators.feature_base import FeatureRidge, TrainingRows
+from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.feature_base import FeatureRidge
 from neural_kernels.runtime.types import Array
 
 
@@ -40,10 +42,10 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
     alpha_, ridge_ : float
         The alpha in use, and the ridge it means.
     loo_scores_ : ndarray of shape (r,) or None
-        Leave-one-out R^2 of every alpha, averaged over outputs, on up to 16,384 rows of the last call that are no
-        landmarks or anchors of the map (all, if these are more than 80 %); None with one alpha.
+        Leave-one-out R^2 of every alpha, averaged over outputs, on those of up to 16,384 distinct rows that are no
+        landmarks or anchors of the map (on all, if these are more than 80 %); None with one alpha.
     moments_ : Moments
-        What `partial_fit` goes on from. Delete it to save its 8 m^2 bytes.
+        Delete it to save its 8 m^2 bytes, and the rows that are kept: then `partial_fit` cannot go on.
     map_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
         As for :class:`NeuralFeatures`.
 
@@ -101,36 +103,45 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
         tags.target_tags.multi_output = True
         return tags
 
+    @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
         """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1."""
-        X, y, weights = self._read_rows(X, y, sample_weight, reset=True)
-        return self._finish(self._begin(X, y.reshape(len(y), -1), weights), y.ndim)
-
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
-        """Take in more rows; the result is that of `fit` to all of them with the map built by the first call.
-
-        Methods that learn from data see the first call's rows only: give it a fair sample, larger than `n_components`.
-        Of several alphas, the one in use is chosen on the leave-one-out residuals of the last call's rows.
-        """
-        if not hasattr(self, "moments_"):
-            self.fit(X, y, sample_weight)
-            self._warn_if_narrow()
-            return self
-        X, y, weights = self._read_rows(X, y, sample_weight, reset=False)
-        return self._finish(self._add(X, y.reshape(len(y), -1), weights), y.ndim)
-
-    def _read_rows(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Array, Array]:
-        X, y, weights = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True, reset=reset)
-        return X, np.asarray(y, dtype=np.float64), weights
-
-    def _finish(self, rows: TrainingRows, axes: int) -> NeuralFeatureRegressor:
-        """Solve, and drop the axis of outputs where targets had none."""
-        self._solve(rows)
-        if axes == 1:
-            self.coef_, self.intercept_ = self.coef_[0], np.asarray(self.intercept_).item()
+        self._take(X, y, sample_weight, reset=True)
+        self._solved()
         return self
+
+    @atomic
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
+        """Take in more rows: however rows are cut into calls, the model is that of one `fit` to all of them.
+
+        That holds exactly for up to 16,384 distinct rows (or as many as `n_components`, if that is more; fewer for
+        large examples, or a small `memory_budget`), which are kept. Once there are more, methods that learn from data
+        have learned from these first ones, and alpha is chosen by a uniform sample of as many rows: give streams in a
+        random order where you can. Solving waits until a result is asked for, or `finalize`.
+        """
+        self._take(X, y, sample_weight, reset=not self._started())
+        return self
+
+    def _take(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> None:
+        X, y, weights = self._read_training(X, y, sample_weight, reset, multi_output=True, y_numeric=True)
+        y = np.asarray(y, dtype=np.float64)
+        if reset:
+            self._single = y.ndim == 1
+        (self._begin if reset else self._add)(X, y.reshape(len(y), -1), weights)
+
+    @property
+    @override
+    def coef_(self) -> Array:
+        """Coefficients of the features."""
+        return super().coef_[0] if self._single else super().coef_
+
+    @property
+    @override
+    def intercept_(self) -> Any:
+        """What is added to them."""
+        return super().intercept_.item() if self._single else super().intercept_
 
     def predict(self, X: Any) -> Array:
         """Predict, shape (m,) or (m, n_outputs)."""
         outputs = self._outputs(X)
-        return outputs[:, 0] if self.coef_.ndim == 1 else outputs
+        return outputs[:, 0] if self._single else outputs

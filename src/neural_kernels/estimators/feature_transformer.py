@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.feature_base import FeatureModel
 
 
@@ -71,13 +72,16 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]  # pyright: ignore[reportOptionalMemberAccess]
         return tags
 
+    @atomic
     def fit(self, X: Any, y: Any = None) -> NeuralFeatures:
         """Build the map for rows like X, shape (n, d); y is ignored."""
-        self._set_map(self._read(X))
+        X = self._read(X)
+        self.map_ = self._map_builder()[0](X)
+        self.method_, self.reason_ = self.map_.method_, self.map_.reason_
         self._n_features_out = self.map_.n_components
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Features of rows, shape (n, n_components), in their precision."""
         check_is_fitted(self)
-        return self.map_(self._read(X, reset=False))
+        return self.map_(self._read(X, self.map_.shape, reset=False))

@@ -34,6 +34,12 @@ def read_weights(sample_weight: Any, X: Any) -> Array:
     return weights
 
 
+def read_weights_of_part(sample_weight: Any, X: Any) -> Array:
+    """As `read_weights`, for a part of the data, in which all may be 0."""
+    given = np.ones(X.shape[0]) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    return read_weights(given, X) if given.shape != X.shape[:1] or given.any() else given
+
+
 def refuse_graphs(estimator: object, X: Any) -> None:
     """Graphs are no array that could be split, copied and compared row by row; their kernels are."""
     from neural_kernels.exact.graphs import Graphs

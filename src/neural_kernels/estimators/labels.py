@@ -15,6 +15,8 @@ from neural_kernels.runtime.types import Array
 def find_classes(labels: Any) -> np.ndarray:
     """Sort the labels, without repetition; two or more are required."""
     classes = np.unique(labels)
+    if len(classes) == 0:
+        raise ValueError("all rows have a sample_weight of zero: expected some that count, of 2 classes or more")
     if len(classes) < 2:
         raise ValueError(f"y holds one class, {classes[0]!r}, among samples of positive weight; expected 2 or more")
     return classes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,34 @@ def distinct(rows: Any, seed: int) -> np.ndarray:
 
     Notes
     -----
-    The hash is a sum over columns of mixed bits, of which zeros contribute nothing; float64 is rounded to float32's
-    digits, so that both precisions of the same data agree. Two rows share one by chance with probability 2^-64.
+    float64 is rounded to float32's digits, so that both precisions of the same data agree.
     """
-    rows = rows.flatten(1) if isinstance(rows, Tensor) else rows
-    key = np.random.default_rng(seed).integers(2**64, size=rows.shape[1] + 1, dtype=np.uint64)
-    hashes = _mix(key[0] + (_dense(rows, key[1:]) if isinstance(rows, Tensor) else _sparse(rows, key[1:])))
-    return np.unique(hashes, return_index=True)[1]
+    return np.unique(row_hashes(rows, seed, rounded=True), return_index=True)[1]
+
+
+def row_hashes(rows: Any, seed: int, *, rounded: bool = False) -> np.ndarray:
+    """A random number for every row that depends on its values alone, dense or sparse: copies get the same.
+
+    Parameters
+    ----------
+    rows : ndarray or Tensor, shape (n, d, ...), or CSR matrix, shape (n, d)
+    seed : int
+    rounded : bool
+        To the digits of float32; otherwise rows that differ at all are told apart.
+
+    Returns
+    -------
+    ndarray of shape (n,), uint64
+
+    Notes
+    -----
+    A sum over columns of mixed bits, of which zeros contribute nothing. Two rows share it by chance with probability
+    2^-64. Memory: 8 n bytes, and some of 2^20 numbers.
+    """
+    columns = math.prod(rows.shape[1:])
+    key = np.random.default_rng(seed).integers(2**64, size=columns + 1, dtype=np.uint64)
+    read = _dense if isinstance(rows, (Tensor, np.ndarray)) else _sparse
+    return _mix(key[0] + read(rows, key[1:], rounded))
 
 
 def held_out(count: int) -> int:
@@ -44,20 +66,29 @@ def held_out(count: int) -> int:
     return min(200, max(8, count // 10))
 
 
-def _dense(rows: Tensor, key: np.ndarray) -> np.ndarray:
-    step = max(1, _BLOCK // len(key))
-    blocks = (block.detach().cpu().double().numpy() for block in rows.split(step))
-    return np.concatenate([_contribution(block, key).sum(axis=1, dtype=np.uint64) for block in blocks])
+def _dense(rows: Tensor | np.ndarray, key: np.ndarray, rounded: bool) -> np.ndarray:
+    n, step = len(rows), max(1, _BLOCK // max(1, len(key)))
+    blocks = (_as_float64(rows[start : start + step]).reshape(-1, len(key)) for start in range(0, n, step))
+    sums = [_contribution(block, key, rounded).sum(axis=1, dtype=np.uint64) for block in blocks]
+    return np.concatenate([np.empty(0, np.uint64), *sums])
 
 
-def _sparse(rows: Any, key: np.ndarray) -> np.ndarray:
-    terms = _contribution(rows.data.astype(np.float64), key[rows.indices])
+def _as_float64(block: Tensor | np.ndarray) -> np.ndarray:
+    if isinstance(block, Tensor):
+        block = block.detach().cpu().double().numpy()
+    return np.ascontiguousarray(block, dtype=np.float64)
+
+
+def _sparse(rows: Any, key: np.ndarray, rounded: bool) -> np.ndarray:
+    terms = _contribution(rows.data.astype(np.float64), key[rows.indices], rounded)
     ends = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
     return ends[rows.indptr[1:]] - ends[rows.indptr[:-1]]
 
 
-def _contribution(values: np.ndarray, key: np.ndarray) -> np.ndarray:
-    bits = (values.view(np.uint64) + np.uint64(2**28)) >> np.uint64(29)  # rounded to the 24 bits of float32
+def _contribution(values: np.ndarray, key: np.ndarray, rounded: bool) -> np.ndarray:
+    bits = values.view(np.uint64)
+    if rounded:  # to the 24 bits of float32
+        bits = (bits + np.uint64(2**28)) >> np.uint64(29)
     return np.where(values == 0, np.uint64(0), _mix(bits ^ key))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, eigh, get_lapack_funcs
@@ -76,6 +78,10 @@ class Moments:
         self.mean, self.target_mean = np.zeros(n_features), np.zeros(n_outputs)
         self.scatter, self.cross = np.zeros((n_features, n_features)), np.zeros((n_features, n_outputs))
         self.target_scatter = np.zeros(n_outputs)
+
+    def copy(self) -> Moments:
+        """The same, to go on from."""
+        return deepcopy(self)
 
     @staticmethod
     def memory(n_features: int, ridges: int = 1) -> int:

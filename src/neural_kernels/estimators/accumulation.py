@@ -1,0 +1,177 @@
+"""What a model knows of the rows it has seen, apart from solving: additive, and new with every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from neural_kernels.estimators.row_table import RowTable, joined
+from neural_kernels.features import FeatureMap
+from neural_kernels.solvers.moments import Moments
+
+_SAMPLE = 2**14  # rows at most that are kept,
+_NUMBERS = 2**23  # and numbers in them,
+_FEWEST = 2**10  # but so many rows in any case
+_PARTS = 256  # tables that wait to be joined
+_BLOCK = 2**24  # numbers in the features of one block of rows
+_FEW = 0.2  # of the rows that were kept: fewer are no fair sample
+
+
+@dataclass(frozen=True)
+class Built:
+    """A feature map, and the moments of the rows it was given.
+
+    Parameters
+    ----------
+    map : FeatureMap
+    moments : Moments
+    learned : ndarray of uint64
+        Keys of the rows that the map's columns are made of.
+    """
+
+    map: FeatureMap
+    moments: Moments
+    learned: np.ndarray
+
+    @classmethod
+    def of(cls, rows: RowTable, build: Callable[[Any], FeatureMap], verbose: bool) -> Built:
+        """Build a map for rows, and take their moments."""
+        fitted = build(rows.data)
+        moments = Moments(fitted.columns, rows.targets.shape[1])
+        return cls(fitted, moments, rows.keys[fitted.learned]).add(rows, verbose)
+
+    def add(self, rows: RowTable, verbose: bool) -> Built:
+        """Take in more rows; the moments are new, and those of before as they were."""
+        moments = self.moments.copy()
+        for block in blocks(len(rows), self.map.columns, "features" if verbose else None):
+            phi, scatter = features(self.map, rows.data[block]), rows.scatter[block].sum(axis=0)
+            moments.update(phi, rows.targets[block], rows.weights[block], scatter)
+        return replace(self, moments=moments)
+
+    def judges(self, rows: RowTable) -> RowTable:
+        """Those of the rows whose leave-one-out residuals are computed: none that the map learned from.
+
+        A landmark has a column that hardly any other row has a part in: left out, it says nothing of new rows. Where
+        few others are left, all judge.
+        """
+        new = np.flatnonzero(np.isin(rows.keys, self.learned, invert=True))
+        if len(new) == len(rows) or len(new) < _FEW * len(rows):
+            return rows
+        return rows.take(new)
+
+
+@dataclass(frozen=True)
+class Accumulation:
+    """Rows seen so far. The first distinct ones are kept as they are, and the model is that of `fit` to them.
+
+    When there are more than `size`, the map is built; from there on all rows go into the moments, block by block, and
+    a uniform sample of `size` distinct rows is kept beside them, by which alpha and probabilities are chosen. The
+    sample does not depend on the order of the rows or on the calls they came in.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the feature map of the first rows.
+    seed : int
+        Of the sample.
+    size : int
+        Distinct rows that are kept.
+    kept : tuple of RowTable
+        All rows, or the sample; its parts are joined and sampled when that pays.
+    limit : int
+        Rows of larger keys are not in the sample.
+    built : Built or None
+        None while all rows are kept.
+    waiting : tuple of RowTable
+        Rows that are not yet in the moments, too few for a block.
+    verbose : bool
+        Whether progress bars are shown.
+    """
+
+    build: Callable[[Any], FeatureMap]
+    seed: int
+    size: int
+    verbose: bool = False
+    kept: tuple[RowTable, ...] = ()
+    limit: int = 2**64 - 1
+    built: Built | None = None
+    waiting: tuple[RowTable, ...] = ()
+
+    def add(self, rows: RowTable) -> Accumulation:
+        """Take in rows, of which nothing is kept that others could write over."""
+        if self.built is None:
+            return self._gather(rows)
+        waiting = (*self.waiting, rows)
+        full = sum(map(len, waiting)) >= block_rows(self.built.map.columns)
+        sampled = self._sample(rows.take(np.flatnonzero(rows.keys <= np.uint64(self.limit))))
+        if full:
+            return replace(sampled, built=self.built.add(joined(waiting), self.verbose), waiting=())
+        return replace(sampled, waiting=(*self.waiting, rows.owned()))
+
+    def _gather(self, rows: RowTable) -> Accumulation:
+        """While all rows are kept."""
+        kept = (*self.kept, rows)
+        if sum(map(len, kept)) > self.size:
+            every = joined(kept)
+            if every.distinct > self.size:
+                built = Built.of(every, self.build, self.verbose)
+                return replace(self, built=built, kept=())._sample(every)
+            return replace(self, kept=(every.merged(),))
+        kept = (*self.kept, rows.owned())
+        return replace(self, kept=(joined(kept).merged(),) if len(kept) > _PARTS else kept)
+
+    def _sample(self, rows: RowTable) -> Accumulation:
+        """Keep those of the rows that belong to the sample."""
+        if not len(rows):
+            return self
+        kept = (*self.kept, rows)
+        if sum(map(len, kept[1:])) < self.size // 4 and 1 < len(kept) <= _PARTS:
+            return replace(self, kept=kept)
+        sample = joined(kept).sample(self.size)
+        return replace(self, kept=(sample,), limit=int(sample.keys.max()))
+
+    def settled(self) -> Accumulation:
+        """The same with every row of positive weight where it belongs, as solving needs it."""
+        every = joined(self.kept)
+        if not len(every):
+            raise ValueError("all rows so far have a sample_weight of zero: expected one at least that counts")
+        if self.built is None:
+            return replace(self, kept=(every.merged(),))
+        built = self.built.add(joined(self.waiting), self.verbose) if self.waiting else self.built
+        return replace(self, kept=(every.sample(self.size),), built=built, waiting=())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return tuple(self.kept[0].data.shape[1:])
+
+
+def sample_size(example: int, columns: int, budget: float) -> int:
+    """How many rows are kept, for examples of so many numbers: 16,384, or as many as 2^23 numbers or memory take.
+
+    At least as many as the map has columns: those that are made of rows need them.
+    """
+    return max(_FEWEST, columns, min(_SAMPLE, int(min(_NUMBERS, budget / 32)) // max(1, example)))
+
+
+def block_rows(columns: int) -> int:
+    """So many that passes over the moments, one a block, cost little beside products."""
+    return max(256, min(4096, _BLOCK // columns))
+
+
+def blocks(n: int, columns: int, title: str | None) -> Any:
+    """Slices of n rows, of nearly the same size; a title is that of a progress bar."""
+    count = max(1, round(n / block_rows(columns)))
+    bounds = [n * k // count for k in range(count + 1)]
+    slices = [slice(start, stop) for start, stop in pairwise(bounds)]
+    return tqdm(slices, desc=title, unit="block", disable=title is None)
+
+
+def features(fitted: FeatureMap, rows: Any) -> np.ndarray:
+    """The columns that the map fills, (n, columns)."""
+    return fitted(rows)[:, : fitted.columns]

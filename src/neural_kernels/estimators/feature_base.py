@@ -3,75 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.accumulation import Accumulation, Built, block_rows, blocks, features, sample_size
 from neural_kernels.estimators.calibration import Calibration
+from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.estimators.scores import r2
 from neural_kernels.estimators.selection import AlphaChoice
-from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.features.method import Method
 from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.system import require_scale
-
-
-class FeatureModel(BaseEstimator):
-    """Private base: parameters that describe a map, and reading of input; documented in its subclasses."""
-
-    network: Any
-    kernel: Any
-    n_components: int
-    method: Any
-    random_state: Any
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = settings.takes_sparse(self.kernel)
-        return tags
-
-    def _read(self, X: Any, fitted: Shape | None = None, **options: Any) -> Any:
-        """Validate as scikit-learn does, options (y, reset, ...) included; images are kept.
-
-        Parameters
-        ----------
-        X : array-like
-        fitted : tuple of int, optional
-            The shape that examples must have.
-        options : dict
-            Of `validate_data`.
-        """
-        if isinstance(X, Graphs):
-            raise TypeError(f"{type(self).__name__} takes arrays, got nk.Graphs, of which there are no feature maps")
-        if fitted is not None:
-            inputs.check_shape(self, X, fitted)
-        return inputs.validate(self, X, accept_sparse="csr", allow_nd=True, **options)
-
-    def _map_builder(self) -> tuple[Callable[[Any], FeatureMap], int]:
-        """Set `kernel_` and `network_`; return what builds the map for rows, and the seed that it uses."""
-        self.kernel_ = settings.kernel(self.kernel, self.network)
-        self.network_ = getattr(self.kernel_, "net", None)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        make = partial(FeatureMap, None, self.kernel_, self.n_components, self.method, seed)
-        make()  # refuses parameters now, not when the rows are there
-        return partial(_build, make), seed
-
-
-def _build(make: Callable[[], FeatureMap], rows: Any) -> FeatureMap:
-    with inputs.advice_on_images(rows):
-        return make().fit(rows)
 
 
 @dataclass(frozen=True)
@@ -99,7 +49,7 @@ class Solution:
 class FeatureRidge(FeatureModel):
     """Private base: the linear model on features.
 
-    Rows are accumulated by `_accumulate` alone, and solved with when something is read that depends on the solution.
+    Calls with rows accumulate them; they are solved with when something is read that depends on the solution.
     Both states are immutable and replaced as a whole: a call that is interrupted leaves what was there.
     """
 

@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators.atomic import atomic
-from neural_kernels.estimators.feature_base import FeatureModel
+from neural_kernels.estimators.feature_model import FeatureModel
 
 
 class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureModel):

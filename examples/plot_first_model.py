@@ -26,7 +26,7 @@ print(f"accuracy {model.score(x_test, y_test):.3f}, alpha {classifier.alpha_:g}"
 
 # %%
 # Of several ``alpha``, the one with the best leave-one-out score is taken. That score is exact and needs no refits.
-# Probabilities come from the scores with one temperature, fitted to the leave-one-out scores of the training rows.
+# Probabilities come from the scores by a link of two parameters, which is fitted to leave-one-out scores.
 
 probability = model.predict_proba(x_test)
 print("most doubtful digit:", probability.max(axis=1).argmin(), probability[probability.max(axis=1).argmin()].round(2))

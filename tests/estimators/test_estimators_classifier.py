@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from neural_kernels.estimators import NeuralKernelClassifier, NeuralKernelRegressor
-from neural_kernels.estimators.calibration import WARMEST, fit_temperature
+from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.exact import NNGP, NTK
 from neural_kernels.layers import mlp
 
@@ -81,46 +80,31 @@ def test_probabilities_follow_decision_values_and_are_calibrated(cancer):
     assert model.score(Z, truth) > 0.95
 
 
-def test_temperature_is_best_on_refits_without_the_example(data):
+def test_probabilities_are_fitted_to_refits_without_the_example(data):
     X, y = data[0][:30], (data[1][:30] > 6).astype(int)
     model = NeuralKernelClassifier(NET, alpha=0.1).fit(X, y)
-    gram, scores = KERNEL["ntk"](X), []
+    gram, scores = KERNEL["ntk"](X), np.empty((30, 1))
     for i in range(30):
         rest = np.arange(30) != i
         relative = model.ridge_ / np.diagonal(gram)[rest].mean()
         refit = NeuralKernelClassifier(kernel="precomputed", alpha=relative).fit(gram[np.ix_(rest, rest)], y[rest])
-        scores.append(refit.decision_function(gram[[i]][:, rest])[0])
-    n = np.bincount(y)
-    target = np.where(y == 1, (n[1] + 1) / (n[1] + 2), 1 / (n[0] + 2))
-
-    def loss(temperature):
-        z = 2 * np.array(scores) / temperature
-        return (np.logaddexp(0, z) - target * z).sum()
-
-    best = model.temperature_
-    assert loss(best) < min(loss(0.99 * best), loss(1.01 * best))
+        scores[i] = refit.decision_function(gram[[i]][:, rest])
+    expected = Calibration.fit(scores, np.eye(2)[y], np.ones(30))
+    assert model.calibration_.softness == expected.softness
+    assert model.temperature_ == model.calibration_.temperature == pytest.approx(expected.temperature, rel=1e-6)
+    assert model.calibration_.log_loss == pytest.approx(log_loss(y, expected.probabilities(scores)), rel=1e-6)
 
 
-def test_temperature_where_scores_are_all_right_all_wrong_or_all_equal():
-    right, labels, ones = 2 * np.eye(3) - 1, np.eye(3), np.ones(3)
-    assert 0.1 < fit_temperature(right, labels, ones) < 10
-    assert fit_temperature(-right, labels, ones) == WARMEST
-    assert fit_temperature(0 * right, labels, ones) == WARMEST
-    assert fit_temperature(100 * right, labels, ones) == pytest.approx(100 * fit_temperature(right, labels, ones))
-
-
-def test_temperature_minimises_the_smoothed_log_loss():
-    rng = np.random.default_rng(0)
-    label, scores, weights = rng.integers(0, 3, 50), rng.standard_normal((50, 3)), rng.uniform(1, 2, 50)
-    scores[np.arange(50), label] += 1
-    totals = np.bincount(label, weights)[:, None]
-    smooth = ((totals * np.eye(3) + 1) / (totals + 3))[label]
-
-    def loss(log_temperature):
-        return -(weights @ (smooth * log_softmax(scores / np.exp(log_temperature), axis=1))).sum()
-
-    best = minimize_scalar(loss, bounds=(-5, 5), method="bounded", options={"xatol": 1e-10}).x
-    assert fit_temperature(scores, np.eye(3)[label], weights) == pytest.approx(np.exp(best), rel=1e-6)
+@pytest.mark.parametrize("labels", [2, 3, 7])
+@pytest.mark.parametrize("alpha", [1e-4, 1.0])
+def test_the_predicted_class_is_the_most_probable_one(data, labels, alpha):
+    X, y, _ = data
+    y = np.digitize(y, np.quantile(y, np.arange(1, labels) / labels))
+    Z = 3 * np.random.default_rng(1).standard_normal((500, 4))
+    model = NeuralKernelClassifier(NET, alpha=alpha).fit(X, y)
+    probability = model.predict_proba(Z)
+    assert_allclose(probability.sum(axis=1), 1, rtol=1e-12)
+    assert (model.classes_[probability.argmax(axis=1)] == model.predict(Z)).all()
 
 
 def test_noise_in_labels_shows_in_probabilities():

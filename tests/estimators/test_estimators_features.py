@@ -15,7 +15,7 @@ from sklearn.preprocessing import KernelCenterer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from neural_kernels.estimators import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
-from neural_kernels.estimators.calibration import fit_temperature
+from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.exact import NTK
 from neural_kernels.features import Nystrom, RandomFeatures, ZonalFeatures
 from neural_kernels.layers import mlp
@@ -77,7 +77,7 @@ def test_equals_ridge_on_the_centred_kernel_when_all_rows_are_landmarks(data):
     assert_allclose(model.predict(Z), y.mean() + peer.predict(centre.transform(NTK(NET)(Z, X))), rtol=1e-8)
 
 
-def test_selection_and_temperature_use_refits_without_the_row(data):
+def test_selection_and_probabilities_use_refits_without_the_row(data):
     X, y, _ = data
     labels = (y > 6).astype(int)
     model = classifier(alpha=[0.01, 0.1]).fit(X, labels)
@@ -90,7 +90,9 @@ def test_selection_and_temperature_use_refits_without_the_row(data):
     lost = np.square(targets[rows] - scores).sum() / np.square(targets[rows] - targets.mean()).sum()
     assert_allclose(model.loo_scores_.max(), 1 - lost, rtol=1e-8)
     scores, shares = np.column_stack([-np.array(scores), scores]), np.eye(2)[labels[rows]]
-    assert model.temperature_ == pytest.approx(fit_temperature(scores, shares, np.ones(len(rows))), rel=1e-6)
+    assert model.temperature_ == pytest.approx(
+        Calibration.fit(scores, shares, np.ones(len(rows))).temperature, rel=1e-6
+    )
 
 
 def test_alpha_is_not_chosen_by_landmarks(data):

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import expm
-from scipy.special import softmax
 from torch import Tensor, nn
 
 import neural_kernels as nk
 from neural_kernels.empirical.linearize import linearize
-from neural_kernels.estimators.calibration import fit_temperature
+from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
 
 KERNELS = [nk.PseudoNTK, nk.TraceNTK, nk.EmpiricalNTK, partial(nk.EmpiricalNTK, outputs=1)]
@@ -195,9 +194,9 @@ def test_labels_are_coded_and_probabilities_calibrated_without_the_example(kerne
     np.testing.assert_allclose(model.decision_function(t), scores, rtol=1e-10, atol=1e-12)
     assert model.predict(t).tolist() == scores.argmax(1).tolist()
     held_out = without_each(kernel, module, x, coded, model.ridge_)
-    temperature = fit_temperature(held_out, np.eye(3)[labels], np.ones(N))
-    assert model.temperature_ == pytest.approx(temperature, rel=1e-6)
-    np.testing.assert_allclose(model.predict_proba(t), softmax(scores / temperature, axis=1), rtol=1e-6)
+    calibration = Calibration.fit(2 * held_out - 1 / 3, np.eye(3)[labels], np.ones(N))  # 1 for the class, -1 for others
+    assert model.temperature_ == pytest.approx(calibration.temperature, rel=1e-6)
+    np.testing.assert_allclose(model.predict_proba(t), calibration.probabilities(2 * scores - 1 / 3), rtol=1e-6)
     assert model.score(x, labels) == np.mean(model.predict(x).numpy() == labels)
     assert numbers.score(t, scores) == 1.0
     assert model.decision_function(t, time=0.0) == pytest.approx(start(module, t))

@@ -23,9 +23,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     r"""Classification with the features of an infinitely wide network: :class:`NeuralKernelClassifier` for many rows.
 
     The regression of :class:`NeuralFeatureRegressor` on targets 1 (the class) and -1 (the rest); two classes take one
-    column. The class with the highest score is predicted. Probabilities are :math:`\mathrm{softmax}(F(x) / T)`, with F
-    the scores of all classes (-f and f for two) and T one temperature of the least log-loss on the exact leave-one-out
-    scores of the training rows, as for :class:`NeuralKernelClassifier`.
+    column. The class with the highest score is predicted. Probabilities are fitted to exact leave-one-out
+    scores of training rows, as for :class:`NeuralKernelClassifier`.
 
     Parameters
     ----------
@@ -39,9 +38,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     ----------
     classes_ : ndarray of shape (K,)
         The labels, sorted.
-    temperature_ : float
-        T.
-    calibration_ : Calibration
+    calibration_, temperature_
         As for :class:`NeuralKernelClassifier`.
     coef_ : ndarray of shape (1, m) or (K, m)
     intercept_ : ndarray of shape (1,) or (K,)
@@ -55,7 +52,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
 
     Notes
     -----
-    As for :class:`NeuralFeatureRegressor`; the temperature always takes the second pass, with one alpha at 2 n m^2
+    As for :class:`NeuralFeatureRegressor`; probabilities always take the second pass, with one alpha at 2 n m^2
     operations, the features again and m^3 / 3 more.
 
     Examples
@@ -145,7 +142,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
 
     @property
     def temperature_(self) -> float:
-        """What scores are divided by to give probabilities."""
+        """The temperature of `calibration_`."""
         return self.calibration_.temperature
 
     def decision_function(self, X: Any) -> Array:
@@ -159,6 +156,6 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         return self.classes_[scores.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
-        """Predict probabilities of the classes, (n, K): the softmax of the scores over `temperature_`."""
+        """Predict probabilities of the classes, (n, K), by `calibration_`; the class of the highest is predicted."""
         scores = self._outputs(X)
         return self.calibration_.probabilities(scores)

@@ -22,11 +22,13 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     Kernel ridge regression, that is the squared loss, as in :class:`NeuralKernelRegressor`, on targets 1 (the class)
     and -1 (the rest); two classes take one column. The class with the highest score is predicted. Probabilities are
 
-    .. math:: p(x) = \mathrm{softmax}(F(x) / T),
+    .. math:: p_k(x) \propto g\bigl((1 + F_k(x)) / 2\bigr)^{1 / T}, \qquad g(p) = s \log(1 + e^{p / s}),
 
-    with F the scores of all classes (-f and f for two) and T one temperature [2]_ of the least log-loss on the exact
-    leave-one-out scores of the training data, which a closed form gives without refits: no score that T is fitted to
-    has seen its own label. Probabilities follow the order of the decision values.
+    with F the scores of all classes (-f and f for two), a temperature T and a softness s of the least log-loss on the
+    exact leave-one-out scores of the training data, which a closed form gives without refits: no score that they are
+    fitted to has seen its own label. (1 + F) / 2 is the least-squares estimate of the probabilities; where the data do
+    not pay for s it is infinite, which means the softmax of F / T [2]_. As g increases, the most probable class is the
+    one with the highest score.
 
     Parameters
     ----------
@@ -63,10 +65,10 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     ----------
     classes_ : ndarray of shape (K,)
         The labels, sorted.
-    temperature_ : float
-        T.
     calibration_ : Calibration
-        What makes probabilities of scores; its `log_loss` is the leave-one-out one.
+        What makes probabilities of scores, with `softness`, `temperature` and the leave-one-out `log_loss`.
+    temperature_ : float
+        T: below 1 with a finite s, probabilities are bolder than the least-squares estimates.
     alpha_, ridge_ : float
         The alpha in use, and the ridge it means.
     alphas_ : ndarray of shape (r,)
@@ -87,7 +89,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
 
     Notes
     -----
-    Time: n^2 / 2 kernel entries, then n^3 (Cholesky, most of it for the temperature) or about 9 n^3 (Spectral) to fit;
+    Time: n^2 / 2 kernel entries, then n^3 (Cholesky, most of it for leave-one-out) or about 9 n^3 (Spectral) to fit;
     m n entries to predict. Memory: the Gram matrix, and up to two (Cholesky) or three (Spectral) n x n float64
     matrices; a fitted model keeps one or two.
 
@@ -162,6 +164,6 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         return self.classes_[scores.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
-        """Predict probabilities of the classes, (n, K): the softmax of the scores over `temperature_`."""
+        """Predict probabilities of the classes, (n, K), by `calibration_`; the class of the highest is predicted."""
         scores = self._outputs(X, None)
         return self.calibration_.probabilities(scores)

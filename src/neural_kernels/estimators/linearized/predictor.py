@@ -77,9 +77,7 @@ class LinearizedPredictor(BaseEstimator):
         Leave-one-out R^2 of every alpha, over all outputs together; None with one alpha.
     dual_coef_ : ndarray of shape (n, o)
         Coefficients of the kernel at the training examples.
-    temperature_ : float or None
-        Of `predict_proba`; None after a fit to numbers.
-    calibration_ : Calibration or None
+    calibration_, temperature_
         As for :class:`NeuralKernelClassifier`; None after a fit to numbers.
     kernel_ : kernel
         Of the copied module.
@@ -236,14 +234,15 @@ class LinearizedPredictor(BaseEstimator):
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict_proba(self, X: Any) -> Array:
-        """Predict probabilities of the labels, (m, K): the softmax of the scores over one temperature.
+        """Predict probabilities of the labels, (m, K), in the order of the scores.
 
-        The temperature has the least log-loss on the exact leave-one-out scores of the training examples, of which none
-        has seen its own label, unless the module itself was trained on them: probabilities are then too sure.
+        As those of :class:`NeuralKernelClassifier`, they are fitted to the exact leave-one-out scores of the training
+        examples, of which none has seen its own label, unless the module itself was trained on them: probabilities are
+        then too sure.
         """
         scores = self._scores(X, None)
         assert self.calibration_ is not None
-        return self.calibration_.probabilities(scores)
+        return self.calibration_.probabilities(self._targets.signed(scores))
 
     def score(self, X: Any, y: Any) -> float:
         """Accuracy of labels; R^2 of numbers, averaged over outputs."""
@@ -268,7 +267,7 @@ class LinearizedPredictor(BaseEstimator):
     def _calibrate(self) -> Calibration:
         """Fit to scores of which none has seen its own label."""
         scores = self._targets.values - self._loo_residuals(np.array([self.ridge_]))[0]
-        return Calibration.fit(scores, self._targets.members, np.ones(len(scores)))
+        return Calibration.fit(self._targets.signed(scores), self._targets.members, np.ones(len(scores)))
 
     @plain_autograd()
     @torch.no_grad()

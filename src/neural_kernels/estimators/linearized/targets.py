@@ -82,6 +82,11 @@ class Targets:
         scores = per_class(self.values)
         return np.eye(scores.shape[1])[scores.argmax(1)]
 
+    def signed(self, outputs: Array) -> Array:
+        """Outputs (m, K) or (m, 1) as scores for which 1 stands for the class and -1 for the rest."""
+        k = outputs.shape[1]
+        return outputs if k == 1 else 2 * (outputs + 1 / k) - 1
+
     def decode(self, outputs: Array) -> np.ndarray:
         """Predictions of the user's kind from outputs (m, o): numbers, or the labels of the largest."""
         if self.classes is None:

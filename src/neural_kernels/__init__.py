@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         feature_map,
     )
     from neural_kernels.importing import from_torch
+    from neural_kernels.solvers.moments import Moments
 
 __version__ = "0.1.0"
 
@@ -51,6 +52,7 @@ _LAZY = {
     "GradientFeatures": "neural_kernels.empirical.gradient_features",
     "LastLayers": "neural_kernels.empirical",
     "LinearizedPredictor": "neural_kernels.estimators.linearized.predictor",
+    "Moments": "neural_kernels.solvers.moments",
     "NeuralFeatureClassifier": "neural_kernels.estimators",
     "NeuralFeatureRegressor": "neural_kernels.estimators",
     "NeuralFeatures": "neural_kernels.estimators",
@@ -82,6 +84,7 @@ __all__ = [
     "LastLayers",
     "Layer",
     "LinearizedPredictor",
+    "Moments",
     "NeuralFeatureClassifier",
     "NeuralFeatureRegressor",
     "NeuralFeatures",

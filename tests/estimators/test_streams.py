@@ -184,7 +184,7 @@ def test_parts_may_be_a_row_of_one_class_or_weigh_nothing(data, few_are_kept):
     X, y, Z, _ = data
     labels = label(y)
     model = classifier().partial_fit(X[:1], labels[:1], classes=CLASSES, sample_weight=[0.0])
-    with pytest.raises(ValueError, match="sample_weight of zero"):
+    with pytest.raises(ValueError, match="sample_weight above zero"):
         model.predict(Z)
     for k in range(300):
         model.partial_fit(X[[k]], labels[[k]])
@@ -193,6 +193,50 @@ def test_parts_may_be_a_row_of_one_class_or_weigh_nothing(data, few_are_kept):
     assert model.moments_.weight == 300
     assert_array_equal(model.classes_, other.classes_)
     assert model.score(Z, label(data[3])) == pytest.approx(other.score(Z, label(data[3])), abs=0.03)
+
+
+@pytest.mark.parametrize("make", [regressor, classifier])
+@pytest.mark.parametrize("copies", [True, False])
+def test_models_of_parts_merge_into_that_of_the_whole(data, make, copies, few_are_kept):
+    """With a map of its own, or for rows so few that all are kept."""
+    X, y, Z, _ = data
+    y = y if make is regressor else label(y)
+    known = {} if make is regressor else {"classes": CLASSES}
+    n = 600 if copies else 189
+    whole, parts = make().partial_fit(X[:150], y[:150], **known), np.split(np.arange(150, n), 3)
+    model = make().partial_fit(X[:150], y[:150], **known)
+    workers = [model.empty_copy() if copies else make(random_state=k) for k, _ in enumerate(parts)]
+    if copies:
+        with pytest.raises(ValueError, match="no rows so far"):
+            workers[0].predict(Z)
+        whole = whole.empty_copy().partial_fit(X[:150], y[:150])
+    for worker, part in zip(workers, parts, strict=True):
+        worker.partial_fit(X[part], y[part], **known)
+        whole.partial_fit(X[part], y[part])
+    assert model.merge(*(pickle.loads(pickle.dumps(worker)) for worker in workers)) is model
+    assert model.moments_.weight == n
+    assert_allclose(model.loo_scores_, whole.loo_scores_, rtol=1e-7)
+    assert_allclose(model.coef_, whole.coef_, rtol=1e-6, atol=1e-9)
+    assert_allclose(np.sort(model._accumulation.kept[0].keys), np.sort(whole._accumulation.kept[0].keys))
+
+
+def test_what_cannot_be_merged_is_refused(data, few_are_kept):
+    X, y, _, _ = data
+    model = regressor().fit(X[:400], y[:400])
+    before = model.coef_
+    with pytest.raises(ValueError, match="empty_copy"):
+        model.merge(regressor(random_state=1).fit(X, y))
+    with pytest.raises(ValueError, match="empty_copy"):
+        model.merge(regressor().fit(X[:300], y[:300]))
+    with pytest.raises(TypeError, match="NeuralFeatureRegressor"):
+        model.merge(classifier().fit(X, label(y)))
+    with pytest.raises(ValueError, match="columns"):
+        model.merge(regressor().fit(X[:, :3], y))
+    with pytest.raises(ValueError, match="columns"):
+        model.merge(regressor().fit(X, np.column_stack([y, y])))
+    with pytest.raises(NotFittedError):
+        model.merge(regressor())
+    assert_array_equal(model.coef_, before)
 
 
 def interrupts(monkeypatch, call, *steps):

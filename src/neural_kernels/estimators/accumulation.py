@@ -133,13 +133,44 @@ class Accumulation:
         if sum(map(len, kept[1:])) < self.size // 4 and 1 < len(kept) <= _PARTS:
             return replace(self, kept=kept)
         sample = joined(kept).sample(self.size)
-        return replace(self, kept=(sample,), limit=int(sample.keys.max()))
+        return replace(self, kept=(sample,), limit=int(sample.keys.max()) if len(sample) == self.size else self.limit)
+
+    def merge(self, other: Accumulation) -> Accumulation:
+        """Take in what another one has seen.
+
+        Raises
+        ------
+        ValueError
+            Both have a map, and these are two.
+        """
+        if self.built is None and other.built is not None:
+            return other.merge(self)
+        if self.built is None or other.built is None:
+            result = self
+            for table in other.kept:
+                result = result.add(table.keyed(self.seed) if other.seed != self.seed else table)
+            return result
+        if self.seed != other.seed or not _same(self.built.map, other.built.map, other.kept[0].data[:8]):
+            raise ValueError(
+                "models with two feature maps cannot be merged: give each machine an empty_copy() of one model"
+            )
+        built = replace(self.built, moments=self.built.moments.copy().merge(other.built.moments))
+        result = replace(self, built=built, waiting=self.waiting + other.waiting)
+        for table in other.kept:
+            result = result._sample(table)
+        return result
+
+    def emptied(self, built: Built) -> Accumulation:
+        """One that has seen no rows, with a map that is built."""
+        none = self.kept[0].take(slice(0))
+        moments = Moments(built.map.columns, none.targets.shape[1])
+        return replace(self, kept=(none,), limit=2**64 - 1, built=replace(built, moments=moments), waiting=())
 
     def settled(self) -> Accumulation:
         """The same with every row of positive weight where it belongs, as solving needs it."""
         every = joined(self.kept)
         if not len(every):
-            raise ValueError("all rows so far have a sample_weight of zero: expected one at least that counts")
+            raise ValueError("no rows so far, or none of a sample_weight above zero: expected one at least")
         if self.built is None:
             return replace(self, kept=(every.merged(),))
         built = self.built.add(joined(self.waiting), self.verbose) if self.waiting else self.built
@@ -175,3 +206,11 @@ def blocks(n: int, columns: int, title: str | None) -> Any:
 def features(fitted: FeatureMap, rows: Any) -> np.ndarray:
     """The columns that the map fills, (n, columns)."""
     return fitted(rows)[:, : fitted.columns]
+
+
+def _same(one: FeatureMap, other: FeatureMap, rows: Any) -> bool:
+    """Whether two maps agree on rows, up to the rounding of other machines."""
+    if one.columns != other.columns:
+        return False
+    first, second = features(one, rows), features(other, rows)
+    return bool(np.allclose(first, second, rtol=0, atol=1e-3 * np.abs(first).max(initial=0)))

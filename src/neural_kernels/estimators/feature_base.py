@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.accumulation import Accumulation, Built, block_rows, blocks, features, sample_size
+from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.row_table import RowTable
@@ -22,6 +24,8 @@ from neural_kernels.features.method import Method
 from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.solvers.moments import Moments, RidgePath
 from neural_kernels.solvers.system import require_scale
+
+_DELETED = "moments_ was deleted, and with it all that more rows could be added to: call fit"
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,58 @@ class FeatureRidge(FeatureModel):
         """
         self._solved()
         return self
+
+    def empty_copy(self) -> Any:
+        """Make a model with the map of this one that has seen no rows: for a part of them, on any machine.
+
+        Returns
+        -------
+        model
+            To be given its rows by `partial_fit`, and then to `merge`.
+        """
+        seen, built = self._seen(), self._solved().built
+        copy: Any = clone(self)
+        for name in ("n_features_in_", "feature_names_in_", "classes_", "kernel_", "network_", "_single"):
+            if name in vars(self):
+                setattr(copy, name, vars(self)[name])
+        copy._accumulation = seen.emptied(built)
+        return copy
+
+    @atomic
+    def merge(self, *others: Any) -> Any:
+        """Take in the rows that other models have seen, as if they had come to this one.
+
+        Parameters
+        ----------
+        others : models
+            Of the same class, the same columns and targets (or classes). Once one of them has seen so many rows that
+            it has a map of its own, all others must have the same, as those made by `empty_copy`.
+
+        Returns
+        -------
+        model
+            This one; nothing is solved yet.
+        """
+        for other in others:
+            self._require_same_kind(other)
+            self._accumulation, self._solution = self._seen().merge(other._seen()), None
+        return self
+
+    def _require_same_kind(self, other: Any) -> None:
+        if type(other) is not type(self):
+            raise TypeError(f"expected models of class {type(self).__name__}, got {other!r}")
+        tables = (model._seen().kept[0] for model in (self, other))
+        one, two = ((table.data.shape[1:], table.targets.shape[1:]) for table in tables)
+        if one != two:
+            raise ValueError(f"the models have seen other data, columns and targets of shapes {one} and {two}")
+        if not np.array_equal(getattr(self, "classes_", []), getattr(other, "classes_", [])):
+            raise ValueError("the models know other classes: name all of them in the first calls of partial_fit")
+
+    def _seen(self) -> Accumulation:
+        check_is_fitted(self)
+        if self._accumulation is None:
+            raise ValueError(_DELETED)
+        return self._accumulation
 
     @property
     def map_(self) -> FeatureMap:
@@ -128,7 +184,7 @@ class FeatureRidge(FeatureModel):
     def _started(self) -> bool:
         """Whether rows were seen, to which others can be added."""
         if self._accumulation is None and self._solution is not None:
-            raise ValueError("moments_ was deleted, and with it all that more rows could be added to: call fit")
+            raise ValueError(_DELETED)
         return self._accumulation is not None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,10 @@ class RowTable:
     def owned(self) -> RowTable:
         """The same in memory of its own: who gave the rows may write over them."""
         return RowTable(*(value.copy() for value in self._values()))
+
+    def keyed(self, seed: int) -> RowTable:
+        """The same with keys of another seed."""
+        return replace(self, keys=row_hashes(self.data, seed))
 
     def merged(self) -> RowTable:
         """Each row once, where it was met first."""

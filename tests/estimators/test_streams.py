@@ -196,6 +196,24 @@ def test_parts_may_be_a_row_of_one_class_or_weigh_nothing(data, few_are_kept):
 
 
 @pytest.mark.parametrize("make", [regressor, classifier])
+@pytest.mark.parametrize("factor", [100, 1000])
+@pytest.mark.parametrize("few", [True, False])
+def test_one_outlying_row_changes_little(data, make, factor, few, request):
+    """Neither in the unit of ridges nor as a judge of alpha; here the first row, or one that comes later."""
+    if few:
+        request.getfixturevalue("few_are_kept")
+    X, y, Z, truth = data
+    y, truth = (y, truth) if make is regressor else (label(y), label(truth))
+    known = {} if make is regressor else {"classes": CLASSES}
+    expected = make().fit(X, y).score(Z, truth)
+    for outlying in (0, 400):
+        rows = X.copy()
+        rows[outlying] *= factor
+        model = make().partial_fit(rows[:300], y[:300], **known).partial_fit(rows[300:], y[300:])
+        assert model.score(Z, truth) > expected - 0.05
+
+
+@pytest.mark.parametrize("make", [regressor, classifier])
 @pytest.mark.parametrize("copies", [True, False])
 def test_models_of_parts_merge_into_that_of_the_whole(data, make, copies, few_are_kept):
     """With a map of its own, or for rows so few that all are kept."""

@@ -12,7 +12,9 @@ from tqdm import tqdm
 
 from neural_kernels.estimators.row_table import RowTable, joined
 from neural_kernels.features import FeatureMap
+from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.moments import Moments
+from neural_kernels.solvers.system import largest_typical
 
 _SAMPLE = 2**14  # rows at most that are kept,
 _NUMBERS = 2**23  # and numbers in them,
@@ -24,7 +26,7 @@ _FEW = 0.2  # of the rows that were kept: fewer are no fair sample
 
 @dataclass(frozen=True)
 class Built:
-    """A feature map, and the moments of the rows it was given.
+    r"""A feature map, and sums over the rows it was given.
 
     Parameters
     ----------
@@ -32,26 +34,57 @@ class Built:
     moments : Moments
     learned : ndarray of uint64
         Keys of the rows that the map's columns are made of.
+    largest : float
+        The largest :math:`|\phi|^2` that does not lie far outside that of the rows the map was built with.
+    squares : float
+        Weighted sum of :math:`\min(|\phi|^2, largest)`.
     """
 
     map: FeatureMap
     moments: Moments
     learned: np.ndarray
+    largest: float = 0.0
+    squares: float = 0.0
 
     @classmethod
     def of(cls, rows: RowTable, build: Callable[[Any], FeatureMap], verbose: bool) -> Built:
-        """Build a map for rows, and take their moments."""
+        """Build a map for rows, and take them in."""
         fitted = build(rows.data)
         moments = Moments(fitted.columns, rows.targets.shape[1])
-        return cls(fitted, moments, rows.keys[fitted.learned]).add(rows, verbose)
+        empty = cls(fitted, moments, rows.keys[fitted.learned])
+        moments, squares = empty._taken(rows, verbose)
+        return replace(empty, moments=moments, largest=largest_typical(squares, rows.weights))._counted(squares, rows)
 
     def add(self, rows: RowTable, verbose: bool) -> Built:
         """Take in more rows; the moments are new, and those of before as they were."""
-        moments = self.moments.copy()
+        moments, squares = self._taken(rows, verbose)
+        return replace(self, moments=moments)._counted(squares, rows)
+
+    def merge(self, other: Built) -> Built:
+        """Take in the rows of another one with the same map."""
+        moments = self.moments.copy().merge(other.moments)
+        return replace(self, moments=moments, squares=self.squares + other.squares)
+
+    def emptied(self) -> Built:
+        """The same without rows."""
+        return replace(self, moments=Moments(*self.moments.cross.shape), squares=0.0)
+
+    @property
+    def scale(self) -> float:
+        r"""Robust mean of :math:`|\phi|^2`, the unit of ridges."""
+        return self.squares / self.moments.weight
+
+    def _taken(self, rows: RowTable, verbose: bool) -> tuple[Moments, Array]:
+        """The moments with these rows, and the squares of their features' norms."""
+        moments, squares = self.moments.copy(), np.empty(len(rows))
         for block in blocks(len(rows), self.map.columns, "features" if verbose else None):
             phi, scatter = features(self.map, rows.data[block]), rows.scatter[block].sum(axis=0)
             moments.update(phi, rows.targets[block], rows.weights[block], scatter)
-        return replace(self, moments=moments)
+            squares[block] = squared_norms(phi)
+        return moments, squares
+
+    def _counted(self, squares: Array, rows: RowTable) -> Built:
+        return replace(self, squares=self.squares + float(rows.weights @ np.minimum(squares, self.largest)))
 
     def judges(self, rows: RowTable) -> RowTable:
         """Those of the rows whose leave-one-out residuals are computed: none that the map learned from.
@@ -154,8 +187,7 @@ class Accumulation:
             raise ValueError(
                 "models with two feature maps cannot be merged: give each machine an empty_copy() of one model"
             )
-        built = replace(self.built, moments=self.built.moments.copy().merge(other.built.moments))
-        result = replace(self, built=built, waiting=self.waiting + other.waiting)
+        result = replace(self, built=self.built.merge(other.built), waiting=self.waiting + other.waiting)
         for table in other.kept:
             result = result._sample(table)
         return result
@@ -163,8 +195,7 @@ class Accumulation:
     def emptied(self, built: Built) -> Accumulation:
         """One that has seen no rows, with a map that is built."""
         none = self.kept[0].take(slice(0))
-        moments = Moments(built.map.columns, none.targets.shape[1])
-        return replace(self, kept=(none,), limit=2**64 - 1, built=replace(built, moments=moments), waiting=())
+        return replace(self, kept=(none,), limit=2**64 - 1, built=built.emptied(), waiting=())
 
     def settled(self) -> Accumulation:
         """The same with every row of positive weight where it belongs, as solving needs it."""
@@ -206,6 +237,11 @@ def blocks(n: int, columns: int, title: str | None) -> Any:
 def features(fitted: FeatureMap, rows: Any) -> np.ndarray:
     """The columns that the map fills, (n, columns)."""
     return fitted(rows)[:, : fitted.columns]
+
+
+def squared_norms(rows: np.ndarray) -> Array:
+    """In float64, shape (n,)."""
+    return np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
 
 
 def _same(one: FeatureMap, other: FeatureMap, rows: Any) -> bool:

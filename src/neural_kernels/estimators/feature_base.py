@@ -12,9 +12,18 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators import inputs, settings
-from neural_kernels.estimators.accumulation import Accumulation, Built, block_rows, blocks, features, sample_size
+from neural_kernels.estimators.accumulation import (
+    Accumulation,
+    Built,
+    block_rows,
+    blocks,
+    features,
+    sample_size,
+    squared_norms,
+)
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.calibration import Calibration
+from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.estimators.scores import r2
@@ -227,30 +236,38 @@ class FeatureRidge(FeatureModel):
         alphas = settings.alphas(self.alpha)
         if len(alphas) > 1:
             return self._solve_with_residuals(built, judges)[0]
-        chosen = AlphaChoice.of(alphas, _scale(built.moments), np.zeros_like)
+        chosen = AlphaChoice.of(alphas, _scale(built), np.zeros_like)
         return Solution(built, chosen, *built.moments.solve(chosen.ridge))
 
-    def _solve_with_residuals(self, built: Built, judges: RowTable) -> tuple[Solution, Array]:
-        """As `_solve`; also return the judges' exact leave-one-out residuals, (n, o)."""
-        alphas, scale = settings.alphas(self.alpha), _scale(built.moments)
-        path = built.moments.path(alphas * scale)
-        residuals = self._loo_residuals(path, built, judges)
-        chosen = AlphaChoice.of(alphas, scale, lambda _: r2(residuals, judges.examples, built.moments.target_mean))
-        solution = Solution(built, chosen, path.coefficients[chosen.index], path.intercepts[chosen.index])
-        return solution, residuals[chosen.index]
+    def _solve_with_residuals(self, built: Built, judges: RowTable) -> tuple[Solution, Examples, Array]:
+        """As `_solve`; also return the judges that lie not far outside, and their exact leave-one-out residuals.
 
-    def _loo_residuals(self, path: RidgePath, built: Built, judges: RowTable) -> Array:
+        The error of a row far outside the others, which is as large as its norm, would outvote all of them.
+        """
+        alphas, scale = settings.alphas(self.alpha), _scale(built)
+        path = built.moments.path(alphas * scale)
+        residuals, typical = self._loo_residuals(path, built, judges)
+        examples, residuals = judges.examples.take(typical), residuals[:, typical]
+        chosen = AlphaChoice.of(alphas, scale, lambda _: r2(residuals, examples, built.moments.target_mean))
+        solution = Solution(built, chosen, path.coefficients[chosen.index], path.intercepts[chosen.index])
+        return solution, examples, residuals[chosen.index]
+
+    def _loo_residuals(self, path: RidgePath, built: Built, judges: RowTable) -> tuple[Array, np.ndarray]:
         """Exact residuals of each ridge, (r, n, o), for which the features are computed a second time.
 
-        Where inputs do not vary they are 0: there is nothing to leave out of one row.
+        Also which rows, by position, do not lie far outside the others. Where inputs do not vary, residuals are 0:
+        there is nothing to leave out of one row.
         """
         y, w = judges.targets, judges.weights
         if built.moments.weight <= w.max():  # one row alone: no other could predict it
-            return np.zeros((len(path.intercepts), *y.shape))
-        parts = blocks(len(judges), built.map.columns, "leave-one-out" if self.verbose else None)
-        return np.concatenate(
-            [path.loo_residuals(features(built.map, judges.data[b]), y[b], w[b]) for b in parts], axis=1
-        )
+            return np.zeros((len(path.intercepts), *y.shape)), np.arange(len(y))
+        parts, typical = [], []
+        for block in blocks(len(judges), built.map.columns, "leave-one-out" if self.verbose else None):
+            phi = features(built.map, judges.data[block])
+            parts.append(path.loo_residuals(phi, y[block], w[block]))
+            typical.append(squared_norms(phi) <= built.largest)
+        inside = np.flatnonzero(np.concatenate(typical))
+        return np.concatenate(parts, axis=1), inside if len(inside) else np.arange(len(y))
 
     def _outputs(self, X: Any) -> Array:
         """Predict every output, shape (n, o), also where targets had but one axis."""
@@ -274,5 +291,5 @@ class FeatureRidge(FeatureModel):
             )
 
 
-def _scale(moments: Moments) -> float:
-    return require_scale(moments.mean_square, "mean square of the features", inputs.NO_SCALE)
+def _scale(built: Built) -> float:
+    return require_scale(built.scale, "mean square of the features", inputs.NO_SCALE)

@@ -130,8 +130,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
 
     @override
     def _solve(self, built: Built, judges: RowTable) -> Solution:
-        solution, residuals = self._solve_with_residuals(built, judges)
-        return replace(solution, calibration=calibrate(judges.examples, residuals))
+        solution, examples, residuals = self._solve_with_residuals(built, judges)
+        return replace(solution, calibration=calibrate(examples, residuals))
 
     @property
     def calibration_(self) -> Calibration:

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
-from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast
+from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
 from neural_kernels.activations.expectations.wedge import (
     Rule,
     angular_rule,
@@ -28,7 +28,7 @@ _NUDGE = 1e-15
 
 def _wedges(normal: BivariateNormal) -> tuple[Tensor, Tensor]:
     """Return the angles of the quadrants of opposite signs, theta, and of equal signs, pi - theta."""
-    acute = acute_angle(normal.delta)
+    acute = normal.acute_angle
     near = normal.delta <= 1
     return torch.where(near, acute, math.pi - acute), torch.where(near, math.pi - acute, acute)
 
@@ -169,4 +169,4 @@ class CELU(Activation):
         return ELU().dual_slope(self._scaled(normal))
 
     def _scaled(self, normal: BivariateNormal) -> BivariateNormal:
-        return BivariateNormal(normal.std1 / self.alpha, normal.std2 / self.alpha, normal.delta)
+        return BivariateNormal(normal.std1 / self.alpha, normal.std2 / self.alpha, normal.delta, normal.one_plus)

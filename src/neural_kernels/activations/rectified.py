@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
-from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast, chord
+from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast, chord
 from neural_kernels.checks import require_integer
 
 
@@ -59,7 +59,7 @@ class Sign(_Jump):
     @override
     def dual(self, normal: BivariateNormal) -> Tensor:
         """Return 1 - 2 theta / pi, 0 where a variable is identically 0."""
-        tilt = 1 - 2 / math.pi * acute_angle(normal.delta)
+        tilt = 1 - 2 / math.pi * normal.acute_angle
         return torch.where(_alive(normal), torch.where(normal.delta <= 1, tilt, -tilt), 0)
 
     @override
@@ -181,12 +181,12 @@ def _odd_factorial(n: int) -> int:
 
 def _angular(n: int, normal: BivariateNormal) -> Tensor:
     """Return J_n of the angle; J_1 = pi cos(theta) + h(theta) below pi / 2 and h(pi - theta) beyond."""
-    delta, angle = normal.delta, acute_angle(normal.delta)
+    delta, angle = normal.delta, normal.acute_angle
     previous = torch.where(delta <= 1, math.pi - angle, angle)
     if n == 0:
         return previous
     current = chord(angle) + torch.where(delta <= 1, math.pi * normal.rho, 0)
-    square = delta * (2 - delta)
+    square = delta * normal.opposite
     for m in range(2, n + 1):
         previous, current = current, (2 * m - 1) * normal.rho * current + (m - 1) ** 2 * square * previous
     return current

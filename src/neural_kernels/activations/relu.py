@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.activations.base import Activation
-from neural_kernels.activations.expectations.normal import BivariateNormal, acute_angle, broadcast, chord
+from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast, chord
 from neural_kernels.checks import require_finite
 
 
@@ -66,13 +66,13 @@ class ArcCosine(Activation):
         """Return kappa; beyond pi / 2 with phi = pi - theta and h(theta) = h(phi) + pi cos(phi)."""
         square, jump = (self.a**2 + self.b**2) / 2, (self.a - self.b) ** 2 / 2
         linear = torch.where(normal.delta <= 1, square * normal.rho, self.a * self.b * normal.rho)
-        return normal.std1 * normal.std2 * (linear + jump / math.pi * chord(acute_angle(normal.delta)))
+        return normal.std1 * normal.std2 * (linear + jump / math.pi * chord(normal.acute_angle))
 
     @override
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
         """Return the slope, which beyond pi / 2 is a b + (a - b)^2 phi / (2 pi) with phi = pi - theta."""
         square, jump = (self.a**2 + self.b**2) / 2, (self.a - self.b) ** 2 / 2
-        turn = jump / math.pi * acute_angle(normal.delta)
+        turn = jump / math.pi * normal.acute_angle
         return broadcast(torch.where(normal.delta <= 1, square - turn, self.a * self.b + turn), normal)
 
     @override
@@ -88,9 +88,9 @@ class ArcCosine(Activation):
     @override
     def delta(self, normal: BivariateNormal) -> Tensor:
         """Return delta - cusp h(theta) / pi, no difference of near equals at either end."""
-        cusp, opposite = self.cusp, 2 - normal.delta
+        cusp, opposite = self.cusp, normal.opposite
         straight = torch.where(normal.delta <= 1, normal.delta, (2 - cusp) + (cusp - 1) * opposite)
-        result = straight - cusp / math.pi * chord(acute_angle(normal.delta))
+        result = straight - cusp / math.pi * chord(normal.acute_angle)
         return broadcast(result.clamp(0, 2), normal)
 
     @override

@@ -16,7 +16,7 @@ from neural_kernels.checks import require_finite, require_positive
 
 def opposite(normal: BivariateNormal) -> BivariateNormal:
     """Return X and -Y, as variables whose correlation is the negative of the given one."""
-    return BivariateNormal(normal.std1, normal.std2, 2 - normal.delta)
+    return BivariateNormal(normal.std1, normal.std2, normal.opposite, normal.delta)
 
 
 def exp_difference(minus: Tensor, plus: Tensor, gap: Tensor) -> Tensor:

@@ -2,3 +2,4 @@
 
 ARC, SCHUR, BLEND, CHAIN, MIX, SERIES, POWERS = range(7)  # CHAIN: a blend with a product, its third operand in place 5
 GROUP = 4  # terms of POWERS in one pass over the columns
+INPUT, OPPOSITE = range(2)  # registers of vectors' programs: one minus and one plus the cosines of the data

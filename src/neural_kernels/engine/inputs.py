@@ -2,13 +2,14 @@
 
 Rows enter a kernel as a standard deviation each, sqrt(x.x / d), and one minus the cosine of each pair. A matrix product
 gives the cosine to rounding, which is not enough near 1: an error e there is an error sqrt(e) of the angle. So nearly
-parallel pairs are computed again from differences of the unit rows, which is exact to rounding at any distance.
+parallel pairs are computed again from differences of the unit rows, which is exact to rounding at any distance. Near -1
+it is the same with one plus the cosine, from sums: the cosines of the rows with the opposite ones.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -72,6 +73,11 @@ class InputRows(ABC):
     def features(self) -> int:
         """Number of features: columns of a matrix, channels of images."""
 
+    @property
+    @abstractmethod
+    def opposite(self) -> InputRows:
+        """The same rows times -1: one minus their cosines with others is one plus those of these."""
+
 
 @dataclass(frozen=True)
 class DenseRows(InputRows):
@@ -86,6 +92,11 @@ class DenseRows(InputRows):
     @override
     def features(self) -> int:
         return self.x.shape[-1]
+
+    @property
+    @override
+    def opposite(self) -> DenseRows:
+        return replace(self, x=-self.x)
 
     @classmethod
     def of(cls, x: Float[Tensor, "n ... d"]) -> DenseRows:
@@ -123,6 +134,11 @@ class SparseRows(InputRows):
     @override
     def features(self) -> int:
         return self.shape[1]
+
+    @property
+    @override
+    def opposite(self) -> SparseRows:
+        return replace(self, data=-self.data)
 
     @classmethod
     def of(cls, matrix) -> SparseRows:

@@ -20,16 +20,31 @@ def arc(delta, cusp, value, slope):
 
     Where rounding leaves a distance below 0, its size is as near and costs less than a maximum.
     """
-    real = delta.dtype.type
-    half, one, two = real(0.5), real(1), real(2)
+    two = delta.dtype.type(2)
     for c in range(delta.size):
-        d = delta[c]
-        far = d > one
-        m = half * abs(two - d if far else d)
-        y = cusp * math.sqrt(m)
-        t = y * angle(m)
-        slope[c] = cusp - t if far else t
-        value[c] = abs((d - cusp * (d - one) if far else d) - y * m * lens(m))
+        value[c], slope[c] = _arc(delta[c], two - delta[c], cusp)
+
+
+@compiled
+def arc_of_ends(delta, opposite, cusp, value, slope):
+    """The same of one minus and one plus the correlations: the angle is as exact near opposite ones as near equal ones.
+
+    Two minus a `delta` near 2 would be known to rounding of one only, and the angle to the root of that.
+    """
+    for c in range(delta.size):
+        value[c], slope[c] = _arc(delta[c], opposite[c], cusp)
+
+
+@compiled
+def _arc(d, opposite, cusp):
+    real = type(d)
+    half, one, two = real(0.5), real(1), real(2)
+    far = d > one
+    m = half * abs(opposite if far else d)
+    y = cusp * math.sqrt(m)
+    t = y * angle(m)
+    straight = (two - cusp) + (cusp - one) * opposite if far else d
+    return abs(straight - y * m * lens(m)), cusp - t if far else t
 
 
 @compiled

@@ -82,7 +82,7 @@ def test_registers_are_used_again() -> None:
         program = compile_vectors(expressions(nk.mlp(depth), x)[1:], torch.float32)
         assert program is not None
         counts.append(program.registers)
-    assert counts[0] == counts[1] <= 5
+    assert counts[0] == counts[1] <= 6  # two of them the input's, which stay
 
 
 def test_activations_without_a_short_series_are_left_to_torch() -> None:

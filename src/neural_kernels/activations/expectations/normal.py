@@ -28,15 +28,24 @@ class BivariateNormal:
         Standard deviations of X and Y, non-negative, broadcastable with ``delta``.
     delta : Tensor
         One minus the correlation, in [0, 2]. Where a standard deviation is 0 it may be anything in that range.
+    one_plus : Tensor, optional
+        One plus the correlation, where it is known better than by 2 - delta, which is known to rounding of one alone.
     """
 
     std1: Tensor
     std2: Tensor
     delta: Tensor
+    one_plus: Tensor | None = None
 
     def to(self, dtype: torch.dtype) -> BivariateNormal:
         """Return the same variables in another floating-point type."""
-        return BivariateNormal(self.std1.to(dtype), self.std2.to(dtype), self.delta.to(dtype))
+        one_plus = None if self.one_plus is None else self.one_plus.to(dtype)
+        return BivariateNormal(self.std1.to(dtype), self.std2.to(dtype), self.delta.to(dtype), one_plus)
+
+    @property
+    def opposite(self) -> Tensor:
+        """One plus the correlation, as well as it is known."""
+        return 2 - self.delta if self.one_plus is None else self.one_plus
 
     @property
     def var1(self) -> Tensor:
@@ -62,7 +71,7 @@ class BivariateNormal:
     def det(self) -> Tensor:
         """E[X^2] E[Y^2] - E[XY]^2, without cancellation."""
         product = self.std1 * self.std2
-        return product * product * self.delta * (2 - self.delta)
+        return product * product * self.delta * self.opposite
 
     @property
     def squared_distance(self) -> Tensor:
@@ -73,13 +82,13 @@ class BivariateNormal:
     @property
     def angle(self) -> Tensor:
         """Arccos of the correlation, in [0, pi]; its gradient at coincidence is taken as 0."""
-        return 2 * torch.atan2(safe_sqrt(self.delta), safe_sqrt(2 - self.delta))
+        return 2 * torch.atan2(safe_sqrt(self.delta), safe_sqrt(self.opposite))
 
-
-def acute_angle(delta: Tensor) -> Tensor:
-    """Return min(theta, pi - theta) of the angle theta with cosine ``1 - delta``, accurate at both ends."""
-    near = torch.where(delta <= 1, delta, 2 - delta)
-    return 2 * torch.atan2(safe_sqrt(near), safe_sqrt(2 - near))
+    @property
+    def acute_angle(self) -> Tensor:
+        """min(theta, pi - theta) of the angle theta, accurate at both ends."""
+        near = torch.where(self.delta <= 1, self.delta, self.opposite)
+        return 2 * torch.atan2(safe_sqrt(near), safe_sqrt(2 - near))
 
 
 def chord(angle: Tensor) -> Tensor:

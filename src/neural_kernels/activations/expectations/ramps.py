@@ -61,7 +61,7 @@ class _Quadrant:
         beta = safe_divide(torch.full_like(normal.std2, b), normal.std2)
         self.density1 = normal.std1 * torch.exp(-alpha * alpha / 2) / _ROOT_TWO_PI
         self.density2 = normal.std2 * torch.exp(-beta * beta / 2) / _ROOT_TWO_PI
-        sine = safe_sqrt(normal.delta * (2 - normal.delta))
+        sine = safe_sqrt(normal.delta * normal.opposite)
         # Mean and standard deviation of Y - b given X = a, and of X - a given Y = b. Of coincident variables one mean
         # is a multiple of the other, of the opposite sign; it must be so to the last bit, as their signs are steps.
         gap = a * safe_divide(normal.std2, normal.std1) - b
@@ -102,8 +102,8 @@ def ramp_products(ramps: tuple[Ramp, ...], normal: BivariateNormal) -> Tensor:
     places = sorted({(r.side, r.threshold) for r in ramps})
     for side1, a in places:
         for side2, b in places:
-            delta = normal.delta if side1 == side2 else 2 - normal.delta
-            quadrant = _Quadrant(a, b, BivariateNormal(normal.std1, normal.std2, delta))
+            ends = (normal.delta, normal.opposite) if side1 == side2 else (normal.opposite, normal.delta)
+            quadrant = _Quadrant(a, b, BivariateNormal(normal.std1, normal.std2, *ends))
             for first in (r for r in ramps if (r.side, r.threshold) == (side1, a)):
                 for second in (r for r in ramps if (r.side, r.threshold) == (side2, b)):
                     factor = first.coefficient * second.coefficient

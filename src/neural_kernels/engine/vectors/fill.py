@@ -52,7 +52,7 @@ def sparse_delta(left: SparseRows, right: SparseRows) -> Callable[[slice, slice]
 
     def tile(rows: slice, columns: slice) -> torch.Tensor:
         products = np.empty((rows.stop - rows.start, len(right)), left.data.dtype)
-        correlate_sparse(products, rows.start, *sides, threshold)
+        correlate_sparse(products, np.empty_like(products), rows.start, *sides, threshold)
         return torch.from_numpy(products[:, columns])
 
     return tile

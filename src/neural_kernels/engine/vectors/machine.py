@@ -7,14 +7,14 @@ column of the matrix.
 
 from __future__ import annotations
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, MIX, POWERS, SCHUR, SERIES
-from neural_kernels.engine.row_operations import arc, blend, mix, powers, schur, series
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, OPPOSITE, POWERS, SCHUR, SERIES
+from neural_kernels.engine.row_operations import arc, arc_of_ends, blend, mix, powers, schur, series
 from neural_kernels.runtime.jit import compiled
 
 
 @compiled
 def execute(program, registers, row, column, n, results):
-    """Run a program on `n` columns, whose inputs are in register 0, and write the kernels to `results`.
+    """Run a program on `n` columns, whose inputs are in two registers, and write the kernels to `results`.
 
     The program is (table, numbers, left, right, outputs, stds): `outputs` are the registers of the kernels'
     correlations, `stds` the vectors of their standard deviations.
@@ -36,7 +36,9 @@ def _operate(operation, number, row, column, n, left, right, registers):
     code, target = operation[0], registers[operation[1], :n]
     a = registers[operation[3], :n]
     vector = operation[5]
-    if code == ARC:
+    if code == ARC and operation[3] == INPUT:
+        arc_of_ends(a, registers[OPPOSITE, :n], number[0], target, registers[operation[2], :n])
+    elif code == ARC:
         arc(a, number[0], target, registers[operation[2], :n])
     elif code == SCHUR:
         schur(a, registers[operation[4], :n], target)

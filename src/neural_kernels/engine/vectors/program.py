@@ -31,7 +31,7 @@ class VectorProgram:
     constants : dict
         Values of the registers that never change.
     registers : int
-        Number of registers; number 0 holds the inputs' correlations.
+        Number of registers; INPUT and OPPOSITE hold one minus and one plus the inputs' correlations.
     """
 
     table: npt.NDArray[np.int64]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neural_kernels.engine.codes import INPUT, OPPOSITE
 from neural_kernels.engine.vectors.machine import execute
 from neural_kernels.runtime.jit import compiled
 
@@ -21,10 +22,12 @@ def run_dense(products, place, left, right, threshold, program, registers, resul
         row = first_row + i
         for j in range(max(0, row - first_column) if symmetric else 0, columns, strip):
             n, column = min(strip, columns - j), first_column + j
-            delta = registers[0, :n]
+            ends = registers[INPUT, :n], registers[OPPOSITE, :n]
             scales = inverse2[column : column + n]
-            if _one_minus_cosine(products[i, j : j + n], inverse1[row], scales, threshold, delta):
-                _refine_dense(delta, threshold, x1[row], inverse1[row], x2[column : column + n], scales)
+            if _correlate(products[i, j : j + n], inverse1[row], scales, threshold, ends):
+                others = x2[column : column + n]
+                _refine_dense(ends[0], threshold, x1[row], inverse1[row], others, scales)
+                _refine_dense(ends[1], threshold, x1[row], -inverse1[row], others, scales)
             execute(program, registers, row, column, n, results)
 
 
@@ -41,36 +44,38 @@ def run_sparse(products, place, left, right, threshold, program, registers, resu
         _multiply_sparse(products[i], left, right, row)
         for column in range(row if symmetric else 0, columns, strip):
             n = min(strip, columns - column)
-            _correlate_sparse(products[i, column : column + n], left, right, row, column, threshold, registers[0, :n])
+            ends = registers[INPUT, :n], registers[OPPOSITE, :n]
+            _correlate_sparse(products[i, column : column + n], left, right, row, column, threshold, ends)
             execute(program, registers, row, column, n, results)
 
 
 @compiled
-def correlate_sparse(products, first_row, left, right, threshold):
-    """One minus the cosines of some sparse rows with all rows of another sparse matrix, in `products`."""
+def correlate_sparse(products, opposites, first_row, left, right, threshold):
+    """One minus the cosines of some sparse rows with all rows of another sparse matrix, in `products`; and one plus."""
     for i in range(products.shape[0]):
         _multiply_sparse(products[i], left, right, first_row + i)
-        _correlate_sparse(products[i], left, right, first_row + i, 0, threshold, products[i])
+        _correlate_sparse(products[i], left, right, first_row + i, 0, threshold, (products[i], opposites[i]))
 
 
 @compiled
-def _one_minus_cosine(products, a, inverse, threshold, delta):
-    """One minus the cosines of a row with several; whether any is below the threshold, to be computed again.
+def _correlate(products, a, inverse, threshold, ends):
+    """One minus and one plus the cosines of a row with several; whether any is below the threshold, to be done again.
 
     A flag and not the smallest, whose loop would not vectorise.
     """
     one, two = products.dtype.type(1), products.dtype.type(2)
-    near = False
+    delta, opposite = ends
+    close = False
     for c in range(products.size):
         d = min(one - products[c] * a * inverse[c], two)
-        delta[c] = d
-        near |= d < threshold
-    return near
+        delta[c], opposite[c] = d, two - d
+        close |= min(d, two - d) < threshold
+    return close
 
 
 @compiled
 def _refine_dense(delta, threshold, x, a, others, inverse):
-    """What is below the threshold again, from differences of the unit rows."""
+    """What is below the threshold again, from differences of the unit rows; with -a one plus the cosines, from sums."""
     real = delta.dtype.type
     for j in range(delta.size):
         if delta[j] < threshold:
@@ -95,17 +100,20 @@ def _multiply_sparse(products, left, right, row):
 
 
 @compiled
-def _correlate_sparse(products, left, right, row, first, threshold, delta):
-    """One minus the cosines from the inner products with rows from `first` on; small ones again from differences."""
+def _correlate_sparse(products, left, right, row, first, threshold, ends):
+    """One minus and one plus the cosines from the inner products with rows from `first` on; small ones once more."""
     indptr1, indices1, data1, inverse1 = left
     indptr2, indices2, data2, inverse2 = right[0], right[1], right[2], right[3]
-    if not _one_minus_cosine(products, inverse1[row], inverse2[first : first + products.size], threshold, delta):
+    if not _correlate(products, inverse1[row], inverse2[first : first + products.size], threshold, ends):
         return
-    a = indptr1[row], indptr1[row + 1], inverse1[row]
+    delta, opposite = ends
+    start, stop, scale = indptr1[row], indptr1[row + 1], inverse1[row]
     for j in range(delta.size):
+        b = indptr2[first + j], indptr2[first + j + 1], inverse2[first + j]
         if delta[j] < threshold:
-            b = indptr2[first + j], indptr2[first + j + 1], inverse2[first + j]
-            delta[j] = _half_distance(indices1, data1, a, indices2, data2, b)
+            delta[j] = _half_distance(indices1, data1, (start, stop, scale), indices2, data2, b)
+        if opposite[j] < threshold:
+            opposite[j] = _half_distance(indices1, data1, (start, stop, -scale), indices2, data2, b)
 
 
 @compiled

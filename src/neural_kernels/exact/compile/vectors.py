@@ -1,7 +1,7 @@
 """The compiler for kernels of vectors: expressions to programs of registers, in one pass.
 
 In come kernels without positions, out goes a table of operations. A register holds one minus the correlation of one
-kernel for a strip of columns, from the input in register 0 to the results, so there is no layout and nothing to
+kernel for a strip of columns, from the input's to the results', so there is no layout and nothing to
 schedule: the expressions in the order in which they can be computed are the program. What is left is to find registers
 and to join what is cheaper together: value and slope of an arc-cosine kernel, which share the angle, and the recursion
 of every layer, ntk * slope + nngp (CHAIN).
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, MIX, SCHUR
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, SCHUR
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
 from neural_kernels.exact.compile.expansions import SeriesCache, as_powers, as_series, unit_coefficients
 from neural_kernels.exact.expressions.duals import Activated, Slope
@@ -163,14 +163,14 @@ class _Registers:
 
     def __init__(self, order: Sequence[Expression], outputs: Sequence[Expression]) -> None:
         self.of: dict[Expression, int] = {}
-        self.count = 1
+        self.count = 2  # INPUT and OPPOSITE
         self._free: list[int] = []
         self._order = order
         self._uses = {node: sum(_operands(o).count(node) for o in order) + (node in outputs) for node in order}
         self._partner: dict[tuple[int, int], list[Activated]] = {}
         for node in order:
             if isinstance(node, Input):
-                self.of[node] = 0
+                self.of[node] = INPUT
             elif isinstance(node, FixedCorrelation):
                 self.of[node] = self._new()
             elif isinstance(node, Activated):
@@ -187,7 +187,7 @@ class _Registers:
         self.of[node] = self._new()
         for operand in _operands(node):
             self._uses[operand] -= 1
-            if self._uses[operand] == 0 and not isinstance(operand, FixedCorrelation):
+            if self._uses[operand] == 0 and not isinstance(operand, FixedCorrelation | Input):
                 self._free.append(self.of[operand])
         return self.of[node]
 

@@ -48,7 +48,9 @@ class Activated(Expression):
         """The jointly normal inputs of the activation, for every pair of units."""
         delta = self.argument.delta(pairs, all_pairs)
         left, right = (std.to(delta.dtype) for std in pairs.broadcast(self.argument.stds, all_pairs))
-        return BivariateNormal(left, right, delta.expand(torch.broadcast_shapes(left.shape, right.shape)))
+        shape = torch.broadcast_shapes(left.shape, right.shape)
+        one_plus = self.argument.one_plus(pairs, all_pairs)
+        return BivariateNormal(left, right, delta.expand(shape), None if one_plus is None else one_plus.expand(shape))
 
     def _finite(self, before: Tensor, after: Tensor) -> Tensor:
         if not torch.isfinite(after).all():

@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -77,6 +77,13 @@ class Expression(ABC):
         """One minus the correlations, for all pairs of positions or for equal ones; computed once."""
         return pairs.cached(self, "delta", all_pairs and self.positions != (), self._delta)
 
+    def one_plus(self, pairs: Pairs, all_pairs: bool) -> Tensor | None:
+        """One plus the correlations where that is known better than from `delta`, else None.
+
+        The angle between nearly opposite vectors depends on its root, as that of nearly equal ones on delta's.
+        """
+        return None
+
     def entries(self, pairs: Pairs, all_pairs: bool) -> Tensor:
         """The kernel itself, for all pairs of positions or for equal ones; computed once."""
         return pairs.cached(self, "entries", all_pairs and self.positions != (), self._entries)
@@ -127,6 +134,12 @@ class Input(Expression):
     def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
         return pairs.zero_self(self.correlate(self.sides, pairs, all_pairs), all_pairs)
 
+    @override
+    def one_plus(self, pairs: Pairs, all_pairs: bool) -> Tensor | None:
+        if self.positions or not pairs.distinct:
+            return None
+        return pairs.cached(self, "one plus", False, partial(self.correlate, (self.sides[0].opposite, self.sides[-1])))
+
 
 @dataclass(frozen=True, eq=False)
 class Scaled(Expression):
@@ -154,6 +167,10 @@ class Scaled(Expression):
     @override
     def _delta(self, pairs: Pairs, all_pairs: bool) -> Tensor:
         return self.argument.delta(pairs, all_pairs)
+
+    @override
+    def one_plus(self, pairs: Pairs, all_pairs: bool) -> Tensor | None:
+        return self.argument.one_plus(pairs, all_pairs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,11 @@ class Pairs(ABC):
     def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
         """Numbers (n, ...) of the left and of the right examples, whose first axes broadcast to those of the pairs."""
 
+    @property
+    @abstractmethod
+    def distinct(self) -> bool:
+        """Whether the two units of a pair are never taken for one."""
+
     @abstractmethod
     def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
         """One minus the correlations, with an exact 0 where a unit meets itself."""
@@ -69,6 +74,11 @@ class BlockPairs(Pairs):
     def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
         return sides[0][self.rows, None], sides[-1][None, self.columns]
 
+    @property
+    @override
+    def distinct(self) -> bool:
+        return True
+
     @override
     def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
         return delta
@@ -85,6 +95,11 @@ class SelfPairs(Pairs):
     def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
         numbers = sides[min(self.side, len(sides) - 1)][self.chosen]
         return numbers, numbers
+
+    @property
+    @override
+    def distinct(self) -> bool:
+        return False
 
     @override
     def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:

@@ -30,6 +30,14 @@ def loss(scores: np.ndarray, shares: np.ndarray, weights: np.ndarray, temperatur
     return -float(np.average((shares * np.log(p)).sum(axis=1), weights=weights))
 
 
+def best(scores: np.ndarray, shares: np.ndarray, weights: np.ndarray, softness: float = np.inf) -> tuple[float, float]:
+    """The temperature of the least log-loss, by another method, and that loss."""
+    found: Any = minimize_scalar(
+        lambda t: loss(scores, shares, weights, np.exp(t), softness), bounds=(-6, 6), options={"xatol": 1e-9}
+    )
+    return float(np.exp(found.x)), float(found.fun)
+
+
 @pytest.fixture
 def overlapping() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
@@ -40,13 +48,8 @@ def overlapping() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_the_link_is_the_best_of_all_temperatures_and_softnesses(overlapping: Any) -> None:
     scores, shares, weights = overlapping
     smooth, n = smoothed(shares, weights), weights.sum() ** 2 / np.square(weights).sum()
-    bests = {}
-    for softness in SOFTNESSES:
-        best = minimize_scalar(
-            lambda t, s=softness: loss(scores, smooth, weights, np.exp(t), s), bounds=(-6, 6), options={"xatol": 1e-9}
-        )
-        bests[best.fun + (softness < np.inf) / n] = np.exp(best.x), softness
-    temperature, softness = bests[min(bests)]
+    found = [(*best(scores, smooth, weights, s), s) for s in SOFTNESSES]
+    temperature, _, softness = min(found, key=lambda f: f[1] + (f[2] < np.inf) / n)
     model = Calibration.fit(scores, shares, weights)
     assert model.softness == softness
     assert model.temperature == pytest.approx(temperature, rel=1e-5)
@@ -61,10 +64,7 @@ def test_estimates_that_are_right_stay_as_they_are() -> None:
     assert model.temperature == pytest.approx(1, abs=0.1)
     entropy = -np.average((shares * np.log(p)).sum(axis=1))
     assert model.log_loss < entropy + 0.005
-    by_temperature = minimize_scalar(
-        lambda t: loss(2 * p - 1, shares, np.ones(4000), np.exp(t), np.inf), bounds=(-5, 5)
-    ).fun
-    assert by_temperature > entropy + 0.03
+    assert best(2 * p - 1, shares, np.ones(4000))[1] > entropy + 0.03
 
 
 def test_logits_need_no_second_parameter() -> None:
@@ -118,8 +118,7 @@ def test_scores_of_any_size(overlapping: Any, factor: float) -> None:
         model = Calibration.fit(factor * scores, shares, weights)
         p = model.probabilities(factor * scores)
     assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
-    by_temperature = minimize_scalar(lambda t: loss(scores, shares, weights, np.exp(t), np.inf), bounds=(-6, 6)).fun
-    assert model.log_loss <= by_temperature + 0.01
+    assert model.log_loss <= best(scores, shares, weights)[1] + 0.01
 
 
 def test_weights_are_relative_and_count_examples(overlapping: Any) -> None:

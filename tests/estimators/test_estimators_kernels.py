@@ -110,19 +110,27 @@ def test_uncertainty_is_that_of_the_gaussian_process_with_that_kernel(data, kern
     model = nk.NeuralKernelRegressor(kernel=kernel, alpha=0.05).fit(X, y)
     prior, cross = gram(kernel, Z), gram(kernel, Z, X)
     expected = prior - cross @ np.linalg.solve(gram(kernel, X) + model.ridge_ * np.eye(50), cross.T)
-    assert_allclose(model.predict(Z, return_cov=True)[1], expected, rtol=1e-8, atol=1e-10)
-    assert_allclose(model.predict(Z, return_std=True)[1], np.sqrt(np.diagonal(expected)), rtol=1e-6)
+    covariance = model.predict(Z, return_cov=True, noise=False)[1] / model.amplitude_
+    assert_allclose(covariance, expected, rtol=1e-8, atol=1e-10)
+    deviation = model.predict(Z, return_std=True, noise=False)[1] / np.sqrt(model.amplitude_)
+    assert_allclose(deviation, np.sqrt(np.diagonal(expected)), rtol=1e-6)
 
 
 def test_equals_scikit_learns_gaussian_process(data) -> None:
     X, y, Z = data
     kernel: Any = 2.0 * RBF(1.5) + WhiteKernel(0.1)
     model = nk.NeuralKernelRegressor(kernel=kernel, alpha=0.01).fit(X, y)
-    peer = GaussianProcessRegressor(kernel, alpha=model.ridge_, optimizer=None).fit(X, y - y.mean())
-    mean, std = peer.predict(Z, return_std=True)
-    found = model.predict(Z, return_std=True)
-    assert_allclose(found[0], mean + y.mean(), rtol=1e-9)
-    assert_allclose(found[1], std, rtol=1e-9)
+    a, noise = model.amplitude_, model.noise_variance_
+    peer: Any = GaussianProcessRegressor(a * kernel, alpha=a * model.ridge_, optimizer=None).fit(X, y - y.mean())
+    mean, cov = peer.predict(Z, return_cov=True)
+    assert_allclose(noise, a * model.ridge_, rtol=1e-12)
+    assert_allclose(model.predict(Z), mean + y.mean(), rtol=1e-9)
+    assert_allclose(model.predict(Z, return_cov=True, noise=False)[1], cov, rtol=1e-9, atol=1e-12)
+    assert_allclose(model.predict(Z, return_std=True)[1], np.sqrt(np.diagonal(cov) + noise), rtol=1e-9)
+    assert_allclose(model.log_marginal_likelihood_, peer.log_marginal_likelihood_value_, rtol=1e-10)
+    fixed: Any = GaussianProcessRegressor(kernel, alpha=model.ridge_, optimizer=None).fit(X, y - y.mean())
+    std = model.predict(Z, return_std=True, noise=False)[1] / np.sqrt(a)
+    assert_allclose(std, fixed.predict(Z, return_std=True)[1], rtol=1e-12)
 
 
 @pytest.mark.parametrize(

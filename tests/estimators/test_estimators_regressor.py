@@ -104,10 +104,11 @@ def test_nngp_spread_is_the_gaussian_process_posterior(data):
     model = NeuralKernelRegressor(NET, kernel="nngp", alpha=0.01).fit(X, y)
     k, cross, prior = KERNEL["nngp"](X), KERNEL["nngp"](Z, X), KERNEL["nngp"](Z)
     expected = prior - cross @ np.linalg.solve(k + model.ridge_ * np.eye(60), cross.T)
-    mean, std = model.predict(Z, return_std=True)
+    expected *= model.amplitude_
+    mean, std = model.predict(Z, return_std=True, noise=False)
     assert_allclose(mean, model.predict(Z), rtol=1e-12)
     assert_allclose(std, np.sqrt(np.diagonal(expected)), rtol=1e-9)
-    assert_allclose(model.predict(Z, return_cov=True)[1], expected, atol=1e-12)
+    assert_allclose(model.predict(Z, return_cov=True, noise=False)[1], expected, atol=1e-12)
 
 
 def test_shapes_of_uncertainty_are_those_of_scikit_learn(data):
@@ -131,9 +132,12 @@ def test_ntk_spread_is_that_of_the_ensemble(data, time):
     response = 1 / values if time is None else -np.expm1(-time * values / 60) / values
     a = KERNEL["ntk"](Z, X) @ (vectors * response) @ vectors.T
     expected = ensemble_covariance(KERNEL["nngp"](Z), KERNEL["nngp"](Z, X), KERNEL["nngp"](X), a)
-    assert_allclose(model.predict(Z, return_cov=True, time=time)[1], expected, atol=1e-11)
+    ensemble = model.predict(Z, return_cov=True, time=time, noise=False)[1]
+    assert_allclose(ensemble / model.amplitude_, expected, atol=1e-11)
+    predictive = model.amplitude_ * expected + model.noise_variance_ * (np.eye(9) + a @ a.T)
+    assert_allclose(model.predict(Z, return_cov=True, time=time)[1], predictive, atol=1e-11)
     std = model.predict(Z, return_std=True, time=time)[1]
-    assert_allclose(std, np.sqrt(np.diagonal(expected)), rtol=1e-8)
+    assert_allclose(std, np.sqrt(np.diagonal(predictive)), rtol=1e-8)
 
 
 @pytest.mark.parametrize(("name", "time"), [("None", None), ("0.5", 0.5), ("10.0", 10.0), ("100.0", 100.0)])
@@ -143,7 +147,7 @@ def test_covariances_match_golden_values(kernel, name, time):
     hidden = Dense(1.5**2, 0.1**2)
     net = Sequential(hidden, ReLU(), hidden, ReLU(), Dense(1.0, 0.1**2))
     model = NeuralKernelRegressor(net, kernel=kernel, alpha=1e-2).fit(golden["x"], golden["y"])
-    cov = model.predict(golden["xt"], return_cov=True, time=time)[1]
+    cov = model.predict(golden["xt"], return_cov=True, time=time, noise=False)[1] / model.amplitude_
     for output in range(3):  # the golden ntk_dd is 5e-8 off on its diagonal (an arc cosine at 1)
         assert_allclose(cov[..., output], golden[f"ens_reg1e-2_t{name}_{kernel}_cov"], rtol=1e-7, atol=1e-8)
 
@@ -151,8 +155,9 @@ def test_covariances_match_golden_values(kernel, name, time):
 def test_spread_before_training_is_the_prior(data):
     X, y, Z = data
     for kernel in ("ntk", "nngp"):
-        std = NeuralKernelRegressor(NET, kernel=kernel).fit(X, y).predict(Z, return_std=True, time=0.0)[1]
-        assert_allclose(std, np.sqrt(KERNEL["nngp"].diag(Z)), rtol=1e-12)
+        model = NeuralKernelRegressor(NET, kernel=kernel).fit(X, y)
+        std = model.predict(Z, return_std=True, time=0.0, noise=False)[1]
+        assert_allclose(std, np.sqrt(model.amplitude_ * KERNEL["nngp"].diag(Z)), rtol=1e-12)
 
 
 def test_multi_output_equals_one_by_one(data):

@@ -16,6 +16,8 @@ What they are made of:
 - `accumulation`: what a model on features has seen, apart from solving;
 - `selection`, `scores`: which alpha is used, and by which score;
 - `atomic`: a fit that does not end leaves the estimator as it was;
+- `kernel_posterior`, `predictive`, `ensemble_noise`: deviations, samples and intervals of a kernel regressor's targets;
+- `leave_one_out`: what is predicted without an example, and jackknife+ intervals;
 - `labels`, `class_weight`, `calibration`: labels as targets, and scores as probabilities.
 """
 

@@ -12,6 +12,24 @@ from neural_kernels.runtime.types import Array
 
 
 @dataclass(frozen=True)
+class Copies:
+    """The rows that examples were merged of.
+
+    Parameters
+    ----------
+    group : ndarray of shape (n,)
+        Which example each of them is.
+    deviations : ndarray of shape (n, o)
+        Their targets, less those of their examples.
+    weights : ndarray of shape (n,)
+    """
+
+    group: np.ndarray
+    deviations: Array
+    weights: Array
+
+
+@dataclass(frozen=True)
 class Examples:
     """Distinct examples with a positive weight.
 
@@ -29,12 +47,15 @@ class Examples:
         Weighted means over copies.
     scatter : ndarray of shape (o,)
         Weighted sum of squares of the targets about those means.
+    copies : Copies or None
+        The rows of positive weight, where some were merged.
     """
 
     support: np.ndarray
     weights: Array
     targets: Array
     scatter: Array
+    copies: Copies | None = None
 
     @classmethod
     def of(cls, X: Any, targets: Array, weights: Array) -> Examples:
@@ -45,7 +66,10 @@ class Examples:
         first, group = _distinct(rows)
         total = np.bincount(group, w).astype(np.float64)
         mean = np.stack([np.bincount(group, w * column) for column in y.T], axis=1) / total[:, None]
-        return cls(used[first], total, mean, w @ np.square(y - mean[group]))
+        if len(first) == len(group):
+            return cls(used[first], total, mean, np.zeros(y.shape[1]))
+        deviations = y - mean[group]
+        return cls(used[first], total, mean, w @ np.square(deviations), Copies(group, deviations, w))
 
     def take(self, chosen: np.ndarray) -> Examples:
         """Some of them, with their part of the scatter."""

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.leave_one_out import loo_residuals
 from neural_kernels.estimators.scores import SCORES
 from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.runtime.types import Array
@@ -103,20 +104,8 @@ class KernelModel(BaseEstimator):
         return SCORES[criterion](residuals, examples.take(judges), examples.offset)
 
     def _loo_residuals(self, examples: Examples, ridges: Array) -> Array:
-        """Exact residuals (r, m, o) of predictions without the example itself, neither in f nor in the offset.
-
-        Of one example alone, the mean of all rows where inputs do not vary, they are 0: there is nothing to leave out.
-
-        Without example i the mean of the others shifts by -w_i y_i / (W - w_i), y centred; residuals are linear in the
-        targets, so the shift costs one more column, of ones.
-        """
-        w, centred = examples.weights, examples.targets - examples.offset
-        if len(w) == 1:  # which leaves no other that could predict it; the mean is what every ridge predicts
-            return np.zeros((len(ridges), *centred.shape))
-        targets = np.column_stack([centred, np.ones(len(w))])
-        residuals = self._system.loo_residuals(targets, ridges)
-        shift = -(w / (w.sum() - w))[:, None] * centred
-        return residuals[..., :-1] - shift * residuals[..., -1:]
+        """Exact residuals (r, m, o) of predictions without the example itself, neither in f nor in the offset."""
+        return loo_residuals(self._system, examples.targets - examples.offset, examples.weights, ridges)
 
     def _rate(self, time: float | None) -> float:
         """Training time in units of the solver: the loss is a mean over examples and outputs."""
@@ -134,7 +123,8 @@ class KernelModel(BaseEstimator):
             outputs[rows] = self._cross(X[rows]) @ coefficients + self.y_offset_
         return outputs
 
-    def _blocks(self, n: int) -> Iterator[slice]:
+    def _blocks(self, n: int, arrays: int = 2) -> Iterator[slice]:
+        """Of rows, so few that so many float64 arrays of them against the training examples are a block's size."""
         budget = BLOCK if self.memory_budget is None else min(BLOCK, self.memory_budget)
         step = max(1, int(budget) // (16 * len(self.support_)))  # a float64 copy beside the kernel
         return (slice(start, start + step) for start in range(0, n, step))

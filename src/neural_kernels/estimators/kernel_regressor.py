@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import RegressorMixin
 
-from neural_kernels.estimators import settings
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.kernel_base import KernelModel
-from neural_kernels.exact import Kernel, kernels
-from neural_kernels.runtime.types import Array
-from neural_kernels.solvers import ensemble_covariance, gp_covariance
+from neural_kernels.estimators.kernel_posterior import KernelPosterior
 
 
-class NeuralKernelRegressor(RegressorMixin, KernelModel):
+class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
     r"""Regression by an infinitely wide neural network, trained exactly: kernel ridge regression with its NTK or NNGP.
 
     .. math:: f(x) = m + k(x, X)\,(K + \lambda W^{-1})^{-1} (y - m), \qquad \lambda = \alpha \, \overline{K_{ii}},
@@ -69,6 +64,11 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         Coefficients of the kernel at the distinct training examples.
     y_offset_ : float or ndarray of shape (n_outputs,)
         The intercept.
+    amplitude_, noise_variance_ : float or ndarray of shape (n_outputs,)
+        What multiplies the prior kernel, and the variance of targets about the function: fitted to the targets, see
+        Notes. Of a Gaussian process the second is `ridge_` times the first.
+    log_marginal_likelihood_ : float
+        Of the targets as a Gaussian process with the kernel in use and that amplitude and noise; summed over outputs.
     support_ : ndarray of shape (m,)
         Positions of those examples in the training data.
     X_fit_ : array of shape (m, ...)
@@ -94,6 +94,18 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
     Time: n^2 / 2 kernel entries, then n^3 / 3 (Cholesky) or about 9 n^3 (Spectral) to fit; m n entries to predict.
     Memory: the Gram matrix, and up to two (Cholesky) or three (Spectral) n x n float64 matrices; a fitted model keeps
     one or two.
+
+    Uncertainty, ``predict(X, return_std=True)``, is in the targets' own units. ``kernel="nngp"``, and any kernel object
+    but an ``nk.NTK``: the targets are a Gaussian process with the covariance :math:`a (K + \lambda W^{-1})`, whose
+    amplitude a has the largest marginal likelihood,
+
+    .. math:: a = \frac{1}{\sum_i w_i} (y - m)^T (K + \lambda W^{-1})^{-1} (y - m),
+
+    and copies count as the rows they are. ``kernel="ntk"``, or an ``nk.NTK``: networks that differ in their initial
+    weights are trained on the same targets [1]_. Their outputs have a covariance, times the amplitude a of the initial
+    networks; targets are noisy by a variance s themselves, and by what the noise of the training targets has done to
+    f. Both, a and s, are those under which the exact leave-one-out residuals are likeliest. The first call of
+    `predict` that needs them computes the NNGP kernel of the training data and takes up to 8,192 n^2 operations.
 
     References
     ----------
@@ -148,77 +160,9 @@ class NeuralKernelRegressor(RegressorMixin, KernelModel):
         """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1."""
         X, y, weights = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
-        self._fit_examples(X, Examples.of(X, y.reshape(len(y), -1), weights))
+        examples = Examples.of(X, y.reshape(len(y), -1), weights)
+        self._fit_examples(X, examples)
+        self._fit_posterior(examples)
         if y.ndim == 1:
             self.dual_coef_, self.y_offset_ = self.dual_coef_[:, 0], np.asarray(self.y_offset_).item()
         return self
-
-    def predict(self, X: Any, return_std: bool = False, return_cov: bool = False, time: float | None = None) -> Any:
-        r"""Predict, at the end of training or at any time of it.
-
-        At time t under gradient flow on the mean squared error of n examples (sum of weights) and o outputs, from
-        outputs equal to the intercept,
-
-        .. math:: f_t(x) = m + k(x, X) K_\lambda^{-1} (I - e^{-t K_\lambda / (n o)}) (y - m), \;
-           K_\lambda = K + \lambda.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, ...)
-        return_std, return_cov : bool
-            Also return standard deviations or covariances of f(x), in units in which the network's prior variance is
-            the NNGP kernel (for targets of another scale than 1, standardise them). ``kernel="nngp"``: of the Gaussian
-            process posterior with noise variance `ridge_`; ``kernel="ntk"``, or an ``nk.NTK``: of the ensemble of
-            trained networks, which needs the NNGP kernel of the training data, computed anew in each call. Any other
-            kernel object is the prior covariance of a Gaussian process. The noise is not included.
-        time : float, optional
-            Training time, at least 0; default: the end.
-
-        Returns
-        -------
-        mean : ndarray of shape (m,) or (m, n_outputs)
-        std : ndarray of the same shape, with `return_std`
-        cov : ndarray of shape (m, m) or (m, m, n_outputs), with `return_cov`
-        """
-        if return_std and return_cov:
-            raise ValueError("return_std and return_cov: ask for one of them")
-        if (return_std or return_cov) and settings.is_precomputed(self.kernel):
-            raise ValueError(
-                'kernel="precomputed": uncertainty needs the prior of the test examples; use neural_kernels.solvers.'
-                "gp_covariance or ensemble_covariance with the kernels at hand"
-            )
-        mean = self._outputs(X, time)
-        flat = np.ndim(self.y_offset_) == 0
-        if flat:
-            mean = mean[:, 0]
-        if not (return_std or return_cov):
-            return mean
-        X, rate = self._read(X, reset=False), self._rate(time)
-        spread = self._covariance(X, rate) if return_cov else np.sqrt(self._variance(X, rate))
-        if not flat:
-            spread = np.repeat(spread[..., None], mean.shape[1], axis=-1)
-        return mean, spread
-
-    def _variance(self, X: Any, rate: float) -> Array:
-        prior = settings.prior(self.kernel_)
-        values, train = np.asarray(prior.diag(X)), self._start(prior)
-        variance = np.empty(X.shape[0])
-        for rows in self._blocks(X.shape[0]):
-            variance[rows] = self._posterior(values[rows], X[rows], train, rate)
-        return variance
-
-    def _covariance(self, X: Any, rate: float) -> Array:
-        prior = settings.prior(self.kernel_)
-        return self._posterior(np.asarray(prior(X)), X, self._start(prior), rate)
-
-    def _start(self, prior: Kernel) -> Any:
-        """Covariance of the ensemble at the training examples before it is trained; None for a Gaussian process."""
-        return None if prior is self.kernel_ else prior(self.X_fit_)
-
-    def _posterior(self, prior: npt.ArrayLike, X: Any, train: npt.ArrayLike | None, rate: float) -> Array:
-        if train is None:
-            cross = self._cross(X)
-            return gp_covariance(prior, cross, self._system.solve(cross.T, self.ridge_, 2 * rate).T)
-        assert self.network_ is not None
-        cross, tangent = kernels(self.network_, X, self.X_fit_)
-        return ensemble_covariance(prior, cross, train, self._system.solve(tangent.T, self.ridge_, rate).T)

@@ -112,6 +112,7 @@ def test_maps_and_estimators_on_maps_agree(name: str) -> None:
     np.testing.assert_allclose(given.predict(x), expected.predict(plain), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::neural_kernels.ScaleWarning")  # times beside their differences: it is due
 @pytest.mark.parametrize("make", [np.asarray, np.ndarray.tolist, pd.DataFrame, torch.from_numpy])
 def test_large_integers_stay_distinct(make: Callable[[np.ndarray], Any]) -> None:
     seconds = np.arange(300)[:, None] + 1_700_000_000

@@ -14,6 +14,8 @@ from neural_kernels.estimators import NeuralKernelRegressor
 from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
 from neural_kernels.layers import mlp
 
+pytestmark = pytest.mark.filterwarnings("ignore::neural_kernels.ScaleWarning")  # due, and tested for elsewhere
+
 ALPHAS = [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0]
 FACTORS = [10.0, 100.0, 1e3, 1e4]
 

@@ -14,6 +14,7 @@ What they are made of:
 - `examples`: rows of no weight left out, copies merged;
 - `row_table`: such rows of a stream, in tables that add up, and samples of them;
 - `accumulation`: what a model on features has seen, apart from solving;
+- `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;
 - `selection`, `scores`: which alpha is used, and by which score;
 - `atomic`: a fit that does not end leaves the estimator as it was;
 - `kernel_posterior`, `predictive`, `ensemble_noise`: deviations, samples and intervals of a kernel regressor's targets;

@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.leave_one_out import loo_residuals
+from neural_kernels.estimators.region import Region
+from neural_kernels.estimators.scales import warn_of_columns, warn_of_rows
 from neural_kernels.estimators.scores import SCORES
 from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.runtime.types import Array
@@ -64,9 +66,12 @@ class KernelModel(BaseEstimator):
             self.solver, self.memory_budget, n, outputs, len(alphas), gram=X.dtype.itemsize * n * n
         )
         gram = self._training_gram(X)
+        if not settings.is_precomputed(self.kernel):
+            warn_of_columns(self.X_fit_, self.kernel_)
         scale = mean_diagonal(gram, examples.weights, inputs.NO_SCALE)
         values = diagonal(gram)
         judges = values <= largest_typical(values, examples.weights)
+        warn_of_rows(values, self.support_)
         self._system = self.solver_.system(gram, examples.weights)
         self.y_offset_ = examples.offset
         chosen = AlphaChoice.of(alphas, scale, lambda ridges: self._scores(examples, ridges, judges, criterion))
@@ -85,6 +90,7 @@ class KernelModel(BaseEstimator):
         self.kernel_ = replace(kernel, progress=bool(self.verbose)) if named else kernel  # pyright: ignore
         self.network_ = getattr(kernel, "net", None)
         self.X_fit_ = X[self.support_]
+        self._region = Region.of(self.X_fit_)
         with inputs.advice_on_images(X):
             inputs.check_outputs(self.kernel_, X)
             gram = np.asarray(self.kernel_(self.X_fit_))
@@ -121,6 +127,8 @@ class KernelModel(BaseEstimator):
         outputs = np.empty((X.shape[0], coefficients.shape[1]))
         for rows in self._blocks(X.shape[0]):
             outputs[rows] = self._cross(X[rows]) @ coefficients + self.y_offset_
+        if not settings.is_precomputed(self.kernel):
+            self._region.warn_if_outside(X, self.kernel_)
         return outputs
 
     def _blocks(self, n: int, arrays: int = 2) -> Iterator[slice]:

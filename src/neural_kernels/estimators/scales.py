@@ -1,0 +1,93 @@
+"""What fitting says of columns and rows on scales so different that the kernel sees few of them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from neural_kernels.errors import ScaleWarning
+from neural_kernels.exact.kernel import Kernel
+from neural_kernels.exact.network import NetworkKernel
+from neural_kernels.exact.stationary import GammaExponential
+from neural_kernels.runtime.types import Array
+
+FAIR = 10  # rows: of fewer, nothing is said
+_SAMPLE = 4096  # rows by which columns are judged
+_APART = 50  # times, between scales that are called wildly different
+
+
+def warn_of_columns(X: Any, kernel: Kernel) -> None:
+    """Warn if a quarter of the columns or more hardly vary beside the largest numbers, for kernels of products x.y.
+
+    A column hardly varies if its standard deviation is below a fiftieth of the largest root mean square, and its range
+    below a fiftieth of the largest number. Asking for both spares rare indicators and the margins of images, which
+    seldom vary but then as far as others. Columns that are mostly 0 are left out, for counts differ by nature, and so
+    do principal components, known by their order. O(n d) time, of at most 4,096 rows.
+    """
+    if not isinstance(kernel, (NetworkKernel, GammaExponential)) or sparse.issparse(X) or X.ndim != 2 or len(X) < FAIR:
+        return
+    rows = np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.intp)
+    sample = np.asarray(X[rows], dtype=np.float64)
+    columns = np.flatnonzero((np.count_nonzero(sample, axis=0) >= len(rows) / 2) & (np.ptp(sample, axis=0) > 0))
+    if not len(columns):
+        return
+    sample = sample[:, columns]
+    largest, spread = np.abs(sample).max(axis=0), np.ptp(sample, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers whose squares overflow are refused elsewhere
+        std, size = sample.std(axis=0), np.sqrt(np.square(sample).mean(axis=0)).max()
+    small = np.flatnonzero((_APART * std < size) & (_APART * spread < largest.max()))
+    if 4 * len(small) < len(columns) or not len(small) or _descending(std):
+        return
+    high, low = largest.argmax(), small[spread[small].argmin()]
+    warn(
+        f"{len(small)} of {len(columns)} columns of X hardly vary beside the largest number, {largest[high]:.3g} in "
+        f"column {columns[high]} (column {columns[low]} varies by {spread[low]:.3g}), and the kernel hardly sees them: "
+        "scale X, by StandardScaler, or by RobustScaler where single values lie far out"
+    )
+
+
+def warn_of_rows(diagonal: Array, support: np.ndarray) -> None:
+    """Warn of rows in which k(x, x) is 2,500 times, as of lengths 50 times, what nine tenths of the rows stay below.
+
+    Heavy tails do not reach that; mistaken units and codes for missing values do.
+
+    Parameters
+    ----------
+    diagonal : ndarray of shape (m,)
+        k(x, x).
+    support : ndarray of shape (m,)
+        The number of each row in the user's data.
+    """
+    positive = diagonal[diagonal > 0]
+    if len(positive) < FAIR:
+        return
+    usual = np.quantile(positive, 0.9, method="lower")
+    far = np.flatnonzero(diagonal > _APART**2 * usual)
+    if not len(far):
+        return
+    worst = far[diagonal[far].argmax()]
+    warn(
+        f"{len(far)} of {len(diagonal)} training rows lie far outside the others (in row {support[worst]} k(x, x) is "
+        f"{diagonal[worst] / usual:.3g} times what 90 % of the rows stay below): look for mistakes there, clip, or "
+        "scale by RobustScaler, PowerTransformer or Normalizer"
+    )
+
+
+def warn(message: str) -> None:
+    """Warn, at the line outside of this package that led here."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals["__name__"].startswith("neural_kernels."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ScaleWarning, stacklevel=level)
+
+
+def _descending(spread: Array) -> bool:
+    """Whether columns come in the order of their spread, but for some neighbours: of a few, that would be chance."""
+    if len(spread) < 6:
+        return False
+    ranks = spread.argsort().argsort()
+    return bool(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1] < -0.95)

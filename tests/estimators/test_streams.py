@@ -238,6 +238,44 @@ def test_models_of_parts_merge_into_that_of_the_whole(data, make, copies, few_ar
     assert_allclose(np.sort(model._accumulation.kept[0].keys), np.sort(whole._accumulation.kept[0].keys))
 
 
+@pytest.mark.parametrize("few", [True, False])
+def test_classes_may_come_later(data, few, request):
+    if few:
+        request.getfixturevalue("few_are_kept")
+    X, y, Z, _ = data
+    labels, weights = label(y), {"high": 2.0, "low": 0.5}
+    head = [np.flatnonzero(labels == name)[:150] for name in ("mid", "low", "high")]
+    calls = [*head, np.setdiff1d(np.arange(600), np.concatenate(head))]
+    whole, model, named = (classifier(class_weight=weights) for _ in range(3))
+    for part in calls:
+        model.partial_fit(X[part], labels[part])
+        named.partial_fit(X[part], labels[part], classes=CLASSES)
+        if part is head[0]:
+            with pytest.raises(ValueError, match="one class, 'mid'"):
+                model.predict(Z)
+        if part is head[1]:
+            assert_array_equal(np.unique(model.predict(Z)), ["low", "mid"])
+            assert model.coef_.shape == (1, 40)
+            assert model.decision_function(Z).shape == (200,)
+    assert_array_equal(model.classes_, CLASSES)
+    assert_allclose(model.predict_proba(Z), named.predict_proba(Z), atol=1e-9)
+    if not few:
+        assert_allclose(model.predict_proba(Z), whole.fit(X, labels).predict_proba(Z), atol=1e-9)
+    with pytest.raises(ValueError, match="two kinds"):
+        model.partial_fit(X, np.arange(600) % 3)
+    one, other = (classifier().partial_fit(X[part], labels[part]) for part in (head[0][:90], head[1][:90]))
+    assert_allclose(
+        one.merge(other).decision_function(Z),
+        classifier()
+        .fit(X[np.append(head[0][:90], head[1][:90])], labels[np.append(head[0][:90], head[1][:90])])
+        .decision_function(Z),
+        atol=1e-8,
+    )
+    named = classifier().partial_fit(X, labels, classes=CLASSES)
+    with pytest.raises(ValueError, match="cannot be merged"):
+        named.merge(classifier().fit(X, y > 5))
+
+
 def test_what_cannot_be_merged_is_refused(data, few_are_kept):
     X, y, _, _ = data
     model = regressor().fit(X[:400], y[:400])

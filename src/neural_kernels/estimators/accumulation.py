@@ -192,6 +192,14 @@ class Accumulation:
             result = result._sample(table)
         return result
 
+    def with_outputs(self, place: np.ndarray, outputs: int, value: float) -> Accumulation:
+        """With targets of more columns, those there are at new places: the others had one value in all rows."""
+        kept, waiting = (
+            tuple(table.with_outputs(place, outputs, value) for table in tables) for tables in (self.kept, self.waiting)
+        )
+        built = self.built and replace(self.built, moments=self.built.moments.with_outputs(place, outputs, value))
+        return replace(self, kept=kept, waiting=waiting, built=built)
+
     def emptied(self, built: Built) -> Accumulation:
         """One that has seen no rows, with a map that is built."""
         none = self.kept[0].take(slice(0))

@@ -93,7 +93,7 @@ class FeatureRidge(FeatureModel):
         """
         seen, built = self._seen(), self._solved().built
         copy: Any = clone(self)
-        for name in ("n_features_in_", "feature_names_in_", "classes_", "kernel_", "network_", "_single"):
+        for name in ("n_features_in_", "feature_names_in_", "classes_", "_named", "kernel_", "network_", "_single"):
             if name in vars(self):
                 setattr(copy, name, vars(self)[name])
         copy._accumulation = seen.emptied(built)
@@ -115,19 +115,18 @@ class FeatureRidge(FeatureModel):
             This one; nothing is solved yet.
         """
         for other in others:
-            self._require_same_kind(other)
-            self._accumulation, self._solution = self._seen().merge(other._seen()), None
+            if type(other) is not type(self):
+                raise TypeError(f"expected models of class {type(self).__name__}, got {other!r}")
+            mine, theirs = self._aligned(other)
+            one, two = ((seen.shape, seen.kept[0].targets.shape[1:]) for seen in (mine, theirs))
+            if one != two:
+                raise ValueError(f"the models have seen other data, columns and targets of shapes {one} and {two}")
+            self._accumulation, self._solution = mine.merge(theirs), None
         return self
 
-    def _require_same_kind(self, other: Any) -> None:
-        if type(other) is not type(self):
-            raise TypeError(f"expected models of class {type(self).__name__}, got {other!r}")
-        tables = (model._seen().kept[0] for model in (self, other))
-        one, two = ((table.data.shape[1:], table.targets.shape[1:]) for table in tables)
-        if one != two:
-            raise ValueError(f"the models have seen other data, columns and targets of shapes {one} and {two}")
-        if not np.array_equal(getattr(self, "classes_", []), getattr(other, "classes_", [])):
-            raise ValueError("the models know other classes: name all of them in the first calls of partial_fit")
+    def _aligned(self, other: Any) -> tuple[Accumulation, Accumulation]:
+        """What this and another model have seen, with the same targets."""
+        return self._seen(), other._seen()
 
     def _seen(self) -> Accumulation:
         check_is_fitted(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from typing_extensions import override
 
-from neural_kernels.estimators.accumulation import Built
+from neural_kernels.estimators.accumulation import Accumulation, Built
 from neural_kernels.estimators.atomic import atomic
-from neural_kernels.estimators.calibration import Calibration, per_class
+from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.feature_base import FeatureRidge, Solution
-from neural_kernels.estimators.labels import calibrate, code_labels, find_classes
+from neural_kernels.estimators.labels import calibrate, code_all_labels, find_classes, union_of_labels
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.runtime.types import Array
 
@@ -94,7 +95,9 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureClassifier:
         """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1."""
-        self._take(X, y, sample_weight, None, reset=True)
+        X, y, weights = self._read_labels(X, y, sample_weight, reset=True)
+        self.classes_, self._named = find_classes(y[weights > 0]), False
+        self._begin(X, *code_all_labels(y, self.classes_, weights, self.class_weight))
         self._solved()
         return self
 
@@ -106,30 +109,52 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         ----------
         X : array-like of shape (n, d)
         y : array-like of shape (n,)
-        classes : array-like of shape (K,)
-            All labels there will be; needed in the first call.
+        classes : array-like of shape (K,), optional
+            All labels there will be, in the first call; others are then refused. None: those that come.
         sample_weight : array-like of shape (n,), optional
         """
         if isinstance(self.class_weight, str):
             raise ValueError(f"class_weight={self.class_weight!r}: partial_fit does not know all labels; give a dict")
         first = not self._started()
-        if first and classes is None:
-            raise ValueError("classes: expected all labels there will be, in the first call of partial_fit")
-        if not first and classes is not None and not np.array_equal(find_classes(classes), self.classes_):
-            raise ValueError(f"classes={classes!r}: expected those of the first call, {self.classes_}")
-        self._take(X, y, sample_weight, classes, reset=first)
+        X, y, weights = self._read_labels(X, y, sample_weight, reset=first)
+        labels = np.unique(y[weights > 0])
+        if first:
+            self._named = classes is not None
+            self.classes_ = find_classes(classes) if self._named else labels
+        elif classes is not None and not np.array_equal(find_classes(classes), self.classes_):
+            raise ValueError(f"classes={classes!r}: expected those of the calls before, {self.classes_}")
+        elif not self._named:
+            classes = union_of_labels(self.classes_, labels)
+            self._accumulation, self.classes_ = self._with_classes(classes), classes
+        given = self.class_weight
+        if isinstance(given, Mapping) and not self._named:  # others that it names may still come
+            given = {label: factor for label, factor in given.items() if label in self.classes_.tolist()}
+        (self._begin if first else self._add)(X, *code_all_labels(y, self.classes_, weights, given))
         return self
 
-    def _take(self, X: Any, y: Any, sample_weight: Any, classes: Any, reset: bool) -> None:
-        """Read rows that may not have all of the classes; None: they have, or these are known."""
+    def _read_labels(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
         X, y, weights = self._read_training(X, y, sample_weight, reset)
         check_classification_targets(y)
-        if reset:
-            self.classes_ = find_classes(y[weights > 0] if classes is None else classes)
-        (self._begin if reset else self._add)(X, *code_labels(y, self.classes_, weights, self.class_weight))
+        return X, y, weights
+
+    def _with_classes(self, classes: np.ndarray) -> Accumulation:
+        """What was seen, as if these classes, some of which are new, had been known."""
+        return self._seen().with_outputs(np.searchsorted(classes, self.classes_), len(classes), -1.0)
+
+    @override
+    def _aligned(self, other: NeuralFeatureClassifier) -> tuple[Accumulation, Accumulation]:
+        if np.array_equal(self.classes_, other.classes_):
+            return super()._aligned(other)
+        if self._named or other._named:
+            raise ValueError(f"models of the classes {self.classes_} and {other.classes_} cannot be merged")
+        classes = union_of_labels(self.classes_, other.classes_)
+        mine, theirs = self._with_classes(classes), other._with_classes(classes)
+        self.classes_ = classes
+        return mine, theirs
 
     @override
     def _solve(self, built: Built, judges: RowTable) -> Solution:
+        find_classes(self.classes_)
         solution, examples, residuals = self._solve_with_residuals(built, judges)
         return replace(solution, calibration=calibrate(examples, residuals))
 
@@ -145,14 +170,26 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         """The temperature of `calibration_`."""
         return self.calibration_.temperature
 
+    @property
+    @override
+    def coef_(self) -> Array:
+        """Coefficients of the features."""
+        return super().coef_[-1:] if len(self.classes_) == 2 else super().coef_
+
+    @property
+    @override
+    def intercept_(self) -> Array:
+        """What is added to them."""
+        return super().intercept_[-1:] if len(self.classes_) == 2 else super().intercept_
+
     def decision_function(self, X: Any) -> Array:
         """Score the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``."""
         scores = self._outputs(X)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
+        return scores[:, 1] if scores.shape[1] == 2 else scores
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict labels, shape (n,)."""
-        scores = per_class(self._outputs(X))
+        scores = self._outputs(X)
         return self.classes_[scores.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:

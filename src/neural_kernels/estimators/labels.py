@@ -18,7 +18,8 @@ def find_classes(labels: Any) -> np.ndarray:
     if len(classes) == 0:
         raise ValueError("all rows have a sample_weight of zero: expected some that count, of 2 classes or more")
     if len(classes) < 2:
-        raise ValueError(f"y holds one class, {classes[0]!r}, among samples of positive weight; expected 2 or more")
+        (only,) = classes.tolist()
+        raise ValueError(f"y holds one class, {only!r}, among samples of positive weight; expected 2 or more")
     return classes
 
 
@@ -52,6 +53,21 @@ def code_labels(y: np.ndarray, classes: np.ndarray, weights: Array, class_weight
     targets = 2.0 * np.eye(k)[label] - 1
     factors = class_factors(class_weight, classes, label, weights)[label]
     return targets[:, 1:] if k == 2 else targets, weights * factors
+
+
+def code_all_labels(y: np.ndarray, classes: np.ndarray, weights: Array, class_weight: Any) -> tuple[Array, Array]:
+    """As `code_labels`, with a column for each class, of which there may be one alone, or none yet."""
+    if len(classes) == 0:
+        return np.empty((len(y), 0)), weights
+    targets, weights = code_labels(y, classes, weights, class_weight)
+    return per_class(targets) if len(classes) == 2 else targets, weights
+
+
+def union_of_labels(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """All labels, sorted; numbers beside strings are refused, which would become strings."""
+    if len(one) and len(other) and (one.dtype.kind in "OSU") != (other.dtype.kind in "OSU"):
+        raise ValueError(f"labels of two kinds, {one} and {other}: expected numbers or strings")
+    return np.union1d(one, other)
 
 
 def calibrate(examples: Examples, residuals: Array) -> Calibration:

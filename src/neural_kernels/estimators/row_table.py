@@ -73,6 +73,12 @@ class RowTable:
         """The same with keys of another seed."""
         return replace(self, keys=row_hashes(self.data, seed))
 
+    def with_outputs(self, place: np.ndarray, outputs: int, value: float) -> RowTable:
+        """With targets of more columns, those there are at new places; the others have one value in all rows."""
+        targets, scatter = np.full((len(self), outputs), value), np.zeros((len(self), outputs))
+        targets[:, place], scatter[:, place] = self.targets, self.scatter
+        return replace(self, targets=targets, scatter=scatter)
+
     def merged(self) -> RowTable:
         """Each row once, where it was met first."""
         _, first, group = np.unique(self.keys, return_index=True, return_inverse=True)

@@ -83,6 +83,25 @@ class Moments:
         """The same, to go on from."""
         return deepcopy(self)
 
+    def with_outputs(self, place: npt.ArrayLike, n_outputs: int, value: float) -> Moments:
+        """Moments of the same rows with more targets, of which all rows so far had one value; A is shared.
+
+        Parameters
+        ----------
+        place : array-like of shape (o,), int
+            Where among the new outputs the present ones stand.
+        n_outputs : int
+        value : float
+            Of the others.
+        """
+        wider = Moments(0, n_outputs)
+        wider.weight, wider.dtype, wider.mean, wider.scatter = self.weight, self.dtype, self.mean, self.scatter
+        wider.target_mean += value if self.weight else 0.0
+        wider.cross = np.zeros((len(self.mean), n_outputs))
+        wider.target_mean[place], wider.target_scatter[place] = self.target_mean, self.target_scatter
+        wider.cross[:, place] = self.cross
+        return wider
+
     @staticmethod
     def memory(n_features: int, ridges: int = 1) -> int:
         """Bytes that moments and solving for one ridge, or a path over several, take at their peak; without blocks."""

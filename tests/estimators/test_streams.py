@@ -16,7 +16,8 @@ from neural_kernels.estimators import NeuralFeatureClassifier, NeuralFeatureRegr
 from neural_kernels.estimators.row_table import RowTable, joined
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.layers import mlp
-from neural_kernels.solvers.moments import Moments, RidgePath
+from neural_kernels.solvers.moments import Moments
+from neural_kernels.solvers.ridge_path import RidgePath
 
 NET = mlp(2, bias_var=0.1)
 ALPHAS = [1e-3, 1e-1, 10.0]

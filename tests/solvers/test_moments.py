@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.linear_model import Ridge
 
+from neural_kernels.solvers import Cholesky
 from neural_kernels.solvers.moments import Moments
 
 RIDGES = np.array([0.1, 3.0])
@@ -151,3 +152,37 @@ def test_scatter_of_targets_counts_merged_copies():
     merged = Moments(3, 2).update(features, means, np.full(6, 3.0), lost)
     assert_allclose(every.target_scatter, np.square(y - y.mean(axis=0)).sum(axis=0), rtol=1e-12)
     assert_same(merged, every)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_evidence_is_that_of_the_gaussian_process_of_centred_features(data, count):
+    features, targets, weights = data
+    rows = np.repeat(np.arange(80), weights.astype(int))
+    y, phi = targets[rows] - targets[rows].mean(axis=0), features[rows] - features[rows].mean(axis=0)
+    found = fitted(features, targets, weights, size=9).path(RIDGES[:count]).evidence
+    for ridge, amplitude, value in zip(RIDGES, found.amplitude, found.log_likelihood, strict=False):
+        expected = Cholesky().system(phi @ phi.T).evidence(y, ridge)
+        assert_allclose(amplitude, expected.amplitude, rtol=1e-8)
+        assert_allclose(value, expected.log_likelihood, rtol=1e-9)
+
+
+def test_leverage_is_the_posterior_variance_of_the_linear_model(data):
+    """Of coefficients and an intercept whose prior is as good as flat, by the normal equations of both."""
+    features, targets, weights = data
+    new = np.random.default_rng(1).standard_normal((5, 12)) + 5
+    for path in (fitted(features, targets, weights).path([0.3]), fitted(features, targets, weights).path([0.3, 2.0])):
+        design, at = (np.column_stack([np.ones(len(x)), x]) for x in (features, new))
+        system = design.T @ (weights[:, None] * design) + np.diag([0.0, *[0.3] * 12])
+        expected = at @ np.linalg.solve(system, at.T)
+        assert_allclose(path.leverage(new)[0], np.diagonal(expected), rtol=1e-8)
+        if len(path.leverage(new)) == 1:
+            assert_allclose(path.covariance(new), expected, rtol=1e-8)
+        else:
+            with pytest.raises(ValueError, match="path of one ridge"):
+                path.covariance(new)
+
+
+def test_no_evidence_without_noise(data):
+    features, targets, _ = data
+    with pytest.raises(ValueError, match="ridge above 0"):
+        _ = fitted(features, targets).path([0.0]).evidence

@@ -31,7 +31,8 @@ from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.features.method import Method
 from neural_kernels.runtime.types import Array, Shape
-from neural_kernels.solvers.moments import Moments, RidgePath
+from neural_kernels.solvers.moments import Moments
+from neural_kernels.solvers.ridge_path import RidgePath
 from neural_kernels.solvers.system import require_scale
 
 _DELETED = "moments_ was deleted, and with it all that more rows could be added to: call fit"

@@ -10,7 +10,7 @@ Settings, which estimators take as `solver`, and the systems that they make:
 
 Beside them:
 
-- `moments`: ridge regression on features, in one pass over the rows;
+- `moments`: ridge regression on features, in one pass over the rows; `ridge_path`: for several ridges at once;
 - `evidence`: how likely targets are, at the amplitude that makes them the likeliest;
 - `posterior`: covariances of Gaussian processes and of trained ensembles, from a system's solutions;
 - `rpcholesky`: rows that say most about a kernel matrix, by randomly pivoted Cholesky;
@@ -21,9 +21,10 @@ from neural_kernels.solvers.automatic import Automatic
 from neural_kernels.solvers.block import BlockRidge
 from neural_kernels.solvers.cholesky import Cholesky, CholeskyRidge
 from neural_kernels.solvers.evidence import Evidence
-from neural_kernels.solvers.moments import Moments, RidgePath
+from neural_kernels.solvers.moments import Moments
 from neural_kernels.solvers.posterior import ensemble_covariance, gp_covariance
 from neural_kernels.solvers.protocol import RidgeSystem, Solver
+from neural_kernels.solvers.ridge_path import RidgePath
 from neural_kernels.solvers.rpcholesky import pivots
 from neural_kernels.solvers.spectral import Spectral, SpectralRidge, max_learning_rate
 

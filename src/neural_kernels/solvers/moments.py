@@ -10,6 +10,7 @@ from scipy.linalg import cho_solve, cholesky, eigh, get_lapack_funcs
 
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
+from neural_kernels.solvers.ridge_path import RidgePath
 
 _STRIP = 1024  # columns of a product at a time
 
@@ -135,12 +136,12 @@ class Moments:
         ValueError
             For other shapes, NaN or infinity, negative weights.
         """
-        y, w = np.asarray(targets, dtype=np.float64), _as_weights(weights, len(targets))
+        y, w = np.asarray(targets, dtype=np.float64), system.as_weights(weights, len(targets))
         self._check(features, y)
         total = w.sum()
         if total == 0:
             return self
-        mean = np.concatenate([w @ features[:, part] for part in self._strips()]) / total
+        mean = np.concatenate([w @ features[:, part] for part in self.strips()]) / total
         target_mean = w @ y / total
         step, target_step, share = self._combine(total, mean, target_mean)
         root = np.sqrt(w)[:, None]
@@ -149,7 +150,7 @@ class Moments:
         np.multiply(features - mean.astype(rows.dtype), root.astype(rows.dtype), out=rows[:-1])
         rows[-1] = np.sqrt(share) * step
         left = np.vstack([root * (y - target_mean), np.sqrt(share) * target_step])
-        for part in self._strips():
+        for part in self.strips():
             self.scatter[part, : part.stop] += rows[:, part].T @ rows[:, : part.stop]
             self.cross[part] += rows[:, part].T @ left
         self.target_scatter += np.square(left).sum(axis=0) + scatter
@@ -162,7 +163,7 @@ class Moments:
             raise ValueError(f"moments of shapes {self.cross.shape} and {other.cross.shape} cannot be merged")
         if other.weight:
             step, target_step, share = self._combine(other.weight, other.mean, other.target_mean)
-            for part in self._strips():
+            for part in self.strips():
                 self.scatter[part, : part.stop] += other.scatter[part, : part.stop]
                 self.scatter[part, : part.stop] += share * np.outer(step[part], step[: part.stop])
             self.cross += other.cross + share * np.outer(step, target_step)
@@ -178,7 +179,8 @@ class Moments:
         self.weight = total
         return step, target_step, share
 
-    def _strips(self) -> list[slice]:
+    def strips(self) -> list[slice]:
+        """Slices of the features that are taken at a time."""
         m = len(self.mean)
         return [slice(start, min(start + _STRIP, m)) for start in range(0, m, _STRIP)]
 
@@ -240,13 +242,14 @@ class Moments:
         if len(values) == 1:
             (trtri,) = get_lapack_funcs(("trtri",), (self.scatter,))
             inverse, _ = trtri(self._factor(values[0]), overwrite_c=1)
-            return RidgePath(self, values, inverse, np.ones((1, len(self.mean))))
+            determinant = -2 * np.log(np.diagonal(inverse)).sum()
+            return RidgePath(self, values, inverse, np.ones((1, len(self.mean))), np.array([determinant]))
         eigenvalues, basis = eigh(self.scatter, lower=True, check_finite=False, driver="evd")
         rates = eigenvalues + np.array([system.as_ridge(value) for value in values])[:, None]
         noise = len(eigenvalues) * np.finfo(np.float64).eps * abs(eigenvalues[-1])
         if rates.min() <= noise:
             raise system.singular(f"its smallest eigenvalue is {rates.min():.3g}", values.min())
-        return RidgePath(self, values, basis, 1 / rates)
+        return RidgePath(self, values, basis, 1 / rates, np.log(rates).sum(axis=1))
 
     def _require_rows(self) -> None:
         if not self.weight:
@@ -261,71 +264,3 @@ class Moments:
             return cholesky(matrix, lower=False, overwrite_a=True, check_finite=False)
         except np.linalg.LinAlgError as error:
             raise system.singular(str(error), ridge) from None
-
-
-class RidgePath:
-    r"""Ridge regressions on the same moments, :math:`(A + \lambda_r I)^{-1} = T \mathrm{diag}(g_r) T^T`.
-
-    Parameters
-    ----------
-    moments : Moments
-    ridges : ndarray of shape (r,)
-    basis : ndarray of shape (m, m)
-        T: eigenvectors, or for one ridge the inverse of a Cholesky factor, upper triangular.
-    response : ndarray of shape (r, m)
-        g.
-
-    Attributes
-    ----------
-    coefficients : ndarray of shape (r, m, o)
-    intercepts : ndarray of shape (r, o)
-    effective_dimension : ndarray of shape (r,)
-        :math:`\mathrm{tr}\, A (A + \lambda_r I)^{-1}`.
-    """
-
-    def __init__(self, moments: Moments, ridges: Array, basis: Array, response: Array):
-        projected = basis.T @ moments.cross
-        self.coefficients = np.stack([basis @ (g[:, None] * projected) for g in response])
-        self.intercepts = moments.target_mean - moments.mean @ self.coefficients
-        self.effective_dimension = len(basis) - ridges * (response @ np.einsum("ij,ij->j", basis, basis))
-        self._moments, self._response, self._basis = moments, response, basis.astype(moments.dtype)
-
-    def loo_residuals(self, features: np.ndarray, targets: np.ndarray, weights: npt.ArrayLike | None = None) -> Array:
-        r"""Exact residuals of rows that the moments have seen, each predicted without itself; the ridge stays.
-
-        .. math:: \frac{y_i - f(x_i)}{1 - h_i}, \qquad h_i = w_i \Bigl( \frac 1 W +
-           (\phi_i - \mu)^T (A + \lambda I)^{-1} (\phi_i - \mu) \Bigr).
-
-        Parameters
-        ----------
-        features : ndarray of shape (n, m)
-        targets : ndarray of shape (n, o)
-        weights : array-like of shape (n,), optional
-
-        Returns
-        -------
-        ndarray of shape (r, n, o)
-
-        Notes
-        -----
-        2 n m^2 operations, for one ridge half of them, in the precision of the features, to which :math:`1 - h_i` is
-        known: with float32 features and next to no ridge that is rounding.
-        """
-        w, moments = _as_weights(weights, len(targets)), self._moments
-        centred = features - moments.mean.astype(features.dtype)
-        leverage = self._response @ np.square(self._rotate(centred)).T.astype(np.float64)
-        left = np.maximum(1 - w * (1 / moments.weight + leverage), 8 * np.finfo(features.dtype).eps)
-        return (targets - moments.target_mean - centred @ self.coefficients) / left[..., None]
-
-    def _rotate(self, centred: np.ndarray) -> np.ndarray:
-        if len(self.coefficients) > 1:
-            return centred @ self._basis
-        strips = self._moments._strips()  # the inverse of a Cholesky factor is triangular
-        return np.hstack([centred[:, : part.stop] @ self._basis[: part.stop, part] for part in strips])
-
-
-def _as_weights(weights: npt.ArrayLike | None, n: int) -> Array:
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any():
-        raise ValueError(f"weights have shape {w.shape}: expected {n} finite numbers, at least 0")
-    return w

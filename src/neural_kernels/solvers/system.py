@@ -65,6 +65,14 @@ def as_targets(targets: npt.ArrayLike, n: int) -> tuple[Array, tuple[int, ...]]:
     return given.reshape(n, -1), given.shape
 
 
+def as_weights(weights: npt.ArrayLike | None, n: int) -> Array:
+    """Require a finite non-negative weight for each of n rows; None means 1."""
+    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any():
+        raise ValueError(f"weights have shape {w.shape}: expected {n} finite numbers, at least 0")
+    return w
+
+
 def mean_diagonal(gram: np.ndarray, weights: Array | None, cause: str) -> float:
     """Robust mean of k(x, x) over the training examples: the unit of relative ridges (alpha), free of their scale.
 

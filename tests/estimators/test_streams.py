@@ -101,7 +101,7 @@ def test_fifty_cuts_of_more_rows_than_are_kept(data, make, few_are_kept):
         rng = np.random.default_rng(k)
         model = make().partial_fit(X[head], y[head], **known)
         order = rng.permutation(rest)
-        kind = ["single rows", "sorted", "random"][k % 3]
+        kind = "single rows" if k % 10 == 0 else ["sorted", "random"][k % 2]
         for part in cuts(kind, order, y, rng):
             model.partial_fit(X[part], y[part])
         scores.append(model.score(Z, truth))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-_BLOCK = 2**20  # numbers at a time
+_BLOCK = 2**15  # numbers at a time, few enough for the cache
 
 
 def distinct(rows: Any, seed: int) -> np.ndarray:
@@ -50,7 +50,7 @@ def row_hashes(rows: Any, seed: int, *, rounded: bool = False) -> np.ndarray:
     Notes
     -----
     A sum over columns of mixed bits, of which zeros contribute nothing. Two rows share it by chance with probability
-    2^-64. Memory: 8 n bytes, and some of 2^20 numbers.
+    2^-64. Memory: 8 n bytes, and blocks of 2^15 numbers.
     """
     columns = math.prod(rows.shape[1:])
     key = np.random.default_rng(seed).integers(2**64, size=columns + 1, dtype=np.uint64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -70,3 +71,19 @@ def test_many_classes_of_few_rows_may_be_sure() -> None:
     x, y = points[0], points[1]
     p = nk.NeuralKernelClassifier().fit(x[::2], y[::2]).predict_proba(x[1::2])
     assert log_loss(y[1::2], p, labels=np.arange(32)) < 0.05
+
+
+@pytest.mark.parametrize("factor", [100.0, 1e4])
+def test_one_outlying_row_does_not_take_the_others_probabilities(factor: float) -> None:
+    """Left out, it is predicted wrong by as much as it is large: one such error would weigh more than all others."""
+    x, y = load_breast_cancer(return_X_y=True)
+    x = StandardScaler().fit_transform(x)
+    x_train, x_test, y_train, y_test = x[:300], x[300:], y[:300], y[300:]
+    expected = log_loss(y_test, nk.NeuralKernelClassifier().fit(x_train, y_train).predict_proba(x_test))
+    for row in (7, 30):
+        outlying = x_train.copy()
+        outlying[row] *= factor
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            model = nk.NeuralKernelClassifier().fit(outlying, y_train)
+        assert log_loss(y_test, model.predict_proba(x_test)) < expected + 0.02

@@ -127,7 +127,7 @@ def _best_power(logits: Array, shares: Array, weights: Array) -> float:
 
     slope, curvature = slope_and_curvature(0.0)
     if slope >= 0:  # no better than chance
-        return _FAINT / unit
+        return float(_FAINT / unit)
     low, high, b = 0.0, np.inf, -slope / curvature
     for _ in range(100):
         slope, curvature = slope_and_curvature(b)

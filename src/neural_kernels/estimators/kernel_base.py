@@ -56,8 +56,11 @@ class KernelModel(BaseEstimator):
         X, y = self._read(X, y=y, **options)
         return X, y, inputs.read_weights(sample_weight, X)
 
-    def _fit_examples(self, X: Any, examples: Examples) -> None:
-        """Set `dual_coef_` (m, o), `y_offset_` (o,) and all that does not depend on what targets mean."""
+    def _fit_examples(self, X: Any, examples: Examples) -> np.ndarray:
+        """Set `dual_coef_` (m, o), `y_offset_` (o,) and all that does not depend on what targets mean.
+
+        Returns a mark, (m,), for the examples that may judge predictions: those that lie not far outside.
+        """
         alphas = settings.alphas(self.alpha)
         criterion = settings.criterion(self.selection, self.scoring, self.scorings)
         self.support_ = examples.support
@@ -80,6 +83,7 @@ class KernelModel(BaseEstimator):
         self._mass = float(examples.weights.sum())
         self._targets = examples.targets - self.y_offset_
         self.dual_coef_ = self._system.solve(self._targets, self.ridge_)
+        return judges
 
     def _training_gram(self, X: Any) -> np.ndarray:
         if settings.is_precomputed(self.kernel):

@@ -145,8 +145,9 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         self.classes_ = find_classes(y[weights > 0])
         targets, weights = code_labels(y, self.classes_, weights, self.class_weight)
         examples = Examples.of(X, targets, weights)
-        self._fit_examples(X, examples)
-        self.calibration_ = calibrate(examples, self._loo_residuals(examples, np.array([self.ridge_]))[0])
+        judges = self._fit_examples(X, examples)
+        residuals = self._loo_residuals(examples, np.array([self.ridge_]))[0]
+        self.calibration_ = calibrate(examples.take(judges), residuals[judges])
         self.temperature_ = self.calibration_.temperature
         return self
 

@@ -12,7 +12,13 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from neural_kernels.estimators import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures, accumulation
+from neural_kernels.estimators import (
+    NeuralFeatureClassifier,
+    NeuralFeatureRegressor,
+    NeuralFeatures,
+    accumulation,
+    built,
+)
 from neural_kernels.estimators.row_table import RowTable, joined
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.layers import mlp
@@ -40,6 +46,7 @@ def few_are_kept(monkeypatch):
     monkeypatch.setattr(accumulation, "_SAMPLE", 200)
     monkeypatch.setattr(accumulation, "_FEWEST", 100)
     monkeypatch.setattr(accumulation, "block_rows", lambda columns: 128)
+    monkeypatch.setattr(built, "block_rows", lambda columns: 128)
 
 
 def regressor(**options: Any) -> NeuralFeatureRegressor:
@@ -277,6 +284,31 @@ def test_classes_may_come_later(data, few, request):
         named.merge(classifier().fit(X, y > 5))
 
 
+@pytest.mark.parametrize("few", [True, False])
+def test_classes_are_balanced_when_all_rows_are_there(data, few, request):
+    if few:
+        request.getfixturevalue("few_are_kept")
+    X, y, Z, _ = data
+    labels = np.append(label(y[:590]), ["rare"] * 10)
+    totals = {name: (labels == name).sum() for name in np.unique(labels)}
+    weights = {name: 600 / (4 * total) for name, total in totals.items()}
+    head, rest = np.arange(250), np.arange(250, 600)
+    model, other = classifier(class_weight="balanced"), classifier(class_weight=weights)
+    for part in (head, *np.split(rest, 7)):
+        model.partial_fit(X[part], labels[part])
+        other.partial_fit(X[part], labels[part])
+    assert_allclose(model.ridge_, other.ridge_, rtol=1e-9)
+    assert_allclose(model.decision_function(Z), other.decision_function(Z), atol=1e-8)
+    assert len(model.classes_) == 4
+    if not few:
+        whole = classifier(class_weight="balanced").fit(X, labels)
+        assert_allclose(model.predict_proba(Z), whole.predict_proba(Z), atol=1e-8)
+        with pytest.raises(ValueError, match="begin streams with partial_fit"):
+            whole.partial_fit(X, labels)
+    parts = [model.empty_copy().partial_fit(X[part], labels[part]) for part in (head, rest)]
+    assert_allclose(parts[0].merge(parts[1]).decision_function(Z), model.decision_function(Z), atol=1e-6)
+
+
 def test_what_cannot_be_merged_is_refused(data, few_are_kept):
     X, y, _, _ = data
     model = regressor().fit(X[:400], y[:400])
@@ -313,7 +345,7 @@ def interrupts(monkeypatch, call, *steps):
 
 
 READ = (RowTable, "merged")
-SOLVE = [(accumulation, "features"), (Moments, "update"), (Moments, "path"), (RidgePath, "loo_residuals")]
+SOLVE = [(built, "features"), (Moments, "update"), (Moments, "path"), (RidgePath, "loo_residuals")]
 
 
 @pytest.mark.parametrize("make", [regressor, classifier])
@@ -342,7 +374,7 @@ def test_an_interrupt_counts_no_row_twice(data, make, few_are_kept, monkeypatch)
     known = {} if make is regressor else {"classes": CLASSES}
     model, other = (make().partial_fit(X[:300], y[:300], **known) for _ in range(2))
     before = model._accumulation
-    add = [(RowTable, "take"), (accumulation, "joined"), (accumulation, "features"), (Moments, "update")]
+    add = [(RowTable, "take"), (accumulation, "joined"), (built, "features"), (Moments, "update")]
     interrupts(monkeypatch, lambda: model.partial_fit(X[300:], y[300:]), *add)
     assert model._accumulation is before
     for part in (slice(300, 550), slice(550, 600)):

@@ -13,7 +13,7 @@ What they are made of:
 - `inputs`: arrays and weights, and what is said where shapes do not fit;
 - `examples`: rows of no weight left out, copies merged;
 - `row_table`: such rows of a stream, in tables that add up, and samples of them;
-- `accumulation`: what a model on features has seen, apart from solving;
+- `built`, `accumulation`: sums over them, and all that a model on features has seen, apart from solving;
 - `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;
 - `selection`, `scores`: which alpha is used, and by which score;
 - `atomic`: a fit that does not end leaves the estimator as it was;

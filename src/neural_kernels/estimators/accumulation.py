@@ -4,98 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from neural_kernels.estimators.built import Built, ClassesApart, block_rows, features
 from neural_kernels.estimators.row_table import RowTable, joined
 from neural_kernels.features import FeatureMap
-from neural_kernels.runtime.types import Array
-from neural_kernels.solvers.moments import Moments
-from neural_kernels.solvers.system import largest_typical
 
 _SAMPLE = 2**14  # rows at most that are kept,
 _NUMBERS = 2**23  # and numbers in them,
 _FEWEST = 2**10  # but so many rows in any case
 _PARTS = 256  # tables that wait to be joined
-_BLOCK = 2**24  # numbers in the features of one block of rows
-_FEW = 0.2  # of the rows that were kept: fewer are no fair sample
 
-
-@dataclass(frozen=True)
-class Built:
-    r"""A feature map, and sums over the rows it was given.
-
-    Parameters
-    ----------
-    map : FeatureMap
-    moments : Moments
-    learned : ndarray of uint64
-        Keys of the rows that the map's columns are made of.
-    largest : float
-        The largest :math:`|\phi|^2` that does not lie far outside that of the rows the map was built with.
-    squares : float
-        Weighted sum of :math:`\min(|\phi|^2, largest)`.
-    """
-
-    map: FeatureMap
-    moments: Moments
-    learned: np.ndarray
-    largest: float = 0.0
-    squares: float = 0.0
-
-    @classmethod
-    def of(cls, rows: RowTable, build: Callable[[Any], FeatureMap], verbose: bool) -> Built:
-        """Build a map for rows, and take them in."""
-        fitted = build(rows.data)
-        moments = Moments(fitted.columns, rows.targets.shape[1])
-        empty = cls(fitted, moments, rows.keys[fitted.learned])
-        moments, squares = empty._taken(rows, verbose)
-        return replace(empty, moments=moments, largest=largest_typical(squares, rows.weights))._counted(squares, rows)
-
-    def add(self, rows: RowTable, verbose: bool) -> Built:
-        """Take in more rows; the moments are new, and those of before as they were."""
-        moments, squares = self._taken(rows, verbose)
-        return replace(self, moments=moments)._counted(squares, rows)
-
-    def merge(self, other: Built) -> Built:
-        """Take in the rows of another one with the same map."""
-        moments = self.moments.copy().merge(other.moments)
-        return replace(self, moments=moments, squares=self.squares + other.squares)
-
-    def emptied(self) -> Built:
-        """The same without rows."""
-        return replace(self, moments=Moments(*self.moments.cross.shape), squares=0.0)
-
-    @property
-    def scale(self) -> float:
-        r"""Robust mean of :math:`|\phi|^2`, the unit of ridges."""
-        return self.squares / self.moments.weight
-
-    def _taken(self, rows: RowTable, verbose: bool) -> tuple[Moments, Array]:
-        """The moments with these rows, and the squares of their features' norms."""
-        moments, squares = self.moments.copy(), np.empty(len(rows))
-        for block in blocks(len(rows), self.map.columns, "features" if verbose else None):
-            phi, scatter = features(self.map, rows.data[block]), rows.scatter[block].sum(axis=0)
-            moments.update(phi, rows.targets[block], rows.weights[block], scatter)
-            squares[block] = squared_norms(phi)
-        return moments, squares
-
-    def _counted(self, squares: Array, rows: RowTable) -> Built:
-        return replace(self, squares=self.squares + float(rows.weights @ np.minimum(squares, self.largest)))
-
-    def judges(self, rows: RowTable) -> RowTable:
-        """Those of the rows whose leave-one-out residuals are computed: none that the map learned from.
-
-        A landmark has a column that hardly any other row has a part in: left out, it says nothing of new rows. Where
-        few others are left, all judge.
-        """
-        new = np.flatnonzero(np.isin(rows.keys, self.learned, invert=True))
-        if len(new) == len(rows) or len(new) < _FEW * len(rows):
-            return rows
-        return rows.take(new)
+BALANCED = 'class_weight="balanced": fit weighs the rows it has, once for all; begin streams with partial_fit'
 
 
 @dataclass(frozen=True)
@@ -118,21 +40,24 @@ class Accumulation:
         All rows, or the sample; its parts are joined and sampled when that pays.
     limit : int
         Rows of larger keys are not in the sample.
-    built : Built or None
+    built : Built, ClassesApart or None
         None while all rows are kept.
     waiting : tuple of RowTable
         Rows that are not yet in the moments, too few for a block.
     verbose : bool
         Whether progress bars are shown.
+    apart : bool
+        Whether sums are taken for each class, whose weights are not known yet.
     """
 
     build: Callable[[Any], FeatureMap]
     seed: int
     size: int
     verbose: bool = False
+    apart: bool = False
     kept: tuple[RowTable, ...] = ()
     limit: int = 2**64 - 1
-    built: Built | None = None
+    built: Built | ClassesApart | None = None
     waiting: tuple[RowTable, ...] = ()
 
     def add(self, rows: RowTable) -> Accumulation:
@@ -152,7 +77,7 @@ class Accumulation:
         if sum(map(len, kept)) > self.size:
             every = joined(kept)
             if every.distinct > self.size:
-                built = Built.of(every, self.build, self.verbose)
+                built = (ClassesApart if self.apart else Built).of(every, self.build, self.verbose)
                 return replace(self, built=built, kept=())._sample(every)
             return replace(self, kept=(every.merged(),))
         kept = (*self.kept, rows.owned())
@@ -176,6 +101,8 @@ class Accumulation:
         ValueError
             Both have a map, and these are two.
         """
+        if self.apart != other.apart:
+            raise ValueError(BALANCED)
         if self.built is None and other.built is not None:
             return other.merge(self)
         if self.built is None or other.built is None:
@@ -187,7 +114,8 @@ class Accumulation:
             raise ValueError(
                 "models with two feature maps cannot be merged: give each machine an empty_copy() of one model"
             )
-        result = replace(self, built=self.built.merge(other.built), waiting=self.waiting + other.waiting)
+        merged: Any = self.built.merge(other.built)  # pyright: ignore[reportArgumentType]  (both are of one kind)
+        result = replace(self, built=merged, waiting=self.waiting + other.waiting)
         for table in other.kept:
             result = result._sample(table)
         return result
@@ -197,13 +125,14 @@ class Accumulation:
         kept, waiting = (
             tuple(table.with_outputs(place, outputs, value) for table in tables) for tables in (self.kept, self.waiting)
         )
-        built = self.built and replace(self.built, moments=self.built.moments.with_outputs(place, outputs, value))
+        built = self.built and self.built.with_outputs(place, outputs, value)
         return replace(self, kept=kept, waiting=waiting, built=built)
 
     def emptied(self, built: Built) -> Accumulation:
         """One that has seen no rows, with a map that is built."""
-        none = self.kept[0].take(slice(0))
-        return replace(self, kept=(none,), limit=2**64 - 1, built=built.emptied(), waiting=())
+        none, start = self.kept[0].take(slice(0)), built.emptied()
+        sums = ClassesApart((start,) * none.targets.shape[1]) if self.apart else start
+        return replace(self, kept=(none,), limit=2**64 - 1, built=sums, waiting=())
 
     def settled(self) -> Accumulation:
         """The same with every row of positive weight where it belongs, as solving needs it."""
@@ -214,6 +143,11 @@ class Accumulation:
             return replace(self, kept=(every.merged(),))
         built = self.built.add(joined(self.waiting), self.verbose) if self.waiting else self.built
         return replace(self, kept=(every.sample(self.size),), built=built, waiting=())
+
+    @property
+    def sums(self) -> int:
+        """How many moments there are, or will be."""
+        return self.kept[0].targets.shape[1] if self.apart and self.kept else 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -227,29 +161,6 @@ def sample_size(example: int, columns: int, budget: float) -> int:
     At least as many as the map has columns: those that are made of rows need them.
     """
     return max(_FEWEST, columns, min(_SAMPLE, int(min(_NUMBERS, budget / 32)) // max(1, example)))
-
-
-def block_rows(columns: int) -> int:
-    """So many that passes over the moments, one a block, cost little beside products."""
-    return max(256, min(4096, _BLOCK // columns))
-
-
-def blocks(n: int, columns: int, title: str | None) -> Any:
-    """Slices of n rows, of nearly the same size; a title is that of a progress bar."""
-    count = max(1, round(n / block_rows(columns)))
-    bounds = [n * k // count for k in range(count + 1)]
-    slices = [slice(start, stop) for start, stop in pairwise(bounds)]
-    return tqdm(slices, desc=title, unit="block", disable=title is None)
-
-
-def features(fitted: FeatureMap, rows: Any) -> np.ndarray:
-    """The columns that the map fills, (n, columns)."""
-    return fitted(rows)[:, : fitted.columns]
-
-
-def squared_norms(rows: np.ndarray) -> Array:
-    """In float64, shape (n,)."""
-    return np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
 
 
 def _same(one: FeatureMap, other: FeatureMap, rows: Any) -> bool:

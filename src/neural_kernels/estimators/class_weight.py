@@ -26,7 +26,7 @@ def class_factors(given: Any, classes: np.ndarray, label: np.ndarray, weights: A
     if given is None:
         return np.ones(k)
     if isinstance(given, str) and given == "balanced":
-        return weights.sum() / (k * np.bincount(label, weights, k))
+        return balance(np.bincount(label, weights, k).astype(np.float64))
     if not isinstance(given, Mapping):
         raise ValueError(f'class_weight={given!r}: expected None, "balanced" or a dict')
     labels = classes.tolist()
@@ -37,3 +37,9 @@ def class_factors(given: Any, classes: np.ndarray, label: np.ndarray, weights: A
     if not (np.isfinite(factors).all() and (factors > 0).all()):
         raise ValueError(f"class_weight={given!r}: expected positive numbers")
     return factors
+
+
+def balance(totals: Array) -> Array:
+    """Factors that give all classes the same weight, from their weights; of those without any, 1."""
+    there = totals > 0
+    return np.where(there, totals.sum() / (there.sum() * np.where(there, totals, 1)), 1.0)

@@ -12,16 +12,9 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators import inputs, settings
-from neural_kernels.estimators.accumulation import (
-    Accumulation,
-    Built,
-    block_rows,
-    blocks,
-    features,
-    sample_size,
-    squared_norms,
-)
+from neural_kernels.estimators.accumulation import Accumulation, sample_size
 from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.built import Built, ClassesApart, block_rows, blocks, features, squared_norms
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.feature_model import FeatureModel
@@ -201,13 +194,13 @@ class FeatureRidge(FeatureModel):
         """Of one example."""
         return self.map_.shape or () if self._accumulation is None else self._accumulation.shape
 
-    def _begin(self, X: Any, targets: Array, weights: Array) -> None:
+    def _begin(self, X: Any, targets: Array, weights: Array, apart: bool = False) -> None:
         """Forget what was seen, and take in rows."""
         settings.alphas(self.alpha)
         build, seed = self._map_builder()
         example = 1 if issparse(X) else math.prod(X.shape[1:])
         size = sample_size(example, self.n_components, settings.as_budget(self.memory_budget))
-        self._accumulation = Accumulation(build, seed, size, bool(self.verbose))
+        self._accumulation = Accumulation(build, seed, size, bool(self.verbose), apart)
         self._add(X, targets, weights)
 
     def _add(self, X: Any, targets: Array, weights: Array) -> None:
@@ -223,13 +216,18 @@ class FeatureRidge(FeatureModel):
         if self._solution is None:
             assert self._accumulation is not None
             settled = self._accumulation.settled()
-            rows, built = settled.kept[0], settled.built
+            rows, built = self._weighted(settled)
             if built is None:
                 self._check_memory(len(rows), rows.data.dtype.itemsize)
                 built = Built.of(rows, settled.build, settled.verbose)
             self._solution = self._solve(built, built.judges(rows))
             self._accumulation = settled
         return self._solution
+
+    def _weighted(self, settled: Accumulation) -> tuple[RowTable, Built | None]:
+        """The rows that are kept and the sums, as they are solved with."""
+        assert not isinstance(settled.built, ClassesApart)
+        return settled.kept[0], settled.built
 
     def _solve(self, built: Built, judges: RowTable) -> Solution:
         """Find the coefficients for the only alpha, or for the best of several."""
@@ -283,7 +281,13 @@ class FeatureRidge(FeatureModel):
         budget, ridges = settings.as_budget(self.memory_budget), len(settings.alphas(self.alpha))
         method = self.method if isinstance(self.method, Method) else Nystrom()  # None takes it; others, the map refuses
         m = method.used_columns(int(self.n_components), rows)
-        need = Moments.memory(m, ridges) + itemsize * m * m + 5 * itemsize * block_rows(m) * m
+        sums = 1 if self._accumulation is None else self._accumulation.sums
+        need = (
+            Moments.memory(m, ridges)
+            + (8 * (sums + 1) * m * m if sums > 1 else 0)
+            + itemsize * m * m
+            + 5 * itemsize * block_rows(m) * m
+        )
         if need > budget:
             raise MemoryError(
                 f"ridge regression on {m:,} features takes {need:,} bytes; memory_budget is {int(budget):,}. Use fewer "

@@ -11,9 +11,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from typing_extensions import override
 
-from neural_kernels.estimators.accumulation import Accumulation, Built
+from neural_kernels.estimators.accumulation import BALANCED, Accumulation
 from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.built import Built
 from neural_kernels.estimators.calibration import Calibration
+from neural_kernels.estimators.class_weight import balance
 from neural_kernels.estimators.feature_base import FeatureRidge, Solution
 from neural_kernels.estimators.labels import calibrate, code_all_labels, find_classes, union_of_labels
 from neural_kernels.estimators.row_table import RowTable
@@ -32,8 +34,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     network, kernel, n_components, method, random_state, alpha, memory_budget, verbose
         As for :class:`NeuralFeatureRegressor`.
     class_weight : dict or "balanced", optional
-        Positive factors of the sample weights by class; "balanced" gives all classes the same total weight, and is
-        for `fit` only.
+        Positive factors of the sample weights by class; "balanced" gives all classes the same total weight. A stream
+        of more rows than are kept then holds the moments of each class, K 8 m^2 bytes.
 
     Attributes
     ----------
@@ -113,9 +115,10 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
             All labels there will be, in the first call; others are then refused. None: those that come.
         sample_weight : array-like of shape (n,), optional
         """
-        if isinstance(self.class_weight, str):
-            raise ValueError(f"class_weight={self.class_weight!r}: partial_fit does not know all labels; give a dict")
-        first = not self._started()
+        first, given = not self._started(), self.class_weight
+        apart = isinstance(given, str) and given == "balanced"
+        if not first and self._seen().apart != apart:
+            raise ValueError(BALANCED)
         X, y, weights = self._read_labels(X, y, sample_weight, reset=first)
         labels = np.unique(y[weights > 0])
         if first:
@@ -126,10 +129,13 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         elif not self._named:
             classes = union_of_labels(self.classes_, labels)
             self._accumulation, self.classes_ = self._with_classes(classes), classes
-        given = self.class_weight
         if isinstance(given, Mapping) and not self._named:  # others that it names may still come
             given = {label: factor for label, factor in given.items() if label in self.classes_.tolist()}
-        (self._begin if first else self._add)(X, *code_all_labels(y, self.classes_, weights, given))
+        targets, weights = code_all_labels(y, self.classes_, weights, None if apart else given)
+        if first:
+            self._begin(X, targets, weights, apart)
+        else:
+            self._add(X, targets, weights)
         return self
 
     def _read_labels(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
@@ -151,6 +157,15 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         mine, theirs = self._with_classes(classes), other._with_classes(classes)
         self.classes_ = classes
         return mine, theirs
+
+    @override
+    def _weighted(self, settled: Accumulation) -> tuple[RowTable, Built | None]:
+        rows, built = settled.kept[0], settled.built
+        if not settled.apart:
+            return super()._weighted(settled)
+        assert not isinstance(built, Built)
+        factors = balance(rows.weights @ rows.shares if built is None else built.weights)
+        return rows.weighted(factors), built and built.weighted(factors)
 
     @override
     def _solve(self, built: Built, judges: RowTable) -> Solution:

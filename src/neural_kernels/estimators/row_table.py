@@ -73,6 +73,27 @@ class RowTable:
         """The same with keys of another seed."""
         return replace(self, keys=row_hashes(self.data, seed))
 
+    @property
+    def shares(self) -> Array:
+        """Of each class in a row, (n, K), where targets are 1 for its class and -1 for others."""
+        return (self.targets + 1) / 2
+
+    def of_class(self, k: int) -> RowTable:
+        """The rows of one class, copies of other classes left out."""
+        share = self.shares[:, k]
+        some = self.take(np.flatnonzero(share > 0))
+        targets = np.full(some.targets.shape, -1.0)
+        targets[:, k] = 1.0
+        weights = some.weights * share[share > 0]
+        return replace(some, targets=targets, weights=weights, scatter=np.zeros(targets.shape))
+
+    def weighted(self, factors: Array) -> RowTable:
+        """With factors of the weights of classes, shape (K,)."""
+        parts = self.shares * factors
+        total = parts.sum(axis=1, keepdims=True)
+        weights, targets = self.weights * total[:, 0], 2 * parts / total - 1
+        return replace(self, weights=weights, targets=targets, scatter=weights[:, None] * (1 - np.square(targets)))
+
     def with_outputs(self, place: np.ndarray, outputs: int, value: float) -> RowTable:
         """With targets of more columns, those there are at new places; the others have one value in all rows."""
         targets, scatter = np.full((len(self), outputs), value), np.zeros((len(self), outputs))

@@ -84,6 +84,14 @@ class Moments:
         """The same, to go on from."""
         return deepcopy(self)
 
+    def scaled(self, factor: float) -> Moments:
+        """Moments of the same rows with so many times their weight, a positive number."""
+        other = self.copy()
+        other.weight, other.target_scatter = factor * self.weight, factor * self.target_scatter
+        other.scatter *= factor
+        other.cross *= factor
+        return other
+
     def with_outputs(self, place: npt.ArrayLike, n_outputs: int, value: float) -> Moments:
         """Moments of the same rows with more targets, of which all rows so far had one value; A is shared.
 

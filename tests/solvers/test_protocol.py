@@ -96,6 +96,26 @@ def test_residuals_without_an_example_are_those_of_refits(problem: Problem) -> N
         assert_allclose(problem.system.loo_residuals(problem.targets, ridge), found, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rows", [[0], [2, 3, 7], [8]], ids=["first", "some", "last"])
+def test_residuals_of_some_examples_are_those_of_all(problem: Problem, rows: list[int]) -> None:
+    fresh = problem.system.loo_residuals(problem.targets, RIDGES, np.array(rows))
+    every = problem.system.loo_residuals(problem.targets, RIDGES)
+    assert_allclose(fresh, every[:, rows], rtol=1e-9)
+    assert_allclose(problem.system.loo_residuals(problem.targets, RIDGES, np.array(rows)), fresh, rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", [Cholesky(), Spectral()])
+def test_residuals_of_some_examples_whatever_the_size(solver: Solver) -> None:
+    """Columns of the factor's inverse are computed 128 at a time."""
+    features = np.random.default_rng(0).standard_normal((300, 320))
+    gram, rows = features @ features.T / 300, np.r_[5, 100:290, 299]
+    system, inverse = solver.system(gram), np.linalg.inv(gram + 0.3 * np.eye(300))
+    expected = (inverse @ features[:, 0] / np.diagonal(inverse))[rows]
+    assert_allclose(system.loo_residuals(features[:, 0], 0.3, rows), expected, rtol=1e-8)
+    blocks = system.inverse_blocks(0.3, 150)
+    assert_allclose(blocks, [inverse[:150, :150], inverse[150:, 150:]], rtol=1e-7, atol=1e-10)
+
+
 def test_diagonal_blocks_of_the_inverse(problem: Problem) -> None:
     s = np.sqrt(problem.weights)
     inverse = np.linalg.inv(s[:, None] * problem.matrix * s + 0.4 * np.eye(len(s)))

@@ -62,15 +62,17 @@ class BlockRidge(RidgeSystem):
         return self._flat.solve(y.ravel(), ridge, time).reshape(y.shape)
 
     @override
-    def loo_residuals(self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike) -> Array:
-        y = self._as_targets(targets)
+    def loo_residuals(
+        self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike, rows: np.ndarray | None = None
+    ) -> Array:
+        y, kept = self._as_targets(targets), slice(None) if rows is None else rows
         if (self._weights == 0).any():
             raise ValueError("loo_residuals: some sample weights are 0; leave those examples out")
         residuals = []
         for ridge in np.atleast_1d(np.asarray(ridges, dtype=np.float64)):
             dual = self.solve(y, ridge)[:, :, None]
             solved = np.linalg.solve(self._flat.inverse_blocks(ridge, self._outputs), dual)[:, :, 0]
-            residuals.append(solved / self._weights[:, None])
+            residuals.append((solved / self._weights[:, None])[kept])
         return np.stack(residuals) if np.ndim(ridges) else residuals[0]
 
     @override

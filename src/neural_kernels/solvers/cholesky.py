@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_solve, get_lapack_funcs
+from scipy.linalg import cho_solve, get_lapack_funcs, solve_triangular
 from typing_extensions import override
 
 from neural_kernels.runtime.types import Array
@@ -15,16 +16,16 @@ from neural_kernels.solvers import system
 from neural_kernels.solvers.protocol import RidgeSystem, Solver, vectors_memory
 from neural_kernels.solvers.spectral import SpectralRidge
 
-_TILE = 128  # rows and columns that are transposed at a time: both tiles stay in cache
+_TILE = 128  # rows and columns at a time: small enough for the cache, and to waste little above a diagonal
 
 
 @dataclass(frozen=True)
 class Cholesky(Solver):
     """A Cholesky factorisation: the cheapest exact solver for one ridge.
 
-    Time n^3 / 3 for a ridge, and n^3 more for its leave-one-out residuals; training times take an eigendecomposition,
-    about 9 n^3, when the first one is asked for. Memory: one n x n float64 matrix, a second one for leave-one-out
-    residuals, three more for training times.
+    Time n^3 / 3 for a ridge, and as much again for its leave-one-out residuals; training times take an
+    eigendecomposition, about 9 n^3, when the first one is asked for. Memory: one n x n float64 matrix, three more for
+    training times.
 
     Examples
     --------
@@ -39,7 +40,8 @@ class Cholesky(Solver):
 
     @override
     def memory(self, n: int, outputs: int = 1) -> int:
-        return 2 * 8 * n * n + vectors_memory(n, outputs)
+        # The matrix, whether its entries are finite, and two strips of the factor's inverse.
+        return 8 * n * (n + n // 8 + 2 * min(n, _TILE)) + vectors_memory(n, outputs)
 
 
 class CholeskyRidge(RidgeSystem):
@@ -73,8 +75,8 @@ class CholeskyRidge(RidgeSystem):
 
     Notes
     -----
-    Time n^3 / 3 to factorise, 2 n^2 a target to solve, n^3 more for `loo_residuals`; memory one n x n float64 matrix:
-    the factor lies in its lower triangle, the Gram matrix in the other, ready for the next ridge.
+    Time n^3 / 3 to factorise, 2 n^2 a target to solve, n^2 / 3 for each of the `loo_residuals`; memory one n x n
+    float64 matrix: the factor lies in its lower triangle, the Gram matrix in the other, ready for the next ridge.
 
     Examples
     --------
@@ -93,7 +95,7 @@ class CholeskyRidge(RidgeSystem):
         _mirror(self._matrix)
         self._factorised: float | None = None  # the ridge whose factor lies in the lower triangle
         self._overwritten = False
-        self._inverse_diagonal: Array | None = None
+        self._whole_diagonal: Array | None = None
         self._ridge = None if ridge is None else system.as_ridge(ridge)
         if self._ridge is not None:
             self._factorise(self._ridge)
@@ -114,25 +116,35 @@ class CholeskyRidge(RidgeSystem):
         return (self.root[:, None] * self._dual(y, ridge)).reshape(shape)
 
     @override
-    def loo_residuals(self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike | None = None) -> Array:
+    def loo_residuals(
+        self,
+        targets: npt.ArrayLike,
+        ridges: float | npt.ArrayLike | None = None,
+        rows: np.ndarray | None = None,
+    ) -> Array:
         system.require_weights(self.root, "loo_residuals")
         y, shape = system.as_targets(targets, len(self.root))
         given = self.ridge if ridges is None else ridges
+        kept = np.arange(len(y)) if rows is None else rows
         residuals = []
         for ridge in np.atleast_1d(np.asarray(given, dtype=np.float64)):
-            dual = self._dual(y, system.as_ridge(ridge))
-            if self._inverse_diagonal is None:
-                self._inverse_diagonal = np.diagonal(self._inverse()).copy()
-            residuals.append((dual / (self.root[:, None] * self._inverse_diagonal[:, None])).reshape(shape))
+            dual = self._dual(y, system.as_ridge(ridge))[kept]
+            residuals.append((dual / (self.root[kept] * self._inverse_diagonal(kept))[:, None]).reshape(-1, *shape[1:]))
         return np.stack(residuals) if np.ndim(given) else residuals[0]
 
     @override
     def inverse_blocks(self, ridge: float, size: int) -> Array:
         system.require_weights(self.root, "inverse_blocks")
         self._factorise(system.as_ridge(ridge))
-        inverse = self._inverse()
-        blocks = [inverse[start : start + size, start : start + size] for start in range(0, len(inverse), size)]
-        return np.stack([np.tril(block) + np.tril(block, -1).T for block in blocks])
+        rows, step = np.arange(len(self.root)), size * max(1, _TILE // size)
+        squares = (half.T @ half for half in self._halves(rows, step))
+        return np.stack(
+            [
+                square[start : start + size, start : start + size]
+                for square in squares
+                for start in range(0, len(square), size)
+            ]
+        )
 
     @override
     def log_determinant(self, ridge: float) -> float:
@@ -151,7 +163,7 @@ class CholeskyRidge(RidgeSystem):
             return
         if self._overwritten:
             _mirror(self._matrix.T)
-        self._factorised, self._inverse_diagonal, self._overwritten = None, None, True
+        self._factorised, self._whole_diagonal, self._overwritten = None, None, True
         self._matrix[np.diag_indices_from(self._matrix)] = self._diagonal + ridge
         potrf, pocon, lange = get_lapack_funcs(("potrf", "pocon", "lange"), (self._matrix,))
         norm = lange("1", self._matrix)
@@ -163,10 +175,31 @@ class CholeskyRidge(RidgeSystem):
         reciprocal, _ = pocon(self._matrix, norm, uplo="L")
         system.warn_if_ill_conditioned(reciprocal, ridge)
 
-    def _inverse(self) -> Array:
-        """(S K S + ridge I)^{-1} for the ridge in use, in the lower triangle of a new matrix."""
-        (potri,) = get_lapack_funcs(("potri",), (self._matrix,))
-        return potri(self._matrix, lower=1)[0]
+    def _inverse_diagonal(self, rows: np.ndarray) -> Array:
+        """Those entries of the diagonal of (S K S + ridge I)^{-1}, for the ridge in use; of all rows kept."""
+        if self._whole_diagonal is not None:
+            return self._whole_diagonal[rows]
+        diagonal = np.concatenate([np.einsum("ij,ij->j", half, half) for half in self._halves(rows, _TILE)])
+        if len(rows) == len(self.root):
+            self._whole_diagonal = diagonal
+        return diagonal
+
+    def _halves(self, rows: np.ndarray, size: int) -> Iterator[Array]:
+        """Columns of the inverse of the factor L, so many at a time: (L L^T)^{-1} = L^{-T} L^{-1}.
+
+        Column i is 0 above row i, where it is left out: n columns cost as much as the factorisation, n^3 / 3.
+        """
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            first = part[0]
+            half = np.zeros((len(self.root) - first, len(part)))
+            half[part - first, np.arange(len(part))] = 1
+            for k in range(0, len(half), _TILE):
+                now, later = slice(k, k + _TILE), slice(k + _TILE, None)
+                factor = self._matrix[first:, first:]
+                half[now] = solve_triangular(factor[now, now], half[now], lower=True, check_finite=False)
+                half[later] -= factor[later, now] @ half[now]
+            yield half
 
     @cached_property
     def _spectral(self) -> SpectralRidge:

@@ -57,7 +57,9 @@ class RidgeSystem(ABC):
         """
 
     @abstractmethod
-    def loo_residuals(self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike) -> Array:
+    def loo_residuals(
+        self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike, rows: np.ndarray | None = None
+    ) -> Array:
         r"""Exact leave-one-out residuals :math:`y_i - f_{-i}(x_i)`; every ridge stays as it is.
 
         .. math:: y_i - f_{-i}(x_i) = \frac{b_i}{C_{ii} s_i}, \qquad C = (S K S + \lambda I)^{-1}, \quad b = C S y.
@@ -66,10 +68,12 @@ class RidgeSystem(ABC):
         ----------
         targets : array-like of shape (n,) or (n, o)
         ridges : float or array-like of shape (r,)
+        rows : ndarray of int, ascending, optional
+            Of the examples whose residuals are wanted; default all. Each is predicted by all others, in any case.
 
         Returns
         -------
-        ndarray of the targets' shape, for a vector of ridges with a first axis of length r
+        ndarray of shape (len(rows),) or (len(rows), o), for a vector of ridges with a first axis of length r
 
         Raises
         ------

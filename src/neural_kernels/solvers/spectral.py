@@ -131,17 +131,20 @@ class SpectralRidge(RidgeSystem):
         return (self.vectors @ (left[:, None] * (self.vectors.T @ (s * e))) / s).reshape(shape)
 
     @override
-    def loo_residuals(self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike) -> Array:
+    def loo_residuals(
+        self, targets: npt.ArrayLike, ridges: float | npt.ArrayLike, rows: np.ndarray | None = None
+    ) -> Array:
         system.require_weights(self.root, "loo_residuals")
         y, shape = system.as_targets(targets, len(self.root))
-        s = self.root[:, None]
-        projected = self.vectors.T @ (s * y)
-        squares = np.square(self.vectors)
+        kept = slice(None) if rows is None else rows
+        s, vectors = self.root[kept, None], self.vectors[kept]
+        projected = self.vectors.T @ (self.root[:, None] * y)
+        squares = np.square(vectors)
         residuals = []
         for ridge in np.atleast_1d(np.asarray(ridges, dtype=np.float64)):
             response = self._response(ridge, np.inf)[:, None]
-            dual = self.vectors @ (response * projected)
-            residuals.append((dual / (s * (squares @ response))).reshape(shape))
+            dual = vectors @ (response * projected)
+            residuals.append((dual / (s * (squares @ response))).reshape(-1, *shape[1:]))
         return np.stack(residuals) if np.ndim(ridges) else residuals[0]
 
     @override

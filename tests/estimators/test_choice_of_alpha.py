@@ -10,6 +10,7 @@ from sklearn.datasets import load_diabetes, load_wine
 from sklearn.preprocessing import StandardScaler
 
 import neural_kernels as nk
+from neural_kernels.estimators import kernel_base
 
 NET = nk.mlp(1, bias_var=0.1)
 ALPHAS = [1e-2, 1.0, 100.0]
@@ -132,3 +133,68 @@ def test_the_evidence_has_two_names(estimator):
 def test_other_criteria_are_refused(model, message):
     with pytest.raises(ValueError, match=message):
         model.fit(np.arange(8.0).reshape(4, 2), [0, 1, 0, 1])
+
+
+def many(n=700):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 4))
+    return X, np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.3 * rng.standard_normal(n)
+
+
+@pytest.mark.parametrize("scoring", ["r2", "log_loss", "accuracy"])
+def test_of_many_rows_a_glance_leaves_two_alphas_to_exact_leave_one_out(scoring):
+    X, y = many()
+    kind = nk.NeuralKernelRegressor if scoring == "r2" else nk.NeuralKernelClassifier
+    y = y if scoring == "r2" else np.digitize(y, [-0.5, 0.5])
+    quick = kind(NET, scoring=scoring).fit(X, y)
+    every = kind(NET, scoring=scoring, alpha=quick.alphas_).fit(X, y)
+    seen = np.flatnonzero(~np.isnan(quick.loo_scores_))
+    assert len(seen) == 2
+    assert seen[1] == seen[0] + 1
+    assert_allclose(quick.loo_scores_[seen], every.loo_scores_[seen], rtol=1e-8)
+    assert quick.alpha_ == quick.alphas_[seen[np.argmax(quick.loo_scores_[seen])]]
+    assert every.loo_scores_.max() - quick.loo_scores_[seen].max() < 0.003
+    assert quick.solver_ == nk.solvers.Cholesky()
+    assert "300 of the examples" in quick.solver_reason_
+    one = kind(NET, alpha=quick.alpha_).fit(X, y)
+    assert_allclose(quick.predict(X[:9]), one.predict(X[:9]), rtol=1e-9)
+
+
+def test_of_thousands_of_rows_a_thousand_judge(monkeypatch):
+    monkeypatch.setattr(kernel_base, "JUDGES", 200)
+    X, y = many()
+    model = nk.NeuralKernelRegressor(NET).fit(X, y)
+    every = nk.NeuralKernelRegressor(NET, alpha=model.alphas_).fit(X, y)
+    seen = ~np.isnan(model.loo_scores_)
+    assert_allclose(model.loo_scores_[seen], every.loo_scores_[seen], atol=0.1)
+    assert (model.loo_scores_[seen] != every.loo_scores_[seen]).all()
+    again = nk.NeuralKernelRegressor(NET).fit(X, y)
+    assert_allclose(again.loo_scores_, model.loo_scores_, rtol=0)
+
+
+def test_a_solver_that_is_named_tries_every_alpha_on_all_rows():
+    X, y = many(320)
+    model = nk.NeuralKernelRegressor(NET, solver=nk.solvers.Spectral()).fit(X, y)
+    assert not np.isnan(model.loo_scores_).any()
+
+
+def test_copies_of_rows_do_not_speak_for_a_small_alpha():
+    X, y = load_diabetes(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    for copies in (slice(0), slice(100), slice(None)):
+        model = nk.NeuralKernelRegressor().fit(np.vstack([X, X[copies]]), np.append(y, y[copies]))
+        assert model.alpha_ in model.alphas_[1:3]  # 3.2 or 1: twice the weight takes twice the ridge
+
+
+@pytest.mark.parametrize("n", [60, 330])
+def test_alphas_of_the_grid_that_are_singular_are_passed_over(n):
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((n, 5))
+    gram = features @ features.T
+    gram -= 1e-2 * np.diagonal(gram).mean() * np.eye(n)  # as by the rounding of an inaccurate kernel
+    y = features[:, 0]
+    model = nk.NeuralKernelRegressor(kernel="precomputed").fit(gram, y)
+    assert model.alpha_ > 1e-2
+    assert model.score(gram, y) > 0.9
+    with pytest.raises(np.linalg.LinAlgError, match="larger ridge"):
+        nk.NeuralKernelRegressor(kernel="precomputed", alpha=[1e-3, 1.0]).fit(gram, y)

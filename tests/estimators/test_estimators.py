@@ -129,7 +129,7 @@ def test_float32_is_kept_for_the_kernel(data):
 
 def test_blocks_do_not_change_predictions(data):
     X, y, Z = data
-    free, tight = NeuralKernelRegressor(NET).fit(X, y), NeuralKernelRegressor(NET, memory_budget=90_000).fit(X, y)
+    free, tight = NeuralKernelRegressor(NET).fit(X, y), NeuralKernelRegressor(NET, memory_budget=120_000).fit(X, y)
     many = np.vstack([Z] * 20)
     assert_allclose(tight.predict(many), free.predict(many), rtol=1e-12)
     assert_allclose(tight.predict(many, return_std=True)[1], free.predict(many, return_std=True)[1], rtol=1e-10)
@@ -242,15 +242,18 @@ def test_the_solver_that_is_taken_depends_on_ridges_and_memory(data):
     one = NeuralKernelRegressor(NET, alpha=1e-2).fit(X, y)
     assert one.solver_ == Cholesky()
     assert "one ridge" in one.solver_reason_
-    several = NeuralKernelRegressor(NET, alpha=[0.1, 1.0]).fit(X, y)
+    assert NeuralKernelRegressor(NET, alpha=[0.1, 1.0]).fit(X, y).solver_ == Cholesky()
+    rng, alphas = np.random.default_rng(0), np.logspace(-3, 1, 9)
+    X, y = rng.standard_normal((200, 4)), rng.standard_normal(200)
+    several = NeuralKernelRegressor(NET, alpha=alphas).fit(X, y)
     assert several.solver_ == Spectral()
-    assert "all 2 ridges" in several.solver_reason_
-    tight = NeuralKernelRegressor(NET, alpha=[0.1, 1.0], memory_budget=100_000).fit(X, y)
+    assert "all 9 ridges" in several.solver_reason_
+    tight = NeuralKernelRegressor(NET, alpha=alphas, memory_budget=1_150_000).fit(X, y)
     assert tight.solver_ == Cholesky()
     assert "no memory" in tight.solver_reason_
     assert_allclose(tight.loo_scores_, several.loo_scores_, rtol=1e-9)
     with pytest.raises(MemoryError):
-        NeuralKernelRegressor(NET, alpha=[0.1, 1.0], memory_budget=100_000, solver=Spectral()).fit(X, y)
+        NeuralKernelRegressor(NET, alpha=[0.1, 1.0], memory_budget=1_150_000, solver=Spectral()).fit(X, y)
 
 
 def test_grid_search_over_solvers(data):

@@ -32,8 +32,8 @@ def interrupt(*args, **kwargs):
 
 def models():
     return [
-        (nk.NeuralKernelRegressor(NET, alpha=[0.1, 1.0]), Y),
-        (nk.NeuralKernelClassifier(NET, alpha=[0.1, 1.0]), Y > 0),
+        (nk.NeuralKernelRegressor(NET, alpha=[0.1, 1.0], solver=nk.solvers.Spectral()), Y),
+        (nk.NeuralKernelClassifier(NET, alpha=[0.1, 1.0], solver=nk.solvers.Spectral()), Y > 0),
     ]
 
 

@@ -15,7 +15,7 @@ What they are made of:
 - `row_table`: such rows of a stream, in tables that add up, and samples of them;
 - `built`, `accumulation`: sums over them, and all that a model on features has seen, apart from solving;
 - `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;
-- `selection`, `scores`: which alpha is used, and by which score;
+- `selection`, `scores`, `jury`: which alpha is used, by which score, of which examples;
 - `atomic`: a fit that does not end leaves the estimator as it was;
 - `kernel_posterior`, `predictive`, `ensemble_noise`: deviations, samples and intervals of a kernel regressor's targets;
 - `leave_one_out`: what is predicted without an example, and jackknife+ intervals;

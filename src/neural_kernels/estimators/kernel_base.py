@@ -12,14 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.jury import Jury
 from neural_kernels.estimators.leave_one_out import loo_residuals
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.scales import warn_of_columns, warn_of_rows
-from neural_kernels.estimators.scores import SCORES
-from neural_kernels.estimators.selection import AlphaChoice
+from neural_kernels.estimators.selection import AlphaChoice, two_best
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.system import as_time, diagonal, largest_typical, mean_diagonal
 
+SMALL = 300  # examples on which all ridges are tried: their eigendecomposition takes no longer than their kernel
+JUDGES = 1000  # examples that decide between two ridges on all of more
 BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget is smaller
 
 
@@ -65,21 +67,31 @@ class KernelModel(BaseEstimator):
         criterion = settings.criterion(self.selection, self.scoring, self.scorings)
         self.support_ = examples.support
         n, outputs = examples.targets.shape
+        free = self.alpha is None and self.solver is None  # nobody asks for all ridges on all examples
+        glance = free and n > SMALL and criterion != settings.EVIDENCE
         self.solver_, self.solver_reason_ = settings.solver(
-            self.solver, self.memory_budget, n, outputs, len(alphas), gram=X.dtype.itemsize * n * n
+            self.solver, self.memory_budget, n, outputs, 2 if glance else len(alphas), gram=X.dtype.itemsize * n * n
         )
         gram = self._training_gram(X)
         if not settings.is_precomputed(self.kernel):
             warn_of_columns(self.X_fit_, self.kernel_)
         scale = mean_diagonal(gram, examples.weights, inputs.NO_SCALE)
         values = diagonal(gram)
-        judges = values <= largest_typical(values, examples.weights)
         warn_of_rows(values, self.support_)
+        judges = np.flatnonzero(values <= largest_typical(values, examples.weights))
+        among = np.arange(len(alphas))
+        if glance:
+            part = Jury.of_part(gram, examples, judges, criterion, max(SMALL, n // 4))
+            among = two_best(part.scores_where_regular(alphas * scale))
+            best = f"the two of {len(alphas)} that are best on {len(part.judges)} of the examples"
+            self.solver_reason_ = f"{self.solver_reason_}, for {best}"
         self._system = self.solver_.system(gram, examples.weights)
-        self.y_offset_ = examples.offset
-        chosen = AlphaChoice.of(alphas, scale, lambda ridges: self._scores(examples, ridges, judges, criterion))
+        jury = Jury(self._system, examples, judges, criterion).reduced(JUDGES if glance else n)
+        score = jury.scores_where_regular if self.alpha is None else jury.scores
+        chosen = AlphaChoice.of(alphas, scale, score, among)
         self.alphas_, self.loo_scores_ = alphas, chosen.scores
         self.alpha_, self.ridge_ = chosen.alpha, chosen.ridge
+        self.y_offset_ = examples.offset
         self._mass = float(examples.weights.sum())
         self._targets = examples.targets - self.y_offset_
         self.dual_coef_ = self._system.solve(self._targets, self.ridge_)
@@ -101,17 +113,6 @@ class KernelModel(BaseEstimator):
         if not named:
             _check_gram(gram, f"kernel={self.kernel!r}")
         return gram
-
-    def _scores(self, examples: Examples, ridges: Array, judges: np.ndarray, criterion: str) -> Array:
-        """The score of each ridge, in leave-one-out of the examples that `judges`, (m,), marks.
-
-        One far outside the others, whose error without it is as large as its norm, would outvote all of them.
-        """
-        if criterion == settings.EVIDENCE:
-            centred = examples.targets - examples.offset
-            return self._system.evidence(centred, ridges, examples.scatter).log_likelihood
-        residuals = self._loo_residuals(examples, ridges)[:, judges]
-        return SCORES[criterion](residuals, examples.take(judges), examples.offset)
 
     def _loo_residuals(self, examples: Examples, ridges: Array) -> Array:
         """Exact residuals (r, m, o) of predictions without the example itself, neither in f nor in the offset."""

@@ -21,17 +21,22 @@ def offset_shift(centred: Array, weights: Array) -> Array:
     return -(weights / (weights.sum() - weights))[:, None] * centred
 
 
-def loo_residuals(system: RidgeSystem, centred: Array, weights: Array, ridges: Array) -> Array:
+def loo_residuals(
+    system: RidgeSystem, centred: Array, weights: Array, ridges: Array, rows: np.ndarray | None = None
+) -> Array:
     """Exact residuals (r, m, o) of predictions without the example itself, neither in f nor in the offset.
+
+    With `rows`, ascending, of these examples only.
 
     They are linear in the targets, so that the shift of the offset costs one more column, of ones. Of one example
     alone, the mean of all rows where inputs do not vary, they are 0: there is no other to predict it.
     """
+    kept = slice(None) if rows is None else rows
     if len(weights) == 1:
-        return np.zeros((len(ridges), *centred.shape))
+        return np.zeros((len(ridges), *centred[kept].shape))
     targets = np.column_stack([centred, np.ones(len(weights))])
-    residuals = system.loo_residuals(targets, ridges)
-    return residuals[..., :-1] - offset_shift(centred, weights) * residuals[..., -1:]
+    residuals = system.loo_residuals(targets, ridges, rows)
+    return residuals[..., :-1] - offset_shift(centred, weights)[kept] * residuals[..., -1:]
 
 
 @dataclass(frozen=True)

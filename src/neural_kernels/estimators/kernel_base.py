@@ -69,8 +69,9 @@ class KernelModel(BaseEstimator):
         n, outputs = examples.targets.shape
         free = self.alpha is None and self.solver is None  # nobody asks for all ridges on all examples
         glance = free and n > SMALL and criterion != settings.EVIDENCE
+        ridges = 2 if glance else len(alphas)
         self.solver_, self.solver_reason_ = settings.solver(
-            self.solver, self.memory_budget, n, outputs, 2 if glance else len(alphas), gram=X.dtype.itemsize * n * n
+            self.solver, self.memory_budget, n, outputs, ridges, gram=X.dtype.itemsize * n * n
         )
         gram = self._training_gram(X)
         if not settings.is_precomputed(self.kernel):
@@ -79,12 +80,11 @@ class KernelModel(BaseEstimator):
         values = diagonal(gram)
         warn_of_rows(values, self.support_)
         judges = np.flatnonzero(values <= largest_typical(values, examples.weights))
-        among = np.arange(len(alphas))
+        among = None
         if glance:
             part = Jury.of_part(gram, examples, judges, criterion, max(SMALL, n // 4))
             among = two_best(part.scores_where_regular(alphas * scale))
-            best = f"the two of {len(alphas)} that are best on {len(part.judges)} of the examples"
-            self.solver_reason_ = f"{self.solver_reason_}, for {best}"
+            self.solver_reason_ += f"; the {ridges} alphas are the best by {len(part.judges):,} examples"
         self._system = self.solver_.system(gram, examples.weights)
         jury = Jury(self._system, examples, judges, criterion).reduced(JUDGES if glance else n)
         score = jury.scores_where_regular if self.alpha is None else jury.scores

@@ -12,7 +12,7 @@ from neural_kernels.solvers.cholesky import Cholesky
 from neural_kernels.solvers.protocol import RidgeSystem, Solver
 from neural_kernels.solvers.spectral import Spectral
 
-_FEW = 6  # factorisations take 2.5 units of time each, with residuals, where an eigendecomposition takes 17: as measured
+_FEW = 6  # factorisations with their residuals take 2.5 units of time each, an eigendecomposition 17, as measured
 
 
 @dataclass(frozen=True)

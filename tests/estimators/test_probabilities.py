@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,26 +19,30 @@ from sklearn.preprocessing import StandardScaler
 import neural_kernels as nk
 
 
-def species() -> tuple[np.ndarray, np.ndarray]:
+def _arrays(load: Callable[..., Any]) -> tuple[Any, Any]:
+    return load(return_X_y=True)
+
+
+def species() -> tuple[Any, Any]:
     """Thirty-two overlapping classes of ten rows."""
     points: Any = make_blobs(320, 10, centers=32, cluster_std=3.0, random_state=0)
     return points[0], points[1]
 
 
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    x, y = load_digits(return_X_y=True)
+def digits() -> tuple[Any, Any]:
+    x, y = _arrays(load_digits)
     return x[:600], y[:600]
 
 
 SETS = {
     "species": species,
     "digits": digits,
-    "wine": lambda: load_wine(return_X_y=True),
-    "cancer": lambda: load_breast_cancer(return_X_y=True),
+    "wine": lambda: _arrays(load_wine),
+    "cancer": lambda: _arrays(load_breast_cancer),
 }
 
 
-def held_out(model: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+def held_out(model: Any, name: str) -> tuple[Any, Any]:
     x, y = SETS[name]()
     pipeline = make_pipeline(StandardScaler(), model)
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
@@ -51,7 +56,7 @@ def calibration_error(p: np.ndarray, y: np.ndarray) -> float:
 
 
 @cache
-def ours(name: str) -> tuple[np.ndarray, np.ndarray]:
+def ours(name: str) -> tuple[Any, Any]:
     return held_out(nk.NeuralKernelClassifier(), name)
 
 
@@ -76,7 +81,7 @@ def test_many_classes_of_few_rows_may_be_sure() -> None:
 @pytest.mark.parametrize("factor", [100.0, 1e4])
 def test_one_outlying_row_does_not_take_the_others_probabilities(factor: float) -> None:
     """Left out, it is predicted wrong by as much as it is large: one such error would weigh more than all others."""
-    x, y = load_breast_cancer(return_X_y=True)
+    x, y = _arrays(load_breast_cancer)
     x = StandardScaler().fit_transform(x)
     x_train, x_test, y_train, y_test = x[:300], x[300:], y[:300], y[300:]
     expected = log_loss(y_test, nk.NeuralKernelClassifier().fit(x_train, y_train).predict_proba(x_test))

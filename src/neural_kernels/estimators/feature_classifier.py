@@ -55,8 +55,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
 
     Notes
     -----
-    As for :class:`NeuralFeatureRegressor`; probabilities always take the second pass, with one alpha at 2 n m^2
-    operations, the features again and m^3 / 3 more.
+    As for :class:`NeuralFeatureRegressor`; probabilities always take residuals of the rows that are kept, with one
+    alpha at s m^2 operations, their features again and m^3 / 3 more.
 
     Examples
     --------

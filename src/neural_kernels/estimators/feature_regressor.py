@@ -26,7 +26,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
     network, kernel, n_components, method, random_state
         As for :class:`NeuralFeatures`.
     alpha : float or array-like of shape (r,)
-        Ridge, in units of the mean square of the training rows' features. Of several, the one with the best exact
+        Ridge, in units of a robust mean of the rows' squared features. Of several, the one with the best exact
         leave-one-out score, which takes a second pass. Copies of a row count as one of their summed weight.
     memory_budget : int, optional
         Bytes that fitting may take, beside the data.
@@ -60,9 +60,11 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
 
     Notes
     -----
-    Time, beside the features: n m^2 operations and m^3 / 3 for one alpha; 3 n m^2, the features again and about 9 m^3
-    for several. Memory: 16 m^2 bytes for one alpha, 32 m^2 for several, and blocks of rows. float32 rows give float32
-    features, whose products are summed in float64.
+    Up to 16,384 distinct rows are kept (as many as columns, if those are more; fewer where they hold more than 2^23
+    numbers): all, or a uniform sample, whose residuals choose alpha. Time, beside the features: n m^2 operations and
+    m^3 / 3 for one alpha; for several 2 s m^2 more, with s rows kept, their features again and about 9 m^3. Memory: the
+    rows kept, 16 m^2 bytes for one alpha, 32 m^2 for several, blocks of rows and some 50 bytes a row. float32 rows give
+    float32 features, whose products are summed in float64.
 
     Examples
     --------

@@ -17,7 +17,8 @@ What they are made of:
 - `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;
 - `selection`, `scores`, `jury`: which alpha is used, by which score, of which examples;
 - `atomic`: a fit that does not end leaves the estimator as it was;
-- `kernel_posterior`, `predictive`, `ensemble_noise`: deviations, samples and intervals of a kernel regressor's targets;
+- `kernel_posterior`, `feature_posterior`, `predictive`: deviations, samples and intervals of targets;
+- `ensemble_noise`: how far apart trained networks are, and how noisy the targets;
 - `leave_one_out`: what is predicted without an example, and jackknife+ intervals;
 - `labels`, `class_weight`, `calibration`: labels as targets, and scores as probabilities.
 """

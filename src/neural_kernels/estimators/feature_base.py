@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,13 @@ class Solution:
     coefficients: Array
     intercept: Array
     calibration: Calibration | None = None
+
+    @cached_property
+    def path(self) -> RidgePath:
+        """Of the ridge in use: the factor of the moments, which uncertainty takes."""
+        if self.built.moments is None:
+            raise ValueError("moments_ was deleted, and with it what uncertainty is computed from: call fit")
+        return self.built.moments.path([self.choice.ridge])
 
 
 class FeatureRidge(FeatureModel):

@@ -9,11 +9,11 @@ from sklearn.base import RegressorMixin
 from typing_extensions import override
 
 from neural_kernels.estimators.atomic import atomic
-from neural_kernels.estimators.feature_base import FeatureRidge
+from neural_kernels.estimators.feature_posterior import FeaturePosterior
 from neural_kernels.runtime.types import Array
 
 
-class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
+class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     r"""Regression with the features of an infinitely wide network: :class:`NeuralKernelRegressor` for many rows.
 
     .. math:: f(x) = b + \phi(x) \cdot c, \quad \min_{b, c} \sum_i w_i (y_i - f(x_i))^2 + \lambda |c|^2, \quad
@@ -44,6 +44,11 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
     loo_scores_ : ndarray of shape (r,) or None
         Leave-one-out R^2 of every alpha, averaged over outputs, on those of up to 16,384 distinct rows that are no
         landmarks or anchors of the map (on all, if these are more than 80 %); None with one alpha.
+    amplitude_, noise_variance_ : float or ndarray of shape (n_outputs,)
+        Prior variance of a coefficient, and variance of targets about the function; the second is `ridge_` times the
+        first.
+    log_marginal_likelihood_ : float
+        Of the targets, less their mean, with normal coefficients and noise of these variances; summed over outputs.
     moments_ : Moments
         Delete it to save its 8 m^2 bytes, and the rows that are kept: then `partial_fit` cannot go on.
     map_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
@@ -65,6 +70,19 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
     m^3 / 3 for one alpha; for several 2 s m^2 more, with s rows kept, their features again and about 9 m^3. Memory: the
     rows kept, 16 m^2 bytes for one alpha, 32 m^2 for several, blocks of rows and some 50 bytes a row. float32 rows give
     float32 features, whose products are summed in float64.
+
+    Uncertainty, ``predict(X, return_std=True)``, is that of a Gaussian process whose kernel is the inner product of the
+    features, in the targets' own units: the amplitude a has the largest marginal likelihood,
+
+    .. math:: a = \frac{1}{W \lambda} \bigl( s - B^T (A + \lambda I)^{-1} B \bigr), \qquad
+       \mathrm{var} = a \lambda \Bigl( 1 + \frac 1 W + (\phi - \mu)^T (A + \lambda I)^{-1} (\phi - \mu) \Bigr) + a
+       \max(k(x, x) - |\phi|^2 - r, 0),
+
+    from the moments A, B, s, W of :class:`solvers.Moments`. The last term is what the features leave out of the kernel,
+    far from the landmarks in particular, beyond what they leave out of it in training rows on the mean, r, which is
+    part of the noise. With ``kernel="ntk"`` it is a process with the NTK as covariance, not the
+    ensemble of :class:`NeuralKernelRegressor`. The first call that asks for it factorises again, 2 m^3 / 3 operations,
+    and keeps m^2 numbers.
 
     Examples
     --------
@@ -142,8 +160,3 @@ class NeuralFeatureRegressor(RegressorMixin, FeatureRidge):
     def intercept_(self) -> Any:
         """What is added to them."""
         return super().intercept_.item() if self._single else super().intercept_
-
-    def predict(self, X: Any) -> Array:
-        """Predict, shape (m,) or (m, n_outputs)."""
-        outputs = self._outputs(X)
-        return outputs[:, 0] if self._single else outputs

@@ -8,32 +8,26 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from neural_kernels.checks import require_integer, require_number
+from neural_kernels.checks import require_number
 from neural_kernels.estimators import settings
 from neural_kernels.estimators.ensemble_noise import ensemble_variances
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.kernel_base import KernelModel
 from neural_kernels.estimators.leave_one_out import LeftOut
-from neural_kernels.estimators.predictive import TargetVariances, draw
+from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
 from neural_kernels.exact import kernels
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import ensemble_covariance, gp_covariance
 
 
-class KernelPosterior(KernelModel):
+class KernelPosterior(PredictiveModel, KernelModel):
     """Private base: prediction with uncertainty; `fit` is its subclass's."""
 
     y_offset_: Any
 
     @property
-    def amplitude_(self) -> Any:
-        """Variance of functions in units of the prior kernel, of every output."""
-        return _per_output(self._variances.function, self.y_offset_)
-
-    @property
-    def noise_variance_(self) -> Any:
-        """Variance of single targets about the function, of every output."""
-        return _per_output(self._variances.noise, self.y_offset_)
+    def _single(self) -> bool:
+        return np.ndim(self.y_offset_) == 0
 
     def predict(
         self,
@@ -123,27 +117,6 @@ class KernelPosterior(KernelModel):
             bounds[rows] = self._left_out.interval(cross @ dual + self.y_offset_, smoother, coverage)
         return self._in_shape(bounds)
 
-    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0, noise: bool = True) -> Array:
-        """Draw targets at X together, or with ``noise=False`` functions, as `predict` describes their covariance.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, ...)
-        n_samples : int
-        random_state : int, RandomState or None
-        noise : bool
-
-        Returns
-        -------
-        ndarray of shape (m, n_samples) or (m, n_outputs, n_samples)
-            As from ``GaussianProcessRegressor.sample_y``. Time about 9 m^3, memory 4 arrays of m^2 numbers an output.
-        """
-        require_integer("sample_y", n_samples=n_samples)
-        mean, covariance = self.predict(X, return_cov=True, noise=noise)
-        m = len(mean)
-        samples = draw(mean.reshape(m, -1), covariance.reshape(m, m, -1), n_samples, random_state)
-        return samples[:, 0] if mean.ndim == 1 else samples
-
     def _fit_posterior(self, examples: Examples) -> None:
         """Set what tells the units of targets, after `_fit_examples`."""
         evidence = self._system.evidence(self._targets, self.ridge_, examples.scatter)
@@ -151,10 +124,6 @@ class KernelPosterior(KernelModel):
         self._amplitude, self._examples = evidence.amplitude, examples
         for computed in ("_left_out", "_variances"):
             vars(self).pop(computed, None)
-
-    def _in_shape(self, values: Array) -> Array:
-        """Without the axis of outputs, the last, where targets had none."""
-        return values[..., 0] if np.ndim(self.y_offset_) == 0 else values
 
     @cached_property
     def _left_out(self) -> LeftOut:
@@ -195,8 +164,3 @@ class KernelPosterior(KernelModel):
         scaled = smoother / self._system.root
         own = 1 + np.square(scaled).sum(axis=1) if prior.ndim == 1 else np.eye(len(prior)) + scaled @ scaled.T
         return self._variances.of_targets(function, own)
-
-
-def _per_output(values: Array, like: Any) -> Any:
-    """A number where targets had no axis of outputs."""
-    return values if np.ndim(like) else values.item()

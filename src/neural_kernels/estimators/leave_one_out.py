@@ -106,13 +106,21 @@ class LeftOut:
         for k in range(outputs.shape[1]):
             without = outputs[:, k, None] - smoother * self.residuals[:, k] + rest * self.shift[:, k]
             without = without[:, self.group]
-            bounds[:, 0, k] = -_upper(self.scores[:, k] - without, self.weights, coverage)
-            bounds[:, 1, k] = _upper(self.scores[:, k] + without, self.weights, coverage)
+            bounds[:, 0, k] = -upper_quantile(self.scores[:, k] - without, self.weights, coverage)
+            bounds[:, 1, k] = upper_quantile(self.scores[:, k] + without, self.weights, coverage)
         return bounds
 
 
-def _upper(values: Array, weights: Array, coverage: float) -> Array:
-    """Of each row the smallest value such that so many, of all and one more, are at most it; infinity if none is."""
+def upper_quantile(values: Array, weights: Array, coverage: float) -> Array:
+    """Of each row the smallest value that so many values, of all and one more, do not exceed; infinity if none is.
+
+    Parameters
+    ----------
+    values : ndarray of shape (b, n)
+    weights : ndarray of shape (n,)
+        How many values each of them is.
+    coverage : float
+    """
     needed = coverage * (weights.sum() + 1) * (1 - 1e-12)  # 0.9 * 10 may come out above 9
     order = np.argsort(values, axis=1)
     enough = np.cumsum(weights[order], axis=1) >= needed

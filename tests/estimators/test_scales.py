@@ -15,29 +15,40 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from neural_kernels.errors import ScaleWarning
-from neural_kernels.estimators import NeuralKernelClassifier, NeuralKernelRegressor
+from neural_kernels.estimators import (
+    NeuralFeatureClassifier,
+    NeuralFeatureRegressor,
+    NeuralFeatures,
+    NeuralKernelClassifier,
+    NeuralKernelRegressor,
+)
 from neural_kernels.exact import NTK, Laplace
 from neural_kernels.layers import LayerNorm, Sequential, mlp
 
-RNG = np.random.default_rng(0)
+
+def draws(seed=0):
+    return np.random.default_rng(seed)
 
 
 def table(n=300):
     """Mixed columns in units of their own, as tables come: money, years, ages, rates, indicators."""
-    money, age = np.exp(RNG.normal(10, 1, n)), RNG.integers(18, 90, n)
-    rest = [RNG.integers(1950, 2020, n), RNG.beta(2, 8, n), RNG.integers(0, 2, n), RNG.normal(0, 1e-3, n)]
+    rng = draws()
+    money, age = np.exp(rng.normal(10, 1, n)), rng.integers(18, 90, n)
+    rest = [rng.integers(1950, 2020, n), rng.beta(2, 8, n), rng.integers(0, 2, n), rng.normal(0, 1e-3, n)]
     return np.column_stack([money, age, *rest])
 
 
-def counts(n=300):
+def counts(n=300, seed=0):
     """Words of documents: most are rare, some frequent, and documents are short and long."""
-    return RNG.poisson(RNG.lognormal(0, 1, (n, 1)) / (1 + np.arange(400)) ** 0.8).astype(float)
+    rng = draws(seed)
+    return rng.poisson(rng.lognormal(0, 1, (n, 1)) / (1 + np.arange(400)) ** 0.8).astype(float)
 
 
 def indicators(n=300):
     """One-hot columns of categories, the last of which 1 % have, beside normal columns."""
-    codes = RNG.choice(4, n, p=[0.6, 0.3, 0.09, 0.01])
-    return np.hstack([np.eye(4)[codes], RNG.standard_normal((n, 3))])
+    rng = draws()
+    codes = rng.choice(4, n, p=[0.6, 0.3, 0.09, 0.01])
+    return np.hstack([np.eye(4)[codes], rng.standard_normal((n, 3))])
 
 
 RAW = {
@@ -53,7 +64,7 @@ RAW = {
     "counts, dense": counts(),
     "counts": sparse.csr_matrix(counts()),
     "tf-idf": TfidfTransformer().fit_transform(sparse.csr_matrix(counts())),
-    "heavy tails": RNG.standard_t(2.5, (300, 5)),
+    "heavy tails": draws().standard_t(2.5, (300, 5)),
     "images": datasets.load_digits().images[:100, None] * 16,
 }
 UNITS = {
@@ -62,7 +73,7 @@ UNITS = {
     "friedman2": datasets.make_friedman2(300, random_state=0)[0],
     "friedman3": datasets.make_friedman3(300, random_state=0)[0],
     "table": table(),
-    "times": 1.7e9 + 1e3 * RNG.standard_normal((300, 1)),
+    "times": 1.7e9 + 1e3 * draws().standard_normal((300, 1)),
 }
 PLAIN = {name: X for name, X in RAW.items() if not sparse.issparse(X) and X.ndim == 2} | UNITS
 
@@ -78,7 +89,7 @@ def said(train: Any, test: Any = None, model: Any = None) -> list[str]:
         warnings.simplefilter("always")
         model.fit(train, np.arange(train.shape[0]) % 7)
         if test is not None:
-            model.predict(test)
+            (model.predict if hasattr(model, "predict") else model.transform)(test)
     assert all(warning.category is ScaleWarning and warning.filename == __file__ for warning in caught)
     return [str(warning.message) for warning in caught]
 
@@ -115,7 +126,7 @@ def test_one_for_columns_in_units_of_their_own(name):
 
 def test_the_numbers_are_those_of_the_columns():
     X = np.column_stack(
-        [RNG.uniform(0, 1, 100), np.linspace(0, 5000, 100), RNG.uniform(0, 1, 100), np.linspace(0, 0.1, 100)]
+        [draws(0).uniform(0, 1, 100), np.linspace(0, 5000, 100), draws(1).uniform(0, 1, 100), np.linspace(0, 0.1, 100)]
     )
     (message,) = said(X)
     assert message.startswith(
@@ -132,7 +143,7 @@ def test_columns_are_not_judged_for_kernels_with_scales_of_their_own():
 
 @pytest.mark.parametrize("precomputed", [False, True])
 def test_one_for_an_outlying_training_row(precomputed):
-    X = RNG.standard_normal((300, 10))
+    X = draws().standard_normal((300, 10))
     X[41] *= 100
     model = NeuralKernelRegressor(kernel="precomputed") if precomputed else NeuralKernelRegressor()
     (message,) = said(NTK(mlp(1))(X) if precomputed else X, model=model)
@@ -140,15 +151,15 @@ def test_one_for_an_outlying_training_row(precomputed):
 
 
 def test_rows_are_counted_as_the_user_counts_them():
-    X = np.repeat(RNG.standard_normal((100, 5)), 2, axis=0)
+    X = np.repeat(draws().standard_normal((100, 5)), 2, axis=0)
     X[150:152] *= 1e3
     assert "in row 150 " in said(X)[0]
 
 
 @pytest.mark.parametrize("model", [NeuralKernelRegressor(), NeuralKernelClassifier()], ids=["regressor", "classifier"])
 def test_one_for_new_rows_far_outside(model):
-    X = RNG.standard_normal((100, 10))
-    Z = RNG.standard_normal((50, 10))
+    X = draws().standard_normal((100, 10))
+    Z = draws(1).standard_normal((50, 10))
     Z[7] *= 1e3
     Z[9] *= 1e2
     (message,) = said(X, Z, model)
@@ -161,7 +172,7 @@ def test_one_for_new_rows_far_outside(model):
 
 
 def test_one_for_new_sparse_rows_far_outside():
-    X, Z = counts(), counts()
+    X, Z = counts(), counts(seed=1)
     Z[3] += 1000
     (message,) = said(sparse.csr_matrix(X), sparse.csr_matrix(Z))
     distance = np.linalg.norm(Z[3] - X.mean(axis=0))
@@ -177,7 +188,7 @@ def test_one_for_new_images_far_outside():
 
 @pytest.mark.parametrize("shift", [0.0, 1e4])
 def test_new_rows_are_judged_about_the_mean(shift):
-    X, Z = shift + RNG.standard_normal((100, 3)), shift + RNG.standard_normal((50, 3))
+    X, Z = shift + draws().standard_normal((100, 3)), shift + draws(1).standard_normal((50, 3))
     Z[3] += 500
     assert sum("row 3 is" in message for message in said(X, Z)) == 1
 
@@ -191,10 +202,39 @@ def test_new_rows_are_judged_about_the_mean(shift):
     ids=["Laplace", "normalized"],
 )
 def test_none_where_the_kernel_is_bounded(model):
-    X, Z = RNG.standard_normal((2, 100, 10))
+    X, Z = draws().standard_normal((2, 100, 10))
     assert said(X, 1e3 * Z, model) == []
 
 
 def test_few_rows_say_nothing_of_their_scales():
     X = np.array([[1.0, 1e-6], [-1e5, 2e-6], [3.0, 3e-6]])
     assert said(X, 1e9 * X) == []
+
+
+FEATURES = [NeuralFeatureRegressor, NeuralFeatureClassifier, NeuralFeatures]
+
+
+@pytest.mark.parametrize("kind", FEATURES, ids=lambda kind: kind.__name__)
+def test_models_of_features_say_the_same(kind):
+    model = kind(n_components=32, random_state=0)
+    X, Z = draws().standard_normal((2, 200, 4))
+    assert said(X, Z, model) == []
+    assert said(sparse.csr_matrix(counts()), sparse.csr_matrix(counts(seed=1)), model) == []
+    assert said(UNITS["wine"], model=model) == said(UNITS["wine"])
+    X[41] *= 1e3
+    (message,) = said(X, Z, model)
+    assert message.startswith("1 of 200 training rows lie far outside the others (in row 41 k(x, x) is ")
+    Z[7] *= 1e6
+    assert said(X, Z, model)[1].startswith("1 of 200 rows lie far outside the training data")
+
+
+def test_the_training_data_of_a_stream_are_all_calls():
+    X = draws().standard_normal((40, 4))
+    first, second = X[:20], 100 * X[20:]
+    model = NeuralFeatureRegressor(n_components=16, random_state=0).fit(first, first[:, 0])
+    with pytest.warns(ScaleWarning, match="20 of 20 rows lie far outside"):
+        model.predict(second)
+    other = model.empty_copy().partial_fit(second, second[:, 0])
+    model.merge(other).predict(second)
+    later = NeuralFeatureRegressor(n_components=16, random_state=0).partial_fit(first, first[:, 0])
+    later.partial_fit(second, second[:, 0]).predict(second)

@@ -203,6 +203,7 @@ def test_parts_may_be_a_row_of_one_class_or_weigh_nothing(data, few_are_kept):
     assert model.score(Z, label(data[3])) == pytest.approx(other.score(Z, label(data[3])), abs=0.03)
 
 
+@pytest.mark.filterwarnings("ignore::neural_kernels.ScaleWarning")
 @pytest.mark.parametrize("make", [regressor, classifier])
 @pytest.mark.parametrize("factor", [100, 1000])
 @pytest.mark.parametrize("few", [True, False])

@@ -19,6 +19,7 @@ from neural_kernels.estimators.built import Built, ClassesApart, block_rows, blo
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.feature_model import FeatureModel
+from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.estimators.scores import r2
 from neural_kernels.estimators.selection import AlphaChoice
@@ -73,6 +74,7 @@ class FeatureRidge(FeatureModel):
     verbose: int
     _accumulation: Accumulation | None = None
     _solution: Solution | None = None
+    _region: Any = None  # where the rows lie
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._accumulation is not None or self._solution is not None
@@ -98,7 +100,7 @@ class FeatureRidge(FeatureModel):
         for name in ("n_features_in_", "feature_names_in_", "classes_", "_named", "kernel_", "network_", "_single"):
             if name in vars(self):
                 setattr(copy, name, vars(self)[name])
-        copy._accumulation = seen.emptied(built)
+        copy._accumulation, copy._region = seen.emptied(built), self._region
         return copy
 
     @atomic
@@ -124,6 +126,7 @@ class FeatureRidge(FeatureModel):
             if one != two:
                 raise ValueError(f"the models have seen other data, columns and targets of shapes {one} and {two}")
             self._accumulation, self._solution = mine.merge(theirs), None
+            self._region = self._region.joined(other._region)
         return self
 
     def _aligned(self, other: Any) -> tuple[Accumulation, Accumulation]:
@@ -209,6 +212,8 @@ class FeatureRidge(FeatureModel):
         example = 1 if issparse(X) else math.prod(X.shape[1:])
         size = sample_size(example, self.n_components, settings.as_budget(self.memory_budget))
         self._accumulation = Accumulation(build, seed, size, bool(self.verbose), apart)
+        self._warn_of_scales(X)
+        self._region = None
         self._add(X, targets, weights)
 
     def _add(self, X: Any, targets: Array, weights: Array) -> None:
@@ -217,6 +222,7 @@ class FeatureRidge(FeatureModel):
         rows = RowTable.of(X, targets, weights, self._accumulation.seed)
         self._check_memory(sum(map(len, self._accumulation.kept)) + len(rows), X.dtype.itemsize)
         self._accumulation, self._solution = self._accumulation.add(rows), None
+        self._region = Region.of(X) if self._region is None else self._region.around(X)
 
     def _solved(self) -> Solution:
         """Solve, if rows were added since that was done."""
@@ -280,7 +286,9 @@ class FeatureRidge(FeatureModel):
         check_is_fitted(self)
         X = self._read(X, self._shape, reset=False)
         solution = self._solved()
-        return solution.built.map.project(X, solution.coefficients) + solution.intercept
+        outputs = solution.built.map.project(X, solution.coefficients) + solution.intercept
+        self._region.warn_if_outside(X, self.kernel_)
+        return outputs
 
     def _check_memory(self, rows: int, itemsize: int) -> None:
         """Raise MemoryError, before anything large is made, if moments, map and blocks exceed `memory_budget`."""

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from neural_kernels.estimators import inputs, settings
+from neural_kernels.estimators.scales import diagonal, warn_of_columns, warn_of_rows
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap
 from neural_kernels.runtime.types import Shape
@@ -46,6 +47,12 @@ class FeatureModel(BaseEstimator):
         if fitted is not None:
             inputs.check_shape(self, X, fitted)
         return inputs.validate(self, X, accept_sparse="csr", allow_nd=True, **options)
+
+    def _warn_of_scales(self, X: Any) -> None:
+        """Warn of columns and rows of the first data on wildly different scales; of images, nothing is said."""
+        if X.ndim == 2:
+            warn_of_columns(X, self.kernel_)
+            warn_of_rows(diagonal(X, self.kernel_), np.arange(X.shape[0]))
 
     def _map_builder(self) -> tuple[Callable[[Any], FeatureMap], int]:
         """Set `kernel_` and `network_`; return what builds the map for rows, and the seed that it uses."""

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.feature_model import FeatureModel
+from neural_kernels.estimators.region import Region
 
 
 class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureModel):
@@ -76,7 +77,9 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
     def fit(self, X: Any, y: Any = None) -> NeuralFeatures:
         """Build the map for rows like X, shape (n, d); y is ignored."""
         X = self._read(X)
-        self.map_ = self._map_builder()[0](X)
+        build = self._map_builder()[0]
+        self._warn_of_scales(X)
+        self.map_, self._region = build(X), Region.of(X)
         self.method_, self.reason_ = self.map_.method_, self.map_.reason_
         self._n_features_out = self.map_.n_components
         return self
@@ -84,4 +87,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
     def transform(self, X: Any) -> np.ndarray:
         """Features of rows, shape (n, n_components), in their precision."""
         check_is_fitted(self)
-        return self.map_(self._read(X, self.map_.shape, reset=False))
+        X = self._read(X, self.map_.shape, reset=False)
+        features = self.map_(X)
+        self._region.warn_if_outside(X, self.kernel_)
+        return features

@@ -48,6 +48,11 @@ class Region:
         """The ball about the same centre that holds these rows, too."""
         return Region(self.centre, max(self.radius, self._distances(X).max()), self.rows + X.shape[0])
 
+    def joined(self, other: Region) -> Region:
+        """A ball about the same centre that holds all of another."""
+        radius = float(np.linalg.norm(other.centre - self.centre)) + other.radius if other.rows else 0.0
+        return Region(self.centre, max(self.radius, radius), self.rows + other.rows)
+
     def warn_if_outside(self, X: Any, kernel: Kernel) -> None:
         """Warn of rows more than ten radii away, unless k(x, x) is bounded, and with it what is predicted.
 

@@ -17,6 +17,7 @@ from neural_kernels.runtime.types import Array
 
 FAIR = 10  # rows: of fewer, nothing is said
 _SAMPLE = 4096  # rows by which columns are judged
+_NUMBERS = 2**20  # in a block of rows
 _APART = 50  # times, between scales that are called wildly different
 
 
@@ -26,13 +27,13 @@ def warn_of_columns(X: Any, kernel: Kernel) -> None:
     A column hardly varies if its standard deviation is below a fiftieth of the largest root mean square, and its range
     below a fiftieth of the largest number. Asking for both spares rare indicators and the margins of images, which
     seldom vary but then as far as others. Columns that are mostly 0 are left out, for counts differ by nature, and so
-    do principal components, known by their order. O(n d) time, of at most 4,096 rows.
+    do principal components, known by their order. Rows far outside the others are left out, of which `warn_of_rows`
+    speaks. O(n d) time, of at most 4,096 rows.
     """
     if not isinstance(kernel, (NetworkKernel, GammaExponential)) or sparse.issparse(X) or X.ndim != 2 or len(X) < FAIR:
         return
-    rows = np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.intp)
-    sample = np.asarray(X[rows], dtype=np.float64)
-    columns = np.flatnonzero((np.count_nonzero(sample, axis=0) >= len(rows) / 2) & (np.ptp(sample, axis=0) > 0))
+    sample = _typical(np.asarray(X[np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.intp)], dtype=np.float64))
+    columns = np.flatnonzero((2 * np.count_nonzero(sample, axis=0) >= len(sample)) & (np.ptp(sample, axis=0) > 0))
     if not len(columns):
         return
     sample = sample[:, columns]
@@ -50,10 +51,17 @@ def warn_of_columns(X: Any, kernel: Kernel) -> None:
     )
 
 
+def diagonal(X: Any, kernel: Kernel) -> Array:
+    """k(x, x) of the rows of X, vectors, in blocks that take little memory beside them; O(n d)."""
+    step = max(1, _NUMBERS // X.shape[1])
+    parts = [np.asarray(kernel.diag(X[start : start + step])) for start in range(0, X.shape[0], step)]
+    return np.concatenate(parts).astype(np.float64)
+
+
 def warn_of_rows(diagonal: Array, support: np.ndarray) -> None:
     """Warn of rows in which k(x, x) is 2,500 times, as of lengths 50 times, what nine tenths of the rows stay below.
 
-    Heavy tails do not reach that; mistaken units and codes for missing values do.
+    Heavy tails seldom reach that; mistaken units and codes for missing values do.
 
     Parameters
     ----------
@@ -78,11 +86,18 @@ def warn_of_rows(diagonal: Array, support: np.ndarray) -> None:
 
 
 def warn(message: str) -> None:
-    """Warn, at the line outside of this package that led here."""
+    """Warn, at the user's line that led here: none of this package, nor of a pipeline's."""
     frame, level = sys._getframe(), 1
-    while frame.f_back and frame.f_globals["__name__"].startswith("neural_kernels."):
+    while frame.f_back and frame.f_globals["__name__"].startswith(("neural_kernels.", "sklearn.")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, ScaleWarning, stacklevel=level)
+
+
+def _typical(rows: Array) -> Array:
+    """Without those that are far longer than most."""
+    with np.errstate(over="ignore"):  # numbers whose squares overflow are refused elsewhere
+        lengths = np.linalg.norm(rows, axis=1)
+    return rows[lengths <= _APART * np.quantile(lengths, 0.9, method="lower")]
 
 
 def _descending(spread: Array) -> bool:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import neural_kernels as nk
 from neural_kernels.checks import (
@@ -11,7 +12,7 @@ from neural_kernels.checks import (
     require_number,
     require_positive,
 )
-from neural_kernels.sketches import CountSketch
+from neural_kernels.sketches import CountSketch, PolySketch, TensorSketch
 
 
 class Owner:
@@ -60,6 +61,15 @@ def test_what_passes():
         (lambda: nk.Hermite(np.int64(2)), nk.Hermite(2)),
         (lambda: nk.Positions("concat", channels=np.int64(4)), nk.Positions("concat", channels=4)),
         (lambda: nk.mlp(np.int64(2)), nk.mlp(2)),
+        (lambda: nk.cnn(np.uint8(2)), nk.cnn(2)),
+        (lambda: nk.myrtle(np.int64(5)), nk.myrtle(5)),
+        (lambda: nk.resnet((np.int64(1), np.int16(1))), nk.resnet((1, 1))),
+        (lambda: nk.LocalConv(np.int64(3)), nk.LocalConv(3)),
+        (lambda: nk.ConvTranspose(np.int64(3), np.int64(2)), nk.ConvTranspose(3, 2)),
+        (lambda: nk.SumPool((np.int64(2), 3), np.int64(2)), nk.SumPool((2, 3), 2)),
+        (lambda: nk.Resize((np.int64(4), np.int64(5))), nk.Resize((4, 5))),
+        (lambda: nk.PolynomialSketch(degree=np.int64(3)), nk.PolynomialSketch(degree=3)),
+        (lambda: nk.ZonalFeatures(anchors=np.int64(3)), nk.ZonalFeatures(anchors=3)),
     ],
 )
 def test_numpy_integers_are_integers(given, expected):
@@ -71,4 +81,32 @@ def test_numpy_integers_are_sizes():
     module = nk.Dense().to_torch(np.int64(4), np.int64(8), np.int64(3))
     assert [tuple(p.shape) for p in module.parameters()] == [(3, 4), (3,)]
     assert CountSketch(np.int64(6), np.int32(4)).n_components == 4
-    assert nk.feature_map(nk.mlp(1), n_components=np.int64(8)).n_components == 8
+    assert nk.feature_map(nk.mlp(1), n_components=np.int64(8), seed=np.int64(3)).n_components == 8
+    assert TensorSketch(np.int64(6), np.int64(8), np.int64(2))(np.ones((2, 6))).shape == (2, 8)
+    assert PolySketch(np.int64(6), np.int64(8), np.int64(2))(np.ones((2, 6))).shape == (2, 8)
+    gradients = nk.GradientFeatures(torch.nn.Linear(6, 1), n_components=np.int64(8))
+    assert gradients(np.ones((2, 6), np.float32)).shape == (2, 8)
+
+
+@pytest.mark.parametrize("budget", ["1GB", float("nan"), 0, -1, True, [1]], ids=repr)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda budget: nk.NTK(nk.mlp(1), memory_budget=budget),
+        lambda budget: nk.NNGP(nk.mlp(1), memory_budget=budget),
+        lambda budget: nk.PseudoNTK(torch.nn.Linear(2, 1), memory_budget=budget),
+        lambda budget: nk.NeuralKernelRegressor(memory_budget=budget).fit(np.eye(3), np.arange(3.0)),
+        lambda budget: nk.NeuralFeatureRegressor(memory_budget=budget).fit(np.eye(3), np.arange(3.0)),
+    ],
+    ids=["NTK", "NNGP", "PseudoNTK", "kernel regressor", "feature regressor"],
+)
+def test_budgets_are_numbers_of_bytes(make, budget):
+    with pytest.raises(ValueError, match=r"memory_budget=.*: expected a positive number of bytes, or None"):
+        make(budget)
+
+
+@pytest.mark.parametrize("budget", [10**9, 1e9, np.int64(10**9), np.float32(1e9), float("inf")], ids=repr)
+def test_budgets_of_any_kind_of_number(budget, tmp_path):
+    kernel = nk.NTK(nk.mlp(1), memory_budget=budget)
+    np.testing.assert_array_equal(kernel(np.eye(3)), nk.NTK(nk.mlp(1))(np.eye(3)))
+    np.testing.assert_allclose(kernel.to_disk(tmp_path / "k.npy", np.eye(3)), kernel(np.eye(3)))

@@ -80,6 +80,13 @@ def require_choice(owner: object, options: tuple[str, ...], /, **parameters: obj
             raise ValueError(f"{_call(owner, name, value)}: expected one of {', '.join(map(repr, options))}")
 
 
+def require_budget(memory_budget: object) -> None:
+    """Raise `ValueError` unless a budget is None or a positive number of bytes."""
+    number = isinstance(memory_budget, Real) and not isinstance(memory_budget, bool)
+    if memory_budget is not None and not (number and float(memory_budget) > 0):
+        raise ValueError(f"memory_budget={memory_budget!r}: expected a positive number of bytes, or None")
+
+
 def _require_real(owner: object, name: str, value: object, holds: Callable[[float], bool], what: str) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{_call(owner, name, value)}: expected {what}, got {type(value).__name__}")

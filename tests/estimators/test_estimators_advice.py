@@ -53,3 +53,25 @@ def test_positions_lost_on_the_way_are_no_matter_of_the_data() -> None:
     with pytest.raises(ValueError, match="acts on positions") as caught:
         nk.NeuralKernelRegressor(net).fit(X.reshape(-1, 1, 8, 8), Y)
     assert "flat images" not in str(caught.value)
+
+
+@pytest.mark.parametrize("net", [nk.Identity(), nk.Flatten()], ids=["identity", "flatten"])
+def test_networks_without_weights_say_that_there_is_nothing_to_train(net: nk.Layer) -> None:
+    with pytest.raises(
+        ValueError, match=r'no weights, so that its NTK is 0 \(add nk\.Dense\(\), or take kernel="nngp"'
+    ):
+        nk.NeuralKernelRegressor(net).fit(X, Y)
+    assert np.isfinite(nk.NeuralKernelRegressor(net, kernel="nngp").fit(X, Y).predict(X)).all()
+
+
+def test_a_budget_names_models_that_need_less() -> None:
+    with pytest.raises(MemoryError, match=r"nk\.NeuralFeatureRegressor, nk\.NeuralFeatureClassifier"):
+        nk.NeuralKernelRegressor(memory_budget=100).fit(X, Y)
+    with pytest.raises(MemoryError, match=r"nk\.feature_map"):
+        nk.NTK(nk.mlp(1), memory_budget=100)(X)
+
+
+def test_memory_that_is_not_there_is_an_error_with_a_remedy() -> None:
+    """More than any address space holds, so that it fails at once."""
+    with pytest.raises(MemoryError, match=r"takes 256,000,000,000,000 bytes, more than there are.*\(nk\.feature_map"):
+        nk.NTK(nk.mlp(1))(np.ones((8_000_000, 1), np.float32))

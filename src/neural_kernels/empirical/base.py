@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 from tqdm.auto import tqdm
 
+from neural_kernels.checks import require_budget
 from neural_kernels.empirical.capture.discover import discover
 from neural_kernels.empirical.capture.structure import ModuleStructure
 from neural_kernels.empirical.factored.gram_blocks import diagonal, fill
@@ -51,7 +51,7 @@ class EmpiricalKernel(Kernel):
     _structures: dict[Any, ModuleStructure] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_memory_budget(self.memory_budget)
+        require_budget(self.memory_budget)
         if self.method not in ("factored", "jacobian"):
             raise ValueError(f"method={self.method!r}: expected 'factored' or 'jacobian'")
         Model.of(self.module, self.parameters, self.forward)
@@ -233,9 +233,3 @@ class EmpiricalKernel(Kernel):
         """A tensor if any examples are tensors, else a NumPy array."""
         wanted = first.torch or (second is not None and second.torch)
         return result if wanted else result.detach().cpu().numpy()
-
-
-def check_memory_budget(budget: Any) -> None:
-    """Refuse what is neither None nor a positive number of bytes."""
-    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or budget <= 0):
-        raise ValueError(f"memory_budget={budget!r}: expected a positive number of bytes, or None")

@@ -15,7 +15,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from neural_kernels.empirical.base import EmpiricalKernel, check_memory_budget
+from neural_kernels.checks import require_budget
+from neural_kernels.empirical.base import EmpiricalKernel
 from neural_kernels.empirical.capture.structure import ModuleStructure
 from neural_kernels.empirical.gradient_sketch import GradientSketch
 from neural_kernels.empirical.kernels import PseudoNTK
@@ -170,7 +171,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             differentiable with respect to it, with all gradients in memory.
         """
         model, source, structure, projection = self._discovered(x)
-        sketches, width = self._sketches(model, projection.probed), self.n_components
+        sketches, width = self._sketches(model, projection.probed), int(self.n_components)
         features = projection.columns.new_zeros(source.length, width)
         memory = self.memory_budget or NUMBERS * features.element_size()
         bar = tqdm(total=source.length, unit="example", disable=not self.progress)
@@ -196,7 +197,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name}={value!r}: expected an integer, at least {least}")
-        check_memory_budget(self.memory_budget)
+        require_budget(self.memory_budget)
         if isinstance(self.kernel, EmpiricalKernel) or not callable(self.kernel):
             raise TypeError(
                 f"kernel: expected nk.PseudoNTK, nk.TraceNTK or a function of module, parameters and forward that "

@@ -16,7 +16,10 @@ from neural_kernels.errors import PositionsError
 from neural_kernels.runtime.boundary import precision_of
 from neural_kernels.runtime.types import Array, Shape
 
-NO_SCALE = "all inputs are 0, or the network ignores them (with a bias_var > 0 the kernel of zero inputs is positive)"
+NO_SCALE = (
+    "all inputs are 0 (with a bias_var > 0 their kernel is positive), or the network ignores them, or it has no "
+    'weights, so that its NTK is 0 (add nk.Dense(), or take kernel="nngp")'
+)
 
 
 def validate(estimator: Any, X: Any, **options: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neural_kernels.algebra import Layer
+from neural_kernels.checks import require_budget
 from neural_kernels.exact import NNGP, NTK, Kernel, NetworkKernel, resolve_kernel
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.automatic import Automatic
@@ -130,7 +131,8 @@ def solver(value: object, budget: Any, n: int, outputs: int, ridges: int, gram: 
     if work > room:
         raise MemoryError(
             f"the Gram matrix of {n:,} examples takes {gram:,} bytes and solving with it {work:,} more; memory_budget "
-            f"is {int(budget):,}. Fit fewer examples or raise the budget."
+            f"is {int(budget):,}. Raise the budget, or take a "
+            "model that is linear in the number of examples: nk.NeuralFeatureRegressor, nk.NeuralFeatureClassifier."
         )
     return chosen, reason
 
@@ -151,6 +153,5 @@ def as_budget(value: Any) -> float:
     """Require a positive number of bytes; None is infinity."""
     if value is None:
         return np.inf
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0:
-        raise ValueError(f"memory_budget={value!r}: expected a positive number of bytes, or None")
+    require_budget(value)
     return float(value)

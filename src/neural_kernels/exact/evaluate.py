@@ -56,7 +56,7 @@ def evaluate(
         return differentiable(kernels, left, right)
     if targets is None:
         shapes = [(*lead, *kernel.positions * 2) for kernel in kernels]
-        targets = [torch.empty(shape, dtype=left.dtype, device=device) for shape in shapes]
+        targets = [_memory(shape, left.dtype, device) for shape in shapes]
     if 0 in lead:
         return list(targets)
     with torch.no_grad():
@@ -68,6 +68,24 @@ def evaluate(
         if left is right and not (run is not None and left.std.ndim > 1):  # those programs tell a unit from itself
             _diagonal(kernels, targets)
     return list(targets)
+
+
+def _memory(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory for a result; its content is arbitrary.
+
+    Raises
+    ------
+    MemoryError
+        There is not so much.
+    """
+    try:
+        return torch.empty(shape, dtype=dtype, device=device)
+    except RuntimeError as error:  # as torch calls it
+        raise MemoryError(
+            f"a kernel of shape {shape} takes {math.prod(shape) * dtype.itemsize:,} bytes, more than there are. "
+            "Compute it block by block of rows, write it to disk (kernel.to_disk, or out= a numpy.memmap), or take "
+            "features in its place, which grow with n alone (nk.feature_map, nk.NeuralFeatureRegressor)."
+        ) from error
 
 
 def _diagonal(kernels: Sequence[Expression], targets: Sequence[Tensor]) -> None:

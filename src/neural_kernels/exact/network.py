@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from neural_kernels.algebra import K, KernelPair, Layer, Nothing, Traits
+from neural_kernels.checks import require_budget
 from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
@@ -28,8 +29,7 @@ class NetworkKernel(Kernel):
 
     def __post_init__(self) -> None:
         _check_network(self.net)
-        if self.memory_budget is not None and (isinstance(self.memory_budget, bool) or self.memory_budget <= 0):
-            raise ValueError(f"memory_budget={self.memory_budget!r}: expected a positive number of bytes, or None")
+        require_budget(self.memory_budget)
 
     @abstractmethod
     def _select(self, batches: Sequence[Batch]) -> Expression:

@@ -59,7 +59,7 @@ class BatchTask(KernelTask):
     def side(self, entry: np.ndarray) -> int:
         numbers = _SIDE**2  # fewer where there are positions: entries of images take longer
         if self._memory_budget is not None:
-            numbers = min(numbers, self._memory_budget // entry.itemsize)
+            numbers = int(min(numbers, self._memory_budget // entry.itemsize))
         return max(1, min(_POSITIONS // self._positions, math.isqrt(numbers // entry.size)))
 
 

@@ -46,7 +46,7 @@ def gram_matrices(
         if memory_budget is not None and size > memory_budget:
             raise MemoryError(
                 f"the result takes {size:,} bytes, memory_budget is {memory_budget:,}. Pass out= a "
-                "numpy.memmap, or compute it block by block of rows."
+                "numpy.memmap, compute it block by block of rows, or take features in its place (nk.feature_map)."
             )
         targets = None
     else:

@@ -48,8 +48,15 @@ def allot(parts: Sequence[Part], columns: int) -> list[int]:
     -------
     list of int
         Columns of one copy of each part; 0 for a part without share, or if there are too few columns for all.
+
+    Raises
+    ------
+    OverflowError
+        Shares that are not finite, of examples that are too large.
     """
     total = sum(part.share for part in parts) or 1.0
+    if not math.isfinite(total):
+        raise OverflowError("features of the rows to fit are not finite: they are too large. Scale them down")
     parts = [replace(part, share=max(1, round(part.share / total * _STEPS)) if part.share else 0) for part in parts]
     reserve = _RESERVE * columns if any(part.exact is None and part.share for part in parts) else 0
     rest, left = sum(part.share for part in parts), columns

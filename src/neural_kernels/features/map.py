@@ -22,9 +22,10 @@ from neural_kernels.features.choice import choose
 from neural_kernels.features.distinct import distinct, held_out
 from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
 from neural_kernels.features.reduction import WIDEST
-from neural_kernels.runtime.boundary import require_examples
+from neural_kernels.runtime.boundary import require_examples, require_range
 
 _BLOCK = 2**22  # numbers of a block of features
+_FEATURES = "features of rows"  # what messages call them
 _PROBES = 200  # examples by which the error is measured, if they are vectors
 
 
@@ -73,7 +74,11 @@ class FeatureMap(nn.Module):
         self._error: float | None = None
 
     def fit(self, x: Any, y: Any = None) -> FeatureMap:
-        """Build the map for data like these; methods that learn from data take them, all others their width alone.
+        """Build the map for data like these.
+
+        Methods that learn from data make columns of them. All others are drawn from the seed and the width alone, but
+        for how many columns each part of the kernel gets: that follows what the parts contribute for some of these
+        rows. Without `fit` it is decided for normal rows, and so the same in any process.
 
         Parameters
         ----------
@@ -134,15 +139,19 @@ class FeatureMap(nn.Module):
         ValueError
             Another shape than the map was built for; NaN or infinity; a method that has to see data first, or that
             cannot represent this kernel.
+        OverflowError
+            Features that are not finite, of inputs that are too large.
         """
         batch = self._read(x)
         assert self.map is not None
         if isinstance(batch.data, Tensor) and batch.data.requires_grad:
-            return _dress(nn.functional.pad(self.map(batch.data), (0, self.n_components - self.columns)), batch)
+            features = require_range(self.map(batch.data), _FEATURES)
+            return _dress(nn.functional.pad(features, (0, self.n_components - self.columns)), batch)
         result = batch.rows.std.new_zeros((len(batch.rows), self.n_components), dtype=batch.rows.dtype)
         with torch.no_grad():
             for block in self._blocks(len(result)):
                 self.map.fill(batch.data[block], result[block, : self.columns])
+                require_range(result[block], _FEATURES)
         return _dress(result, batch)
 
     def project(self, x: Any, weights: Any) -> Any:
@@ -166,7 +175,7 @@ class FeatureMap(nn.Module):
         with torch.no_grad():
             columns, matrix = self.map.readout(factor)
             for block in self._blocks(len(result)):
-                result[block] = columns(batch.data[block]).to(matrix) @ matrix
+                result[block] = require_range(columns(batch.data[block]).to(matrix) @ matrix, "features times weights")
         return _dress(result, batch)
 
     def _read(self, x: Any) -> Batch:

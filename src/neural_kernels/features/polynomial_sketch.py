@@ -80,6 +80,8 @@ class PolynomialSketch(Method):
             isinstance(self.degree, bool) or not isinstance(self.degree, Integral) or self.degree < 2
         ):
             raise ValueError(f'degree={self.degree!r}: expected an integer, at least 2, or "auto"')
+        if self.degree != "auto":
+            object.__setattr__(self, "degree", int(self.degree))
 
     @property
     @override

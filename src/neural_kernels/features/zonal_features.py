@@ -58,6 +58,7 @@ class ZonalFeatures(Method):
 
     def __post_init__(self) -> None:
         require_integer(self, 0, anchors=self.anchors)
+        object.__setattr__(self, "anchors", int(self.anchors))
 
     @property
     @override

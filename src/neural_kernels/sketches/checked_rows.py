@@ -55,3 +55,8 @@ def dense(rows: Rows) -> Float[Tensor, "n d"]:
 def dress(result: Tensor, origin: Any) -> Any:
     """Sketched rows as the make of array that came in, with the names of its rows."""
     return boundary.dress(result, origin, index_of(origin))
+
+
+def require_range(products: Tensor) -> Tensor:
+    """Return sketched products of rows, all finite."""
+    return boundary.require_range(products, "products of entries of x")

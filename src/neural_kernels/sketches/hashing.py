@@ -28,7 +28,8 @@ class HashingSketch(Sketch):
                 f"{type(self).__name__}: nonzeros={nonzeros} entries need as many components, got n_components="
                 f"{n_components}; lower the one or raise the other"
             )
-        self.nonzeros = nonzeros
+        in_features, n_components, seed = self.sizes
+        self.nonzeros = nonzeros = int(nonzeros)
         edges = [t * n_components // nonzeros for t in range(nonzeros + 1)]
         tables = [draw_buckets(in_features, edges[t + 1] - edges[t], seed, "hash", t) for t in range(nonzeros)]
         self.register_buffer("buckets", torch.stack([b + edge for (b, _), edge in zip(tables, edges, strict=False)], 1))

@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from typing_extensions import override
 
 from neural_kernels.sketches.blocks import over_blocks
-from neural_kernels.sketches.checked_rows import Rows, dense, dress, read
+from neural_kernels.sketches.checked_rows import Rows, dense, dress, read, require_range
 from neural_kernels.sketches.hadamard import padded
 from neural_kernels.sketches.osnap import OSNAP
 from neural_kernels.sketches.seeds import derive_seed
@@ -82,7 +82,8 @@ class PolySketch(Sketch):
     def __init__(self, in_features: int, n_components: int, degree: int, seed: int = 0):
         super().__init__(in_features, n_components, seed)
         require_degree(self, degree)
-        self.degree = degree
+        in_features, n_components, seed = self.sizes
+        self.degree = degree = int(degree)
         nonzeros, leaves = min(4, n_components), degree if in_features > n_components else 0
         self.leaves = nn.ModuleList(
             OSNAP(in_features, n_components, nonzeros, derive_seed(seed, "leaf", i)) for i in range(leaves)
@@ -181,7 +182,7 @@ class PolySketch(Sketch):
     ) -> Float[Tensor, "k n m"]:
         """Some powers, one behind the other on the first axis; what they share is computed once."""
         tree = Tree(self, rows)
-        return torch.stack([tree.interval(0, p) for p in powers], out=out)
+        return require_range(torch.stack([tree.interval(0, p) for p in powers], out=out))
 
 
 class Tree:

@@ -37,6 +37,11 @@ class Sketch(nn.Module, ABC):
             raise TypeError(f"{name}(seed={seed!r}): expected an integer seed, got {kind}")
         self.in_features, self.n_components, self.seed = int(in_features), int(n_components), int(seed)
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Width of the rows, of the result, and the seed: Python's integers, with which nothing overflows."""
+        return self.in_features, self.n_components, self.seed
+
     def forward(self, x: Any, out: Any = None) -> Any:
         """Return the sketch of every row, shape (n, m), in the input's make and precision.
 

@@ -69,6 +69,7 @@ class SRHT(Sketch):
 
     def __init__(self, in_features: int, n_components: int, seed: int = 0, shuffle: bool = False):
         super().__init__(in_features, n_components, seed)
+        in_features, n_components, seed = self.sizes
         self.padded_width = padded(in_features)
         whole, rest = divmod(n_components, self.padded_width)
         blocks = whole + (rest > 0)

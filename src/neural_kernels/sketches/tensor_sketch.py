@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from neural_kernels.sketches.checked_rows import Rows
+from neural_kernels.sketches.checked_rows import Rows, require_range
 from neural_kernels.sketches.count_sketch import CountSketch
 from neural_kernels.sketches.seeds import derive_seed
 from neural_kernels.sketches.sketch import Sketch, require_degree
@@ -67,7 +67,8 @@ class TensorSketch(Sketch):
     def __init__(self, in_features: int, n_components: int, degree: int, seed: int = 0):
         super().__init__(in_features, n_components, seed)
         require_degree(self, degree)
-        self.degree = degree
+        in_features, n_components, seed = self.sizes
+        self.degree = degree = int(degree)
         self.factors = nn.ModuleList(
             CountSketch(in_features, n_components, derive_seed(seed, "factor", k)) for k in range(degree)
         )
@@ -83,7 +84,7 @@ class TensorSketch(Sketch):
         if self.degree == 1:
             return factors[0].sketch(rows, out)
         spectra = (torch.fft.rfft(factor.sketch(rows)) for factor in factors)
-        return torch.fft.irfft(reduce(torch.mul, spectra), n=self.n_components, out=out)
+        return require_range(torch.fft.irfft(reduce(torch.mul, spectra), n=self.n_components, out=out))
 
     @override
     def extra_repr(self) -> str:

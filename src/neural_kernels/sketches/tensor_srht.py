@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from neural_kernels.checks import require_integer
 from neural_kernels.sketches.blocks import over_blocks
-from neural_kernels.sketches.checked_rows import Rows, dress, read, read_out
+from neural_kernels.sketches.checked_rows import Rows, dress, read, read_out, require_range
 from neural_kernels.sketches.complex import ComplexSRHT
 from neural_kernels.sketches.seeds import derive_seed
 from neural_kernels.sketches.srht import SRHT
@@ -74,7 +74,8 @@ class TensorSRHT(nn.Module):
     ):
         super().__init__()
         require_integer(self, first_features=first_features, second_features=second_features, n_components=n_components)
-        self.n_components, self.seed, self.complex_signs = int(n_components), seed, complex_signs
+        first_features, second_features, n_components = int(first_features), int(second_features), int(n_components)
+        self.n_components, self.seed, self.complex_signs = n_components, seed, complex_signs
         seeds = derive_seed(seed, "first"), derive_seed(seed, "second")
         if complex_signs:
             count = -(-n_components // 2)
@@ -117,8 +118,8 @@ class TensorSRHT(nn.Module):
         """Sketch checked rows of both inputs, all at once, on the caller's thread."""
         sides = self.first.transformed(x), self.first.rows, self.second.transformed(y), self.second.rows
         if self.complex_signs:
-            return self._complex_products(*sides, out)
-        return entry_products(*sides, self.n_components**-0.5, out)
+            return require_range(self._complex_products(*sides, out))
+        return require_range(entry_products(*sides, self.n_components**-0.5, out))
 
     def _complex_products(
         self, first: Tensor, rows1: Tensor, second: Tensor, rows2: Tensor, out: Tensor | None

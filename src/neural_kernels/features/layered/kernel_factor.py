@@ -190,7 +190,7 @@ class KernelFactor(Representation):
 
         def column(part: Tensor, name: str) -> ColumnBlock:
             if low.homogeneous and name != "mean":
-                return self._ones(float(part.flatten()[0]) ** 2 if part.numel() else 1.0)
+                return self._ones(float(part.detach().flatten()[0]) ** 2 if part.numel() else 1.0)
             return ColumnBlock((name, step), part[..., None].to(self.blocks[0].columns.dtype))
 
         names = "mean", "linear", "linear" if low.continuous else "slope"

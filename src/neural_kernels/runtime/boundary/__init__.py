@@ -14,7 +14,13 @@ imported but the one that an object came from.
 from neural_kernels.runtime.boundary.makes import columns_of, index_of
 from neural_kernels.runtime.boundary.precision import precision_of
 from neural_kernels.runtime.boundary.reading import CSRRows, as_array, read_dense, read_rows
-from neural_kernels.runtime.boundary.require import refuse_infinite, require_device, require_examples, require_finite
+from neural_kernels.runtime.boundary.require import (
+    refuse_infinite,
+    require_device,
+    require_examples,
+    require_finite,
+    require_range,
+)
 from neural_kernels.runtime.boundary.results import dress, read_out
 
 __all__ = [
@@ -31,4 +37,5 @@ __all__ = [
     "require_device",
     "require_examples",
     "require_finite",
+    "require_range",
 ]

@@ -60,3 +60,12 @@ def require_device(name: str, got: torch.device, expected: torch.device, owner: 
     """Raise unless an array is on the device that something else is on, which `owner` names with its verb."""
     if got != expected:
         raise ValueError(f"{name} is on {got}, {owner} on {expected}; move one of them (sparse rows need the CPU)")
+
+
+def require_range(result: Tensor, what: str) -> Tensor:
+    """Return a result of finite numbers; raise where it left the range of its precision."""
+    numbers = result.detach()
+    if not numbers.sum().isfinite() and not numbers.isfinite().all():
+        precision = str(numbers.dtype).removeprefix("torch.")
+        raise OverflowError(f"{what} are not finite in {precision}: x is too large. Scale it down, x / abs(x).max()")
+    return result

@@ -18,10 +18,12 @@ from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.scales import warn_of_columns, warn_of_rows
 from neural_kernels.estimators.selection import AlphaChoice, two_best
 from neural_kernels.runtime.types import Array
+from neural_kernels.solvers.posterior import gp_covariance
 from neural_kernels.solvers.system import as_time, diagonal, largest_typical, mean_diagonal
 
 SMALL = 300  # examples on which all ridges are tried: their eigendecomposition takes no longer than their kernel
 JUDGES = 1000  # examples that decide between two ridges on all of more
+_SAMPLE = 100  # training rows that tell how new a row usually is
 BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget is smaller
 
 
@@ -135,6 +137,53 @@ class KernelModel(BaseEstimator):
         if not settings.is_precomputed(self.kernel):
             self._region.warn_if_outside(X, self.kernel_)
         return outputs
+
+    def novelty(self, X: Any) -> Array:
+        r"""How new rows are to the model: about 1 if they are like the training rows, large if they lie far outside.
+
+        .. math:: \sqrt{v(x) / \mathrm{median}_i\, v_{-i}(x_i)}, \qquad
+           v(x) = k(x, x) - k(x, X) (K + \lambda W^{-1})^{-1} k(X, x),
+
+        with v the posterior variance of a Gaussian process with the covariance k, and :math:`v_{-i}` the one without
+        the training row i (and its copies). Where the prediction has hardly any data near by, v is nearly k(x, x),
+        which grows with the squared length of x unless the kernel is bounded: a row 100 times as long is about 100
+        times as new.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, ...)
+
+        Returns
+        -------
+        ndarray of shape (m,)
+
+        Raises
+        ------
+        ValueError
+            For ``kernel="precomputed"``, which does not know k(x, x) of new rows.
+
+        Notes
+        -----
+        2 n^2 operations a row of X, beside the kernel, and as much for each of 100 training rows, whose median it is.
+        """
+        check_is_fitted(self)
+        if settings.is_precomputed(self.kernel):
+            raise ValueError('kernel="precomputed": novelty needs k(x, x) of new rows; give a kernel object')
+        X = self._read(X, reset=False)
+        prior, variance = np.asarray(self.kernel_.diag(X)), np.empty(X.shape[0])
+        for rows in self._blocks(X.shape[0], arrays=4):
+            cross = self._cross(X[rows])
+            variance[rows] = gp_covariance(prior[rows], cross, self._system.solve(cross.T, self.ridge_).T)
+        return np.sqrt(variance / self._usual_variance())
+
+    def _usual_variance(self) -> float:
+        """Median, over some training rows, of the posterior variance without the row: 1 / C_ii less its noise."""
+        n, w = len(self.support_), np.square(self._system.root)
+        rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.intp))
+        units = np.zeros((n, len(rows)))
+        units[rows, np.arange(len(rows))] = 1
+        inverse = self._system.solve(units, self.ridge_)[rows, np.arange(len(rows))]
+        return max(float(np.median(1 / inverse - self.ridge_ / w[rows])), float(np.finfo(np.float64).tiny))
 
     def _blocks(self, n: int, arrays: int = 2) -> Iterator[slice]:
         """Of rows, so few that so many float64 arrays of them against the training examples are a block's size."""

@@ -329,6 +329,27 @@ def test_what_cannot_be_merged_is_refused(data, few_are_kept):
     assert_array_equal(model.coef_, before)
 
 
+@pytest.mark.parametrize("few", [True, False])
+def test_a_call_that_is_refused_leaves_what_was_there(data, few, request):
+    if few:
+        request.getfixturevalue("few_are_kept")
+    X, y, Z, _ = data
+    model = regressor().partial_fit(X[:300], y[:300])
+    seen = model._accumulation
+    expected = regressor().partial_fit(X[:300], y[:300]).predict(Z)
+    huge = X[:3].astype(np.float32)
+    huge[1, 1] = 1e18
+    for error, rows in ((OverflowError, X[:3] * 1e200), (OverflowError, huge), (ValueError, X[:3] * np.nan)):
+        with pytest.raises(error):
+            model.partial_fit(rows, y[:3])
+    with pytest.raises(ValueError, match="sample_weight"):
+        model.partial_fit(X[:3], y[:3], sample_weight=[1, -1, 0])
+    with pytest.raises(OverflowError, match="scale it"):
+        model.partial_fit(csr_matrix(X[:3] * 1e200), y[:3])
+    assert model._accumulation is seen
+    assert_array_equal(model.predict(Z), expected)
+
+
 def interrupts(monkeypatch, call, *steps):
     """Run a call once for each step of its way, at which an interrupt comes."""
     for owner, name in steps:

@@ -219,6 +219,7 @@ class FeatureRidge(FeatureModel):
     def _add(self, X: Any, targets: Array, weights: Array) -> None:
         """Take in more rows."""
         assert self._accumulation is not None
+        inputs.require_squares(X)
         rows = RowTable.of(X, targets, weights, self._accumulation.seed)
         self._check_memory(sum(map(len, self._accumulation.kept)) + len(rows), X.dtype.itemsize)
         self._accumulation, self._solution = self._accumulation.add(rows), None

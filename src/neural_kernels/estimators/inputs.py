@@ -43,6 +43,16 @@ def read_weights_of_part(sample_weight: Any, X: Any) -> Array:
     return read_weights(given, X) if given.shape != X.shape[:1] or given.any() else given
 
 
+def require_squares(X: Any) -> None:
+    """Require numbers whose products, and sums of many of them, are finite in their precision."""
+    values = X.data if hasattr(X, "indptr") else X
+    largest = float(np.abs(values).max(initial=0))
+    if largest > 1e-3 * np.sqrt(np.finfo(values.dtype).max):
+        raise OverflowError(
+            f"X holds {largest:.3g}, whose square is too large for {values.dtype}: scale it (StandardScaler)"
+        )
+
+
 def refuse_graphs(estimator: object, X: Any) -> None:
     """Graphs are no array that could be split, copied and compared row by row; their kernels are."""
     from neural_kernels.exact.graphs import Graphs

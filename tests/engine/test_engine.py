@@ -35,17 +35,20 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("dtype", "scale", "tolerance"), [(np.float32, 1, 2e-6), (np.float64, 0.3, 1e-13), (np.float64, 1, 1e-9)]
+)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_compiled_equals_plain(name: str, dtype: type) -> None:
+def test_compiled_equals_plain(name: str, dtype: type, scale: float, tolerance: float) -> None:
+    """Exact by short series; smooth activations of large norms are tables, good to 1e-9."""
     rng = np.random.default_rng(0)
     x, z = rng.standard_normal((300, 20)).astype(dtype), (2 * rng.standard_normal((70, 20))).astype(dtype)
     x[5], x[7], z[3], z[4] = x[4], 2 * x[6], x[0], 0
+    x, z = dtype(scale) * x, dtype(scale) * z
     net = NETWORKS[name]
     fast = *nk.kernels(net, x), *nk.kernels(net, x, z), nk.NNGP(net)(x), nk.NTK(net)(x, z)
     slow = [*plain_kernels(net, x), *plain_kernels(net, x, z)]
     slow += slow[0], slow[3]
-    tolerance = 2e-6 if dtype == np.float32 else 1e-13
     for a, b in zip(fast, slow, strict=True):
         assert np.abs(a - b).max() <= tolerance * np.abs(b).max()
 

@@ -15,6 +15,7 @@ smooth         sigmoids and ramps without a closed dual
 clipped        clipped ramps and shrinkage
 softsign       the algebraic sigmoid
 elementwise    any function as an activation
+tables         duals as tables in the norms and the angle, at one cost for all of them
 """
 
 from neural_kernels.activations.base import Activation, Dual

@@ -31,6 +31,25 @@ class Dual(Layer):
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
         """Return E[sigma'(X) sigma'(Y)] with the almost-everywhere derivative, of the same shape."""
 
+    def grid(self, std1: Tensor, std2: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return kappa and the slope for every standard deviation of X with every one of Y and every delta.
+
+        Parameters
+        ----------
+        std1, std2, delta : Tensor, shapes (m,), (n,) and (k,), float64
+
+        Returns
+        -------
+        tuple of Tensor, shape (m, n, k)
+        """
+        shape = len(std1), len(std2), len(delta)
+        normal = BivariateNormal(std1[:, None, None].expand(shape), std2[:, None].expand(shape), delta.expand(shape))
+        return self.dual(normal), self.dual_slope(normal)
+
+    def aligned(self, std1: Tensor, std2: Tensor) -> Tensor:
+        """Return E[sigma(s z) sigma(t z)], z standard normal, for every s and t, shape (m, n)."""
+        return self.grid(std1, std2, std1.new_zeros(1))[0][..., 0]
+
     def std(self, std: Tensor) -> Tensor:
         """Return sqrt(E[sigma(X)^2]) for X of the given standard deviations, same shape."""
         return safe_sqrt(self.dual(BivariateNormal(std, std, torch.zeros_like(std))))
@@ -62,6 +81,16 @@ class Dual(Layer):
             None where no short series reaches the tolerance (activations with kinks; very large arguments).
         """
         return None
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where the function or one of its derivatives jumps; empty for an analytic function."""
+        return ()
+
+    @property
+    def finite(self) -> bool:
+        """Whether the series is one of few terms at any standard deviation, as a polynomial's."""
+        return False
 
     @property
     def odd(self) -> bool:
@@ -117,11 +146,6 @@ class Activation(Dual):
     @abstractmethod
     def fn(self, x: Tensor) -> Tensor:
         """Apply the function, entry by entry."""
-
-    @property
-    def kinks(self) -> tuple[float, ...]:
-        """Where the function or one of its derivatives jumps; empty for an analytic function."""
-        return ()
 
     @override
     def series(self, std: Tensor, tolerance: float) -> HermiteSeries | None:

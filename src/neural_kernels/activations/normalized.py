@@ -61,6 +61,11 @@ class NormalizedGaussian(Dual):
         """Return that of the value, of which the slope is a multiple."""
         return self.delta(normal)
 
+    @property
+    @override
+    def finite(self) -> bool:
+        return True
+
     @override
     def series(self, std: Tensor, tolerance: float) -> HermiteSeries:
         """Expand in Poisson weights, e^-gamma gamma^j / j! on rho^j, cut where what is left is below ``tolerance``."""

@@ -22,7 +22,10 @@ from neural_kernels.activations.expectations.hermite import (
 from neural_kernels.activations.expectations.kinks import kinked_dual
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.pieces import Pieces
+from neural_kernels.activations.expectations.polar import mean_products, polar_products
 from neural_kernels.runtime.numerics import safe_sqrt
+
+_LARGE = 4.0  # standard deviations from which a scale of the logarithm is the shorter one
 
 
 class NumericActivation(Activation):
@@ -58,6 +61,16 @@ class NumericActivation(Activation):
         return kinked_dual(fn, pieces, normal.to(torch.float64)).to(normal.delta.dtype)
 
     @override
+    def grid(self, std1: Tensor, std2: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both by a rule in polar coordinates, which no norm makes longer, where no kink is off the origin."""
+        return super().grid(std1, std2, delta) if any(self.kinks) else polar_products(self.fn, std1, std2, delta)
+
+    @override
+    def aligned(self, std1: Tensor, std2: Tensor) -> Tensor:
+        """Return it by one rule for all norms, where no kink is off the origin."""
+        return super().aligned(std1, std2) if any(self.kinks) else mean_products(self.fn, std1[:, None], std2)[0]
+
+    @override
     def std(self, std: Tensor) -> Tensor:
         return super().std(std) if self.kinks else self._root_mean_square(std, 0)
 
@@ -80,6 +93,9 @@ class NumericActivation(Activation):
 
     def _root_mean_square(self, std: Tensor, part: int) -> Tensor:
         """Return the root of the mean square of the function (part 0) or of its derivative (part 1)."""
+        if std.numel() and float(std.detach().max()) > _LARGE:
+            flat = std.reshape(-1).to(torch.float64)
+            return safe_sqrt(mean_products(self.fn, flat, flat)[part]).reshape(std.shape).to(std.dtype)
         return safe_sqrt(mean_squares(self.fn, std.reshape(-1))[part]).reshape(std.shape).to(std.dtype)
 
     def _sum(self, how: Callable[..., Tensor], normal: BivariateNormal, part: Literal["value", "slope"]) -> Tensor:

@@ -53,6 +53,11 @@ class _FiniteSeries(Activation):
     def slope_std(self, std: Tensor) -> Tensor:
         return _norm(self._slope_coefficients(std))
 
+    @property
+    @override
+    def finite(self) -> bool:
+        return True
+
     @override
     def series(self, std: Tensor, tolerance: float) -> HermiteSeries:
         """Return all of the series, which is finite, whatever the tolerance."""

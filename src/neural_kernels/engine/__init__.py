@@ -17,6 +17,7 @@ compiles all of them anew, and no machine code outlives its source.
 - `codes`: operations that both machines have.
 - `arc`: the angle between two variables, by polynomials that vectorise.
 - `row_operations`: the operations themselves, each a loop over one row.
+- `tables`: one more operation, for the activations that are Chebyshev sums in the norms and in an angle.
 - `vectors/`: the machine for kernels of vectors. Its registers hold a strip of one row of the matrix.
 - `positions/`: the machine for kernels of images, sequences and graphs. Its rows are positions of one example.
 """

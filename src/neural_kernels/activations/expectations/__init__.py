@@ -8,5 +8,6 @@ pieces         the kinks of a function, as truncated powers
 quadrant       probability that both variables exceed thresholds
 ramps          moments of truncated powers, in closed form
 kinks          duals of functions with kinks, of all of those
+polar          any function without kinks but at the origin, by one rule for all norms
 wedge          exponentials over quadrants, as integrals over the angle
 """

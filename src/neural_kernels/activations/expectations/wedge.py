@@ -30,7 +30,7 @@ def angular_rule(largest: float) -> Rule:
     for bound, nodes in _GAUSS:
         if largest <= bound:
             return _gauss_legendre(nodes)
-    return _double_exponential()
+    return double_exponential()
 
 
 @cache
@@ -40,14 +40,15 @@ def _gauss_legendre(count: int) -> Rule:
 
 
 @cache
-def _double_exponential() -> Rule:
+def double_exponential(step: float = _STEP, reach: float = _REACH) -> Rule:
+    """Return the rule of Takahasi and Mori on (0, 1)."""
     rule = []
-    count = round(_REACH / _STEP)
+    count = round(reach / step)
     for i in range(-count, count + 1):
-        t = i * _STEP
+        t = i * step
         grow = math.exp(-math.pi * math.sinh(t))
         x, rest = 1 / (1 + grow), grow / (1 + grow)
-        rule.append((x, rest, _STEP * math.pi * math.cosh(t) * x * rest))
+        rule.append((x, rest, step * math.pi * math.cosh(t) * x * rest))
     return rule
 
 

@@ -7,8 +7,9 @@ column of the matrix.
 
 from __future__ import annotations
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, OPPOSITE, POWERS, SCHUR, SERIES
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, OPPOSITE, POWERS, SCHUR, SERIES, TABLE
 from neural_kernels.engine.row_operations import arc, arc_of_ends, blend, mix, powers, schur, series
+from neural_kernels.engine.tables import SCRATCH, table
 from neural_kernels.runtime.jit import compiled
 
 
@@ -16,12 +17,15 @@ from neural_kernels.runtime.jit import compiled
 def execute(program, registers, row, column, n, results):
     """Run a program on `n` columns, whose inputs are in two registers, and write the kernels to `results`.
 
-    The program is (table, numbers, left, right, outputs, stds): `outputs` are the registers of the kernels'
-    correlations, `stds` the vectors of their standard deviations.
+    The program is (operations, numbers, left, right, outputs, stds, integers, floats): `outputs` are the registers of
+    the kernels' correlations, `stds` the vectors of their standard deviations, the last two are of tables.
     """
-    table, numbers, left, right, outputs, stds = program
-    for o in range(table.shape[0]):
-        _operate(table[o], numbers[o], row, column, n, left, right, registers)
+    operations, numbers, left, right, outputs, stds, integers, floats = program
+    for o in range(operations.shape[0]):
+        if operations[o, 0] == TABLE:
+            _look_up(operations[o], row, column, n, left, right, integers, floats, registers)
+        else:
+            _operate(operations[o], numbers[o], row, column, n, left, right, registers)
     for k in range(len(results)):
         scale = left[stds[k], row]
         source = registers[outputs[k], :n]
@@ -58,6 +62,13 @@ def _operate(operation, number, row, column, n, left, right, registers):
         elif code == POWERS:
             odd = even + operation[7]
             powers(a, (vector, even, odd), left, row, right, column, target, first, second)
+
+
+@compiled
+def _look_up(operation, row, column, n, left, right, integers, floats, registers):
+    value, slope, delta = registers[operation[1], :n], registers[operation[2], :n], registers[operation[3], :n]
+    scratch = registers[registers.shape[0] - 1 - SCRATCH : registers.shape[0] - 1]
+    table(delta, row, column, operation[5], integers[operation[4] :], floats, left, right, scratch, value, slope)
 
 
 @compiled

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from neural_kernels.engine.tables import SCRATCH
+
 # A row of a program's table: code, target, second target, operand, second operand, first vector, two counts of vectors.
 FIELDS = 8
 STRIP = 1024  # columns at a time: a dozen registers of float32 stay within the first two levels of cache
@@ -32,6 +34,8 @@ class VectorProgram:
         Values of the registers that never change.
     registers : int
         Number of registers; INPUT and OPPOSITE hold one minus and one plus the inputs' correlations.
+    integers, floats : array, shape (numbers,)
+        Of the tables of activations: cells of the norms and where the coefficients are, and the coefficients.
     """
 
     table: npt.NDArray[np.int64]
@@ -42,14 +46,17 @@ class VectorProgram:
     stds: npt.NDArray[np.int64]
     constants: dict[int, float]
     registers: int
+    integers: npt.NDArray[np.int64]
+    floats: npt.NDArray[np.floating]
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """What the machine reads, in the order in which it unpacks it."""
-        return self.table, self.numbers, self.left, self.right, self.outputs, self.stds
+        return self.table, self.numbers, self.left, self.right, self.outputs, self.stds, self.integers, self.floats
 
     def memory(self) -> npt.NDArray[np.floating]:
-        """Registers for one worker, two spare ones behind them (-2 and -1); torch aligns them to cache lines."""
-        registers = torch.from_numpy(self.left).new_zeros((self.registers + 2, STRIP)).numpy()
+        """Registers for one worker, spare ones behind them; torch aligns them to cache lines."""
+        spare = 1 + SCRATCH if len(self.floats) else 2
+        registers = torch.from_numpy(self.left).new_zeros((self.registers + spare, STRIP)).numpy()
         for register, value in self.constants.items():
             registers[register] = value
         return registers

@@ -13,7 +13,8 @@ Kernels over positions go through these passes, each a file that says what comes
 - `assemble` writes it all as arrays of integers and numbers.
 - `run` is the front door: it hands the program to the engine, or says that there is none.
 
-Kernels of vectors have one pass, `vectors`. `listing` prints programs.
+Kernels of vectors have one pass, `vectors`, which takes smooth activations as tables too (`tabulation`). `listing`
+prints programs.
 
 The NTK of a network with one hidden layer of ReLUs is two operations for every pair of vectors. Register 0 holds one
 minus the cosine of the data; ARC takes it to one minus the correlations of the activation's outputs (r2) and of its

@@ -26,6 +26,9 @@ _TOLERANCE = {
 }  # of truncated series: about the rounding of the inputs' cosines
 _NEGLIGIBLE = {torch.float32: 3e-8, torch.float64: 1e-18}  # share of one term
 
+_LARGE = 2.0  # standard deviation from which sharp activations take hundreds of terms
+_SHORT = 256  # terms
+
 # The series of an activation for units of some standard deviations, for its value and its slope; by their identities.
 SeriesCache = dict[tuple[int, int], HermiteSeries | None]
 
@@ -64,6 +67,15 @@ def unit_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, cache:
     scaled = coefficients * safe_divide(torch.ones_like(norm), norm)[:, None]
     parts = scaled.to(dtype).T.contiguous().split([std.numel() for std in stds], 1)
     return [part.reshape(len(part), *std.shape) for part, std in zip(parts, stds, strict=True)]
+
+
+def short_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, cache: SeriesCache) -> list[Tensor] | None:
+    """Those, where they are few enough to cost less than a table."""
+    largest = max((float(std.max()) for std in stds if std.numel()), default=0.0)
+    if largest > _LARGE and not node.dual.finite:
+        return None
+    unit = unit_coefficients(node, stds, dtype, cache)
+    return None if unit is None or (len(unit[0]) > _SHORT and not node.dual.finite) else unit
 
 
 def as_series(unit: Sequence[Tensor]) -> SeriesOperation:

@@ -16,9 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, SCHUR
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, SCHUR, TABLE
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
-from neural_kernels.exact.compile.expansions import SeriesCache, as_powers, as_series, unit_coefficients
+from neural_kernels.exact.compile.expansions import (
+    SeriesCache,
+    as_powers,
+    as_series,
+    short_coefficients,
+    unit_coefficients,
+)
+from neural_kernels.exact.compile.tabulation import Tabulation
 from neural_kernels.exact.expressions.duals import Activated, Slope
 from neural_kernels.exact.expressions.fixed import FixedCorrelation
 from neural_kernels.exact.expressions.nodes import Expression, Input, Scaled, SchurProduct, Sum
@@ -30,13 +37,14 @@ def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Vector
     outputs = [_unscaled(kernel) for kernel in kernels]
     order = _topological(outputs)
     vectors = _Vectors(dtype)
-    series = _series(order, vectors)
-    if series is None:
+    tables = Tabulation(dtype)
+    smooth = _smooth(order, vectors, tables)
+    if smooth is None:
         return None
     registers = _Registers(order, outputs)
     table, numbers = [], []
     for node in order:
-        for operation, number in _encode(node, registers, vectors, series):
+        for operation, number in _encode(node, registers, vectors, smooth):
             table.append(operation)
             numbers.append(number)
     stds = [vectors.add(kernel.stds) for kernel in kernels]
@@ -51,6 +59,8 @@ def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Vector
         stds=np.array(stds),
         constants={registers.of[node]: node.fixed_delta for node in order if isinstance(node, FixedCorrelation)},
         registers=registers.count,
+        integers=tables.integers(),
+        floats=tables.floats(),
     )
 
 
@@ -84,18 +94,32 @@ def _unscaled(node: Expression) -> Expression:
     return node
 
 
-def _series(order: Sequence[Expression], vectors: _Vectors) -> dict[Activated, tuple[int, ...]] | None:
-    """Code, first vector and numbers of vectors of every smooth activation; None if one has no short series."""
-    encoded: dict[Activated, tuple[int, ...]] = {}
+def _smooth(order: Sequence[Expression], vectors: _Vectors, tables: Tabulation) -> dict[Activated, list[int]] | None:
+    """Code and numbers of every activation without a cusp, by a short series or a table; None if one has neither.
+
+    The numbers are the last four of an operation: first vector and numbers of vectors of a series, or place of a table
+    and its first vector.
+    """
+    encoded: dict[Activated, list[int]] = {}
     known: SeriesCache = {}
     before = _before_cusps(order)
     for node in order:
         if isinstance(node, Activated) and node.cusp is None:
+            unit = short_coefficients(node, node.argument.stds, vectors.dtype, known)
+            if unit is not None:
+                code, sides, counts = as_series(unit) if node in before else as_powers(unit, vectors.dtype)
+                encoded[node] = [code, 0, vectors.add(*sides), *counts]
+                continue
+            found = tables.add(node)
+            if found is not None:
+                place, sides = found
+                encoded[node] = [TABLE, place, vectors.add(*sides), 0, 0]
+                continue
             unit = unit_coefficients(node, node.argument.stds, vectors.dtype, known)
             if unit is None:
                 return None
             code, sides, counts = as_series(unit) if node in before else as_powers(unit, vectors.dtype)
-            encoded[node] = (code, vectors.add(*sides), *counts)
+            encoded[node] = [code, 0, vectors.add(*sides), *counts]
     return encoded
 
 
@@ -109,7 +133,7 @@ def _before_cusps(order: Sequence[Expression]) -> set[Expression]:
 
 
 def _encode(
-    node: Expression, registers: _Registers, vectors: _Vectors, series: dict[Activated, tuple[int, ...]]
+    node: Expression, registers: _Registers, vectors: _Vectors, smooth: dict[Activated, list[int]]
 ) -> list[tuple[list[int], list[float]]]:
     """The operations of one node: rows of the program's table, and their numbers."""
     if isinstance(node, Input | FixedCorrelation):
@@ -125,12 +149,14 @@ def _encode(
             return [([BLEND, target, 0, *operands, 0, 0, 0], list(node.uniform))]
         return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
     assert isinstance(node, Activated)
-    if node.cusp is None:
-        code, *terms = series[node]
-        return [([code, registers.take(node), 0, operands[0], 0, *terms], [0.0, 0.0])]
+    code, *terms = [ARC, 0, 0, 0, 0] if node.cusp is not None else smooth[node]
+    if code not in (ARC, TABLE):
+        return [([code, registers.take(node), 0, operands[0], *terms], [0.0, 0.0])]
     value, slope = registers.take_both(node)
     if value is None or slope is None:
         return []
+    if code == TABLE:
+        return [([code, value, slope, operands[0], *terms], [0.0, 0.0])]
     return [([ARC, value, slope, operands[0], 0, 0, 0, 0], [node.cusp, 0.0])]
 
 

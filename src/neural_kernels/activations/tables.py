@@ -1,0 +1,270 @@
+r"""Duals as tables: products of Chebyshev polynomials in the two norms and in a stretched angle, right at any norm.
+
+With p, q the standard deviations of X and Y, delta one minus their correlation, s and s' the standard deviations of
+sigma(X) and sigma'(X), what is tabulated is smooth:
+
+.. math::
+
+    1 - \kappa / (s_p s_q) &= A(p, q) (\tau_p - \tau_q)^2 + w F(p, q, x), \qquad \tau = \mathrm{asinh}\, p, \\
+    \text{slope} / (s'_p s'_q) &= C(p, q, x), \\
+    x &= [\mathrm{asinh}(b y) - \mathrm{asinh}(b z)] / \mathrm{asinh}\, b, \qquad y = \sqrt{\delta / 2},
+    \ z = \sqrt{1 - \delta / 2},
+
+with :math:`w = \delta / \sqrt{1 + (b y)^2}`. What an activation makes of nearly equal or nearly opposite variables
+changes within an angle of 1 / b, where b is about the smaller of p and q: in x that is a share of the range, whatever
+the norms. Nothing cancels at delta = 0, where F is an integral of the slope (Price's theorem). The norms are cut into
+cells, and there is one b for each pair of cells. A table is computed once in a process for each pair of cells that
+occurs, and costs some hundred multiply-adds for each value after that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from threading import Lock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.activations.base import Dual
+
+NODES = 11  # Chebyshev polynomials of one norm
+_EDGES = (0.0, 0.2, 0.4, 0.65, 1.0, 1.4)  # in asinh of the norm; cells of twice the width follow
+_WIDTH = 0.7
+_TOLERANCE = 1e-10  # of what is left out of a series
+_ACCURACY = ((1e4, 1e-8), (math.inf, 2e-7))  # by b, of the last coefficients, or there is no table
+_PRICE = 1e-9  # by how much the two ways to the value may differ: more where the function jumps
+_NEAR = 0.1  # share of 1 / b up to which, in delta, the integral of the slope is the better way
+_KEPT = 2048  # tables of some ten kilobytes
+_known: dict[tuple[Dual, int, int], CellTable | None] = {}  # the oldest go first
+_lock = Lock()
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """Coefficients for the norms of one cell on the left and of one on the right.
+
+    Parameters
+    ----------
+    stretch : float
+        The number b.
+    weighted : bool
+        Whether w is the weight of the docstring of the module; else it is 1, as for functions that jump.
+    value : Tensor, shape (NODES, NODES, 1 + k)
+        Coefficients of A, then of F, by polynomial of the left norm, of the right norm and of x.
+    slope : Tensor, shape (NODES, NODES, l)
+        Coefficients of 1 - C.
+    """
+
+    stretch: float
+    weighted: bool
+    value: Tensor
+    slope: Tensor
+
+    @cached_property
+    def value_widths(self) -> list[int]:
+        """How many polynomials of the right norm the coefficients of F need, by polynomial of x."""
+        return _widths(self.value[..., 1:])
+
+    @cached_property
+    def slope_widths(self) -> list[int]:
+        """The same for those of 1 - C."""
+        return _widths(self.slope)
+
+    @property
+    def transposed(self) -> CellTable:
+        """The same with left and right exchanged."""
+        value, slope = (part.transpose(0, 1).contiguous() for part in (self.value, self.slope))
+        return CellTable(self.stretch, self.weighted, value, slope)
+
+
+def cells_of(std: Tensor) -> Tensor:
+    """Return the cell of every standard deviation."""
+    tau = torch.asinh(std)
+    narrow = torch.bucketize(tau, torch.tensor(_EDGES[1:], dtype=tau.dtype, device=tau.device), right=True)
+    wide = torch.floor((tau - _EDGES[-1]) / _WIDTH).long() + len(_EDGES) - 1
+    return torch.where(tau < _EDGES[-1], narrow, wide)
+
+
+def _bounds(cell: int) -> tuple[float, float]:
+    """Return the ends of a cell, in asinh of the norm."""
+    if cell < len(_EDGES) - 1:
+        return _EDGES[cell], _EDGES[cell + 1]
+    low = _EDGES[-1] + _WIDTH * (cell - len(_EDGES) + 1)
+    return low, low + _WIDTH
+
+
+def polynomials(std: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Return asinh of the norms, shape (n,), and the Chebyshev polynomials in it of their cells, (NODES, n)."""
+    tau = torch.asinh(std)
+    present, where = cells.unique(return_inverse=True)
+    low, high = tau.new_tensor([_bounds(int(c)) for c in present]).reshape(-1, 2)[where].T
+    x = (2 * tau - low - high) / (high - low)
+    rows = [torch.ones_like(x), x]
+    while len(rows) < NODES:
+        rows.append(2 * x * rows[-1] - rows[-2])
+    return tau, torch.stack(rows)
+
+
+def cell_tables(dual: Dual, left: Sequence[int], right: Sequence[int]) -> dict[tuple[int, int], CellTable | None]:
+    """Return the table of every pair of cells; None where the dual is not smooth enough for one.
+
+    A kink off the origin is one in the norms, too, where p and q meet: such functions have closed forms instead. Tables
+    that the process does not know yet are computed, which takes some hundredths of a second each for a closed
+    form and some tenths for a function.
+    """
+    if any(dual.kinks):
+        return dict.fromkeys((p, q) for p in left for q in right)
+    wanted = sorted({(min(p, q), max(p, q)) for p in left for q in right})
+    with _lock:
+        for first in sorted({p for p, _ in wanted}):
+            unknown = [q for p, q in wanted if p == first and (dual, p, q) not in _known]
+            if unknown:
+                with torch.inference_mode(False), torch.no_grad():
+                    tables = _tabulate(dual, first, unknown)
+                _known.update({(dual, first, q): table for q, table in zip(unknown, tables, strict=True)})
+        found = {(p, q): _known[dual, p, q] for p, q in wanted}
+        while len(_known) > _KEPT:
+            _known.pop(next(iter(_known)))
+    return {(p, q): found[p, q] if p <= q else _transposed(found[q, p]) for p in left for q in right}
+
+
+def _transposed(table: CellTable | None) -> CellTable | None:
+    return None if table is None else table.transposed
+
+
+def _tabulate(dual: Dual, left: int, right: Sequence[int]) -> list[CellTable | None]:
+    """Return the tables of a cell with others of no smaller norms, all at once where they share a set of angles.
+
+    A kink is as sharp as the larger norm makes it.
+    """
+    if dual.kinks and len(right) > 1:
+        return [_tabulate(dual, left, [cell])[0] for cell in right]
+    b = _stretch(right[0] if dual.kinks else left)
+    delta, integral = _angles(b)
+    first, second = _norms(left, NODES - 1), [_norms(cell, NODES) for cell in right]  # without a common point
+    others = torch.cat([std for _, std in second])
+    value, slope = dual.grid(first[1], others, delta)
+    parts = (part.split(NODES, 1) for part in (value, slope, dual.aligned(first[1], others)))
+    return [_table(dual, b, integral, delta, first, *of_cell) for of_cell in zip(second, *parts, strict=True)]
+
+
+def _table(
+    dual: Dual,
+    b: float,
+    integral: Tensor,
+    delta: Tensor,
+    first: tuple[Tensor, Tensor],
+    second: tuple[Tensor, Tensor],
+    value: Tensor,
+    slope: Tensor,
+    still: Tensor,
+) -> CellTable | None:
+    (tau1, std1), (tau2, std2) = first, second
+    scale = dual.std(std1)[:, None] * dual.std(std2)
+    slope_scale = dual.slope_std(std1)[:, None] * dual.slope_std(std2)
+    if not bool((scale > 0).all() & (slope_scale > 0).all() & scale.isfinite().all() & slope_scale.isfinite().all()):
+        return None
+    apart = (1 - still / scale) / (tau1[:, None] - tau2).square()
+    slope = slope / slope_scale[..., None]
+    turned = (still[..., None] - value) / scale[..., None]
+    price = (slope @ integral.T) * (slope_scale * std1[:, None] * std2 / scale)[..., None]
+    near = delta < _NEAR / b
+    weighted = bool((price - turned)[..., near].abs().max() < _PRICE)
+    if weighted:
+        turned = torch.where(near, price, turned) * torch.sqrt(1 + b * b * delta / 2) / delta
+    parts = [_coefficients(part) for part in (turned, 1 - slope)]
+    apart = _coefficients(apart[..., None], 2)
+    reach = float((tau1[:, None] - tau2).square().max())
+    if not (_converged(reach * apart, b, 2) and all(_converged(part, b) for part in parts)):
+        return None
+    value = torch.cat([apart, parts[0]], -1)
+    counts = [_needed(part) for part in parts]
+    return CellTable(b, weighted, value[..., : counts[0] + 1].contiguous(), parts[1][..., : counts[1]].contiguous())
+
+
+def _norms(cell: int, count: int) -> tuple[Tensor, Tensor]:
+    """Return Chebyshev nodes of a cell, and the norms there."""
+    low, high = _bounds(cell)
+    tau = (low + high) / 2 + (high - low) / 2 * torch.from_numpy(_roots(count))
+    return tau, torch.sinh(tau)
+
+
+def _stretch(cell: int) -> float:
+    """Return b for the norms of a cell, a power of 2 so that few sets of angles occur."""
+    p = math.sinh(sum(_bounds(cell)) / 2)
+    return 2.0 ** min(29, round(1 + math.log2(max(1.0, p))))
+
+
+def _roots(count: int) -> np.ndarray:
+    return np.cos(np.pi * (np.arange(count) + 0.5) / count)
+
+
+def _count(b: float) -> int:
+    """Return how many nodes x takes, found by trial over the activations of this package."""
+    return 20 + round(10 * math.asinh(b))
+
+
+@cache
+def _angles(b: float) -> tuple[Tensor, Tensor]:
+    """Return the nodes' delta, and the matrix from a function there to its integral over delta up to each of them."""
+    count = _count(b)
+    x = _roots(count)
+    delta, _ = _delta_of(x, b)
+    gauss, weight = np.polynomial.legendre.leggauss(count // 2 + 16)
+    inner = -1 + (x[:, None] + 1) / 2 * (1 + gauss)
+    _, rate = _delta_of(inner, b)
+    k = np.arange(count)
+    transform = np.cos(np.outer(k, np.pi * (k + 0.5) / count)) * np.where(k, 2, 1)[:, None] / count
+    basis = np.cos(k * np.arccos(np.clip(inner, -1, 1))[..., None])
+    integral = np.einsum("xg,xgk->xk", (x[:, None] + 1) / 2 * weight * rate, basis) @ transform
+    return torch.from_numpy(delta), torch.from_numpy(integral)
+
+
+def _delta_of(x: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return delta of the stretched angle x, and its derivative there, by bisection and then Newton's method."""
+    reach = math.asinh(b)
+    low, high = np.zeros_like(x), np.full_like(x, math.pi / 2)
+    for _ in range(60):
+        half = (low + high) / 2
+        below = np.arcsinh(b * np.sin(half)) - np.arcsinh(b * np.cos(half)) < reach * x
+        low, high = np.where(below, half, low), np.where(below, high, half)
+    y, z = np.sin(high), np.cos(high)
+    root1, root2 = np.sqrt(1 + (b * y) ** 2), np.sqrt(1 + (b * z) ** 2)
+    return 2 * y * y, 4 * y * z * reach / (b * (z / root1 + y / root2))
+
+
+def _coefficients(values: Tensor, axes: int = 3) -> Tensor:
+    """Return Chebyshev coefficients along the first axes, with zeros up to NODES along the first."""
+    for axis in range(axes):
+        n = values.shape[axis]
+        k = torch.arange(n, dtype=values.dtype)
+        transform = torch.cos(k[:, None] * (k + 0.5) * math.pi / n) * torch.where(k == 0, 1, 2)[:, None] / n
+        values = torch.tensordot(transform, values, ([1], [axis])).movedim(0, axis)
+    return torch.cat([values, values.new_zeros(NODES - len(values), *values.shape[1:])])
+
+
+def _size(coefficients: Tensor) -> float:
+    return max(1.0, float(coefficients[0, 0].abs().max()))
+
+
+def _converged(coefficients: Tensor, b: float, axes: int = 3) -> bool:
+    """Tell whether the last coefficients along each of the first axes are small."""
+    size = coefficients.abs() / _size(coefficients)
+    last = [size[NODES - 2], size[:, NODES - 1], size[..., -3:]][:axes]
+    return max(float(part.max()) for part in last) < next(accuracy for bound, accuracy in _ACCURACY if b <= bound)
+
+
+def _needed(coefficients: Tensor) -> int:
+    """Return how many polynomials of x matter."""
+    matters = coefficients.abs().amax((0, 1)) > _TOLERANCE * _size(coefficients)
+    return max([2, *(k + 1 for k in torch.nonzero(matters).flatten().tolist())])
+
+
+def _widths(coefficients: Tensor) -> list[int]:
+    """Return how many polynomials of the right norm matter, for each of x."""
+    matters = coefficients.abs().amax(0) > _TOLERANCE * _size(coefficients)
+    return (matters * torch.arange(1, len(matters) + 1)[:, None]).amax(0).clamp(min=1).tolist()

@@ -1,0 +1,76 @@
+"""Tables of activations as the engine reads them: columns sorted by the cell of their norm, coefficients in one array.
+
+In come activations with the standard deviations of the units that they are applied to, out go, for each, the place of
+its integers and its vectors of numbers per unit: the asinh of the norm and the Chebyshev polynomials of it, those of
+the columns sorted by cell.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.activations.tables import CellTable, cell_tables, cells_of, polynomials
+from neural_kernels.engine.tables import HEAD, LONGEST, PAIR
+from neural_kernels.exact.expressions.duals import Activated
+from neural_kernels.exact.expressions.pairs import PerUnit
+
+
+class Tabulation:
+    """Integers and coefficients of all tables of a program, as they are put together."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._integers: list[np.ndarray] = []
+        self._floats: list[Tensor] = []
+        self._known: dict[tuple[int, int], tuple[int, list[PerUnit]] | None] = {}
+
+    def add(self, node: Activated) -> tuple[int, list[PerUnit]] | None:
+        """Add the table of an activation, value and slope at once: its place, its vectors; None where it has none."""
+        key = id(node.dual), id(node.argument)
+        if key not in self._known:
+            self._known[key] = self._new(node)
+        return self._known[key]
+
+    def integers(self) -> np.ndarray:
+        """All integers."""
+        return np.concatenate([*self._integers, np.zeros(0, np.int64)])
+
+    def floats(self) -> np.ndarray:
+        """All coefficients, in the working precision."""
+        return torch.cat([*self._floats, torch.zeros(0, dtype=torch.float64)]).to(self._dtype).numpy()
+
+    def _new(self, node: Activated) -> tuple[int, list[PerUnit]] | None:
+        left, right = (node.argument.stds[k].to(torch.float64) for k in (0, -1))
+        (cells1, index1), (cells2, index2) = (cells_of(std).unique(return_inverse=True) for std in (left, right))
+        pairs = list(cell_tables(node.dual, cells1.tolist(), cells2.tolist()).values())
+        tables = [pair for pair in pairs if pair is not None and pair.value.shape[-1] + pair.slope.shape[-1] <= LONGEST]
+        if len(tables) < len(pairs):
+            return None
+        order = index2.argsort(stable=True)
+        starts = torch.searchsorted(index2[order], torch.arange(len(cells2) + 1))
+        parts = [index1, order, starts]
+        places = np.cumsum([HEAD, *(len(part) for part in parts)])
+        widths = torch.cat([torch.tensor(pair.value_widths + pair.slope_widths) for pair in tables])
+        lines, behind = [], int(places[-1]) + PAIR * len(tables)
+        for pair in tables:
+            counts = [len(pair.value_widths), len(pair.slope_widths)]
+            lines += [self._append(pair), *counts, int(pair.weighted), behind]
+            behind += sum(counts)
+        parts += [torch.tensor(lines), widths]
+        place = sum(len(part) for part in self._integers)
+        self._integers += [np.array([len(cells2), *places]), *(part.numpy() for part in parts)]
+        sides = [torch.cat([tau[None], rows[1:]]) for tau, rows in (self._per_unit(left), self._per_unit(right))]
+        return place, list(zip(sides[0], sides[1][:, order], strict=True))
+
+    @staticmethod
+    def _per_unit(std: Tensor) -> tuple[Tensor, Tensor]:
+        return polynomials(std, cells_of(std))
+
+    def _append(self, table: CellTable) -> int:
+        """Put the numbers of a pair of cells in; where they begin."""
+        place = sum(len(part) for part in self._floats)
+        head = torch.tensor([table.stretch, 1 / np.arcsinh(table.stretch)], dtype=torch.float64)
+        self._floats += [head, torch.cat([table.value, table.slope], -1).reshape(-1)]
+        return place

@@ -80,7 +80,7 @@ def test_equals_ridge_on_the_centred_kernel_when_all_rows_are_landmarks(data):
 def test_selection_and_probabilities_use_refits_without_the_row(data):
     X, y, _ = data
     labels = (y > 6).astype(int)
-    model = classifier(alpha=[0.01, 0.1]).fit(X, labels)
+    model = classifier(alpha=[0.01, 0.1], scoring="r2").fit(X, labels)
     phi, targets, scores = model.map_(X), 2.0 * labels - 1, []
     rows = np.setdiff1d(np.arange(150), model.map_.learned)
     assert len(rows) == 150 - model.map_.columns
@@ -244,3 +244,27 @@ def test_memory_is_counted_for_the_columns_in_use():
         assert NeuralFeatureRegressor(method=method, **small).fit(x, y).score(x, y) > 0
     with pytest.raises(MemoryError, match="4,096 features"):
         NeuralFeatureRegressor(method=RandomFeatures(), **small).fit(x, y)
+
+
+def test_alpha_is_chosen_from_a_grid_by_the_log_loss_of_labels(data):
+    X, y, _ = data
+    labels = np.digitize(y, [4, 6])
+    model = classifier(alpha=None).fit(X, labels)
+    assert_allclose(model.alphas_, np.logspace(1, -4, 11))
+    assert model.alpha_ == model.alphas_[np.argmax(model.loo_scores_)]
+    assert_allclose(model.loo_scores_.max(), -model.calibration_.log_loss, rtol=1e-9)
+    by_accuracy = classifier(alpha=None, scoring="accuracy").fit(X, labels)
+    assert 0.3 < by_accuracy.loo_scores_.max() <= 1
+    with pytest.raises(ValueError, match="'log_loss', 'accuracy', 'r2', 'evidence'"):
+        classifier(scoring="auc").fit(X, labels)
+
+
+def test_alpha_is_chosen_by_the_marginal_likelihood_where_asked(data):
+    X, y, _ = data
+    alphas = [1e-3, 1e-1, 10.0]
+    one = regressor(alpha=alphas, selection="evidence").fit(X, y)
+    other = regressor(alpha=alphas, scoring="evidence").fit(X, y)
+    each = [regressor(alpha=alpha).fit(X, y).log_marginal_likelihood_ for alpha in alphas]
+    assert_allclose(one.loo_scores_, each, rtol=1e-9)
+    assert_allclose(other.loo_scores_, each, rtol=1e-9)
+    assert one.alpha_ == alphas[np.argmax(each)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
@@ -21,7 +21,7 @@ from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_table import RowTable
-from neural_kernels.estimators.scores import r2
+from neural_kernels.estimators.scores import SCORES
 from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.features.method import Method
@@ -69,7 +69,10 @@ class FeatureRidge(FeatureModel):
     Both states are immutable and replaced as a whole: a call that is interrupted leaves what was there.
     """
 
+    scorings: ClassVar[tuple[str, ...]]  # the leave-one-out scores that alphas are chosen by; the first is the default
     alpha: Any
+    selection: Any
+    scoring: Any
     memory_budget: int | None
     verbose: int
     _accumulation: Accumulation | None = None
@@ -176,6 +179,11 @@ class FeatureRidge(FeatureModel):
         return self._solved().choice.ridge
 
     @property
+    def alphas_(self) -> Array:
+        """Those that it was chosen from."""
+        return settings.alphas(self.alpha)
+
+    @property
     def loo_scores_(self) -> Any:
         """Leave-one-out scores of every alpha."""
         return self._solved().choice.scores
@@ -208,6 +216,7 @@ class FeatureRidge(FeatureModel):
     def _begin(self, X: Any, targets: Array, weights: Array, apart: bool = False) -> None:
         """Forget what was seen, and take in rows."""
         settings.alphas(self.alpha)
+        settings.criterion(self.selection, self.scoring, self.scorings)
         build, seed = self._map_builder()
         example = 1 if issparse(X) else math.prod(X.shape[1:])
         size = sample_size(example, self.n_components, settings.as_budget(self.memory_budget))
@@ -258,10 +267,15 @@ class FeatureRidge(FeatureModel):
         The error of a row far outside the others, which is as large as its norm, would outvote all of them.
         """
         alphas, scale = settings.alphas(self.alpha), _scale(built)
+        criterion = settings.criterion(self.selection, self.scoring, self.scorings)
         path = built.moments.path(alphas * scale)
         residuals, typical = self._loo_residuals(path, built, judges)
         examples, residuals = judges.examples.take(typical), residuals[:, typical]
-        chosen = AlphaChoice.of(alphas, scale, lambda _: r2(residuals, examples, built.moments.target_mean))
+        if criterion == settings.EVIDENCE:
+            chosen = AlphaChoice.of(alphas, scale, lambda _: path.evidence.log_likelihood)
+        else:
+            score, mean = SCORES[criterion], built.moments.target_mean
+            chosen = AlphaChoice.of(alphas, scale, lambda _: score(residuals, examples, mean))
         solution = Solution(built, chosen, path.coefficients[chosen.index], path.intercepts[chosen.index])
         return solution, examples, residuals[chosen.index]
 

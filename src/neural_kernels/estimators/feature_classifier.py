@@ -33,6 +33,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     ----------
     network, kernel, n_components, method, random_state, alpha, memory_budget, verbose
         As for :class:`NeuralFeatureRegressor`.
+    selection, scoring
+        As for :class:`NeuralKernelClassifier`: by default alpha has the best leave-one-out log-loss.
     class_weight : dict or "balanced", optional
         Positive factors of the sample weights by class; "balanced" gives all classes the same total weight. A stream
         of more rows than are kept then holds the moments of each class, K 8 m^2 bytes.
@@ -71,6 +73,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     True
     """
 
+    scorings = ("log_loss", "accuracy", "r2")
+
     def __init__(
         self,
         network: Any = None,
@@ -78,7 +82,9 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         kernel: Any = "ntk",
         n_components: int = 4096,
         method: Any = None,
-        alpha: Any = 1e-2,
+        alpha: Any = None,
+        selection: Any = "loo",
+        scoring: Any = None,
         class_weight: Any = None,
         random_state: Any = None,
         memory_budget: int | None = None,
@@ -89,6 +95,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         self.n_components = n_components
         self.method = method
         self.alpha = alpha
+        self.selection = selection
+        self.scoring = scoring
         self.class_weight = class_weight
         self.random_state = random_state
         self.memory_budget = memory_budget

@@ -25,9 +25,12 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     ----------
     network, kernel, n_components, method, random_state
         As for :class:`NeuralFeatures`.
-    alpha : float or array-like of shape (r,)
+    alpha : float or array-like of shape (r,), optional
         Ridge, in units of a robust mean of the rows' squared features. Of several, the one with the best exact
-        leave-one-out score, which takes a second pass. Copies of a row count as one of their summed weight.
+        leave-one-out score, which takes a second pass. None: one of 11 from 10 down to 1e-4. Copies of a row count as
+        one of their summed weight.
+    selection, scoring
+        As for :class:`NeuralKernelRegressor`.
     memory_budget : int, optional
         Bytes that fitting may take, beside the data.
     verbose : int
@@ -41,8 +44,10 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         b.
     alpha_, ridge_ : float
         The alpha in use, and the ridge it means.
+    alphas_ : ndarray of shape (r,)
+        Those that it was chosen from.
     loo_scores_ : ndarray of shape (r,) or None
-        Leave-one-out R^2 of every alpha, averaged over outputs, on those of up to 16,384 distinct rows that are no
+        Of every alpha, the larger the better, on those of up to 16,384 distinct rows that are no
         landmarks or anchors of the map (on all, if these are more than 80 %); None with one alpha.
     amplitude_, noise_variance_ : float or ndarray of shape (n_outputs,)
         Prior variance of a coefficient, and variance of targets about the function; the second is `ridge_` times the
@@ -97,6 +102,8 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     True
     """
 
+    scorings = ("r2",)
+
     def __init__(
         self,
         network: Any = None,
@@ -104,7 +111,9 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         kernel: Any = "ntk",
         n_components: int = 4096,
         method: Any = None,
-        alpha: Any = 1e-2,
+        alpha: Any = None,
+        selection: Any = "loo",
+        scoring: Any = None,
         random_state: Any = None,
         memory_budget: int | None = None,
         verbose: int = 0,
@@ -114,6 +123,8 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         self.n_components = n_components
         self.method = method
         self.alpha = alpha
+        self.selection = selection
+        self.scoring = scoring
         self.random_state = random_state
         self.memory_budget = memory_budget
         self.verbose = verbose

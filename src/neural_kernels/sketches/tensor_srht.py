@@ -111,15 +111,15 @@ class TensorSRHT(nn.Module):
         width = max(self.first.working_width, self.second.working_width)
         target = read_out(out, first, self.n_components)
         shape = (self.n_components,)
-        result = over_blocks(self.sketch, first, second, width=width, shape=shape, out=target)
+        result = require_range(over_blocks(self.sketch, first, second, width=width, shape=shape, out=target))
         return dress(result, x) if out is None else out
 
     def sketch(self, x: Rows, y: Rows, out: Float[Tensor, "n m"] | None = None) -> Float[Tensor, "n m"]:
         """Sketch checked rows of both inputs, all at once, on the caller's thread."""
         sides = self.first.transformed(x), self.first.rows, self.second.transformed(y), self.second.rows
         if self.complex_signs:
-            return require_range(self._complex_products(*sides, out))
-        return require_range(entry_products(*sides, self.n_components**-0.5, out))
+            return self._complex_products(*sides, out)
+        return entry_products(*sides, self.n_components**-0.5, out)
 
     def _complex_products(
         self, first: Tensor, rows1: Tensor, second: Tensor, rows2: Tensor, out: Tensor | None

@@ -8,6 +8,8 @@ which costs no refits.
 
 Then feature maps beside the exact kernel of the same network, on digits and on nine times as many: half of the images,
 each with its eight shifts by one pixel, to learn from, and the other half, not shifted, to test. No tuning there.
+
+Two panels of the figure are on uncertainty: intervals of rows that were held out, and how many of these they cover.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 from _data_demo import Data, Result, Task, load_digit_sets, load_tables, measure, split
+from _intervals_demo import draw_intervals
 from matplotlib.axes import Axes
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_diabetes, load_digits
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -153,8 +156,8 @@ def sorted_kernel(data: Data, depth: int) -> np.ndarray:
 
 
 def draw(path: Path, data: Data, depths: tuple[int, ...], errors: np.ndarray, maps: list[Result]) -> None:
-    figure, axes = plt.subplots(2, 2, figsize=(11, 8.5), layout="constrained")
-    matrix, spectrum, error, trade = axes.flat
+    figure, axes = plt.subplots(2, 3, figsize=(16, 8.5), layout="constrained")
+    matrix, spectrum, intervals, error, trade, coverage = axes.flat
     gram = sorted_kernel(data, 3)
     lengths = np.sqrt(np.diagonal(gram))
     cosines = gram / np.outer(lengths, lengths)
@@ -171,6 +174,7 @@ def draw(path: Path, data: Data, depths: tuple[int, ...], errors: np.ndarray, ma
     error.set(title="Error on the held-out half", xlabel="depth", ylabel="%", ylim=(0, None), xticks=depths)
     error.legend()
     draw_trade(trade, [r for r in maps if r.task.data is maps[-1].task.data])
+    draw_intervals(intervals, coverage, split("diabetes", *load_diabetes(return_X_y=True), classify=False))
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

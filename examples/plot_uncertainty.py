@@ -39,17 +39,40 @@ def plot_data(axis):
 # %%
 # Two answers to "how sure?"
 # --------------------------
-# ``return_std`` is the standard deviation of the function, without the noise of the observations; bands are two of them
-# wide. Both grow where there are no data, and neither knows that the function goes on as a sine.
+# With ``noise=False``, ``return_std`` is the standard deviation of the function, without the noise of the observations;
+# bands are two of them wide. How far functions of the prior go up and down is fitted to the data. Both bands grow where
+# there are no data, and neither knows that the function goes on as a sine.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
 for axis, (kernel, title) in zip(axes, [("nngp", "Gaussian process"), ("ntk", "ensemble of networks")], strict=True):
-    mean, std = fit(kernel).predict(grid, return_std=True)
+    mean, std = fit(kernel).predict(grid, return_std=True, noise=False)
     axis.fill_between(grid[:, 0], mean - 2 * std, mean + 2 * std, alpha=0.25)
     axis.plot(grid[:, 0], mean, label="mean")
     plot_data(axis)
     axis.set(title=title)
 axes[0].legend(loc="upper right")
+
+# %%
+# Where will the next observations lie?
+# -------------------------------------
+# By default ``return_std`` includes their noise: 95 % should lie within 1.96 deviations. ``predict_interval`` says the
+# same without a Gaussian, by quantiles of exact leave-one-out residuals. It is true on average over rows like those
+# seen, and does not widen where there are none. Here is a function with more data and noise.
+
+rows = rng.uniform(-4, 4, 150)[:, None]
+targets = 20 * np.sin(1.5 * rows[:, 0]) + 6 * rng.standard_normal(len(rows))
+scaler = StandardScaler().fit(rows)
+model = nk.NeuralKernelRegressor(net, kernel="nngp").fit(scaler.transform(rows), targets)
+mean, std = model.predict(scaler.transform(grid), return_std=True)
+lower, upper = model.predict_interval(scaler.transform(grid), coverage=0.95).T
+figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
+axis.fill_between(grid[:, 0], mean - 1.96 * std, mean + 1.96 * std, alpha=0.25, label="1.96 deviations")
+axis.plot(grid[:, 0], lower, "C1", linewidth=1, label="jackknife+, 95 %")
+axis.plot(grid[:, 0], upper, "C1", linewidth=1)
+axis.plot(rows[:, 0], targets, "k.", markersize=4)
+axis.plot(grid[:, 0], mean)
+axis.set(xlabel="x", ylim=(-60, 60))
+axis.legend(loc="upper right")
 
 # %%
 # The same networks, before training ends

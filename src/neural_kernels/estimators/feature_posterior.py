@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,36 @@ from neural_kernels.estimators.predictive import PredictiveModel, TargetVariance
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.ridge_path import RidgePath
 
-_FEW = 1024  # rows, by which a mean is estimated
+_SMALLEST = 1e-6  # of 1 - leverage: less is rounding of float32
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What rows say of a model that has not learned its features from them.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n, o)
+        Absolute exact leave-one-out residuals.
+    weights : ndarray of shape (n,)
+        How many rows each of them is.
+    amplitude : ndarray of shape (o,)
+        With which the residuals have the variances that are said of them, on the mean.
+    lacked : float
+        Mean of what the features leave out of the kernel's diagonal. The noise that is fitted stands for it.
+    """
+
+    sizes: Array
+    weights: Array
+    amplitude: Array
+    lacked: float
 
 
 class FeaturePosterior(PredictiveModel, FeatureRidge):
     """Private base: prediction with uncertainty; `fit` is its subclass's."""
 
     _single = False
-    _scored: tuple[Solution, Array, Array] | None = None
-    _lacking: tuple[Solution, float] | None = None
+    _judgement: tuple[Solution, Judged] | None = None
 
     @property
     def log_marginal_likelihood_(self) -> float:
@@ -86,13 +108,15 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
         """
         require_number("predict_interval", 0.0, 1.0, coverage=coverage)
         mean = self._outputs(X)
-        scores, weights = self._residual_sizes()
-        half = upper_quantile(scores.T, weights, coverage)
+        judged = self._judged()
+        half = upper_quantile(judged.sizes.T, judged.weights, coverage)
         return self._in_shape(np.stack([mean - half, mean + half], axis=1))
 
     @property
     def _variances(self) -> TargetVariances:
-        amplitude = self._path().evidence.amplitude[0]
+        if self.ridge_ == 0:
+            raise ValueError("uncertainty needs an alpha above 0, the noise of the targets")
+        amplitude = self._judged().amplitude
         return TargetVariances(amplitude, self.ridge_ * amplitude)
 
     def _path(self) -> RidgePath:
@@ -101,7 +125,7 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
 
     def _function_covariance(self, X: Any, whole: bool) -> Array:
         """Posterior covariances (m, m) or variances (m,) of the function, for an amplitude of 1."""
-        fitted, path, lacked = self._solved().built.map, self._path(), self._lacked_in_training()
+        fitted, path, lacked = self._solved().built.map, self._path(), self._judged().lacked
         if whole:
             phi = features(fitted, X)
             beyond = np.maximum(self._lacked(X, phi) - lacked, 0)
@@ -117,23 +141,27 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
         """What the features leave out of the kernel's diagonal."""
         return np.maximum(np.asarray(self.kernel_.diag(rows), dtype=np.float64) - squared_norms(phi), 0)
 
-    def _lacked_in_training(self) -> float:
-        """Its mean over rows that the map did not learn from: the noise that was fitted stands for so much of it."""
+    def _judged(self) -> Judged:
+        """Of the rows by which alpha is chosen: their residuals, and what follows from them."""
         solution = self._solved()
-        if self._lacking is None or self._lacking[0] is not solution:
-            judges = solution.built.judges(self._seen().kept[0])
-            few = np.unique(np.linspace(0, len(judges) - 1, min(_FEW, len(judges))).astype(np.intp))
-            rows, weights = judges.data[few], judges.weights[few]
-            lacked = self._lacked(rows, features(solution.built.map, rows))
-            self._lacking = solution, float(np.average(lacked, weights=weights))
-        return self._lacking[1]
+        if self._judgement is None or self._judgement[0] is not solution:
+            self._judgement = solution, self._judge(solution)
+        return self._judgement[1]
 
-    def _residual_sizes(self) -> tuple[Array, Array]:
-        """Absolute leave-one-out residuals (n, o), and how many rows each of them is."""
-        solution = self._solved()
-        if self._scored is None or self._scored[0] is not solution:
-            judges = solution.built.judges(self._seen().kept[0])
-            residuals = self._loo_residuals(solution.path, solution.built, judges)[0][0]
-            scores = np.sqrt(np.square(residuals) + judges.scatter / judges.weights[:, None])
-            self._scored = solution, scores, judges.weights
-        return self._scored[1:]
+    def _judge(self, solution: Solution) -> Judged:
+        built, path = solution.built, self._path()
+        rows = built.judges(self._seen().kept[0])
+        y, w = rows.targets, rows.weights
+        residuals, lacked, variance = np.zeros_like(y), np.empty(len(y)), np.empty(len(y))
+        alone = built.moments.weight <= w.max()  # no other row could predict it
+        for block in blocks(len(rows), built.map.columns, None):
+            phi = features(built.map, rows.data[block])
+            lacked[block] = self._lacked(rows.data[block], phi)
+            variance[block] = self.ridge_ / w[block] / np.maximum(1 - w[block] * path.leverage(phi)[0], _SMALLEST)
+            if not alone:
+                residuals[block] = path.loo_residuals(phi, y[block], w[block])[0]
+        common = float(np.average(lacked, weights=w))
+        variance += np.maximum(lacked - common, 0)
+        explained = np.sum(np.square(residuals) / variance[:, None] + rows.scatter / self.ridge_, axis=0)
+        sizes = np.sqrt(np.square(residuals) + rows.scatter / w[:, None])
+        return Judged(sizes, w, explained / w.sum(), common)

@@ -50,10 +50,10 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         Of every alpha, the larger the better, on those of up to 16,384 distinct rows that are no
         landmarks or anchors of the map (on all, if these are more than 80 %); None with one alpha.
     amplitude_, noise_variance_ : float or ndarray of shape (n_outputs,)
-        Prior variance of a coefficient, and variance of targets about the function; the second is `ridge_` times the
-        first.
+        Prior variance of a coefficient, and variance of targets about the function, `ridge_` times the first.
     log_marginal_likelihood_ : float
-        Of the targets, less their mean, with normal coefficients and noise of these variances; summed over outputs.
+        Of the targets, less their mean, with normal coefficients and noise, at the amplitude that makes it the largest;
+        summed over outputs.
     moments_ : Moments
         Delete it to save its 8 m^2 bytes, and the rows that are kept: then `partial_fit` cannot go on.
     map_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
@@ -77,17 +77,17 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     float32 features, whose products are summed in float64.
 
     Uncertainty, ``predict(X, return_std=True)``, is that of a Gaussian process whose kernel is the inner product of the
-    features, in the targets' own units: the amplitude a has the largest marginal likelihood,
+    features, in the targets' own units, with A, W and :math:`\mu` of :class:`solvers.Moments`:
 
-    .. math:: a = \frac{1}{W \lambda} \bigl( s - B^T (A + \lambda I)^{-1} B \bigr), \qquad
-       \mathrm{var} = a \lambda \Bigl( 1 + \frac 1 W + (\phi - \mu)^T (A + \lambda I)^{-1} (\phi - \mu) \Bigr) + a
-       \max(k(x, x) - |\phi|^2 - r, 0),
+    .. math:: v(x) = a \Bigl( \lambda + \frac \lambda W + \lambda (\phi - \mu)^T (A + \lambda I)^{-1} (\phi - \mu)
+       + \max(k(x, x) - |\phi|^2 - r, 0) \Bigr).
 
-    from the moments A, B, s, W of :class:`solvers.Moments`. The last term is what the features leave out of the kernel,
-    far from the landmarks in particular, beyond what they leave out of it in training rows on the mean, r, which is
-    part of the noise. With ``kernel="ntk"`` it is a process with the NTK as covariance, not the
-    ensemble of :class:`NeuralKernelRegressor`. The first call that asks for it factorises again, 2 m^3 / 3 operations,
-    and keeps m^2 numbers.
+    The amplitude a makes the exact leave-one-out residuals, of rows that the map did not learn from, as large as is
+    said of them on the mean; the marginal likelihood would take a map that has learned some rows to know all as well.
+    The last term is what the features leave out of the kernel, far from the landmarks in particular, beyond what they
+    leave out in training rows on the mean, r, which is part of the noise. With ``kernel="ntk"`` it is a process with
+    the NTK as covariance, not the ensemble of :class:`NeuralKernelRegressor`. The first call that asks for it
+    factorises again, 2 m^3 / 3 operations, computes the residuals of the rows that are kept, and keeps m^2 numbers.
 
     Examples
     --------

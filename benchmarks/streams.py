@@ -3,7 +3,7 @@
     python benchmarks/streams.py --rows 5000000
 
 Rows of 20 normal columns in float32, a smooth target with noise, 256 Nystrom features, three alphas. Every size of
-call gets the same rows, in turns of 100,000, so that the machine's moods hit all of them. Times are of `partial_fit`
+call gets the same rows, in turns of 100,000. Times are of the processor (set OMP_NUM_THREADS=1), and of `partial_fit`
 and `finalize` alone, without making the rows.
 """
 
@@ -32,10 +32,10 @@ def chunks(rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def give(model: nk.NeuralFeatureRegressor, x: np.ndarray, y: np.ndarray, call: int) -> float:
     """Seconds of handing over rows in calls of a size."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     for start in range(0, len(x), call):
         model.partial_fit(x[start : start + call], y[start : start + call])
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def streams(rows: int, calls: list[int], components: int) -> dict[int, tuple[float, float, float]]:
@@ -50,9 +50,9 @@ def streams(rows: int, calls: list[int], components: int) -> dict[int, tuple[flo
     x = rng.standard_normal((5000, COLUMNS), dtype=np.float32)
     results = {}
     for call, model in models.items():
-        begun = time.perf_counter()
+        begun = time.process_time()
         model.finalize()
-        solving = time.perf_counter() - begun
+        solving = time.process_time() - begun
         results[call] = spent[call], solving, float(model.score(x, np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2]))
     return results
 

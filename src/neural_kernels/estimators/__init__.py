@@ -4,7 +4,7 @@ What users call:
 
 - `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; `kernel_base` is what they share;
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
-  `feature_model` and, the linear ones, `feature_base`;
+  `feature_model` and, the linear ones, `feature_parts`, `feature_base`;
 - `linearized`: what training a torch module would give, by its empirical kernel.
 
 What they are made of:

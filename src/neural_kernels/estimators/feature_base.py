@@ -9,16 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.accumulation import Accumulation, sample_size
-from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.built import Built, ClassesApart, block_rows, blocks, features, squared_norms
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.feature_model import FeatureModel
+from neural_kernels.estimators.feature_parts import PartsModel
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.estimators.scores import SCORES
@@ -29,8 +28,6 @@ from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.solvers.moments import Moments
 from neural_kernels.solvers.ridge_path import RidgePath
 from neural_kernels.solvers.system import require_scale
-
-_DELETED = "moments_ was deleted, and with it all that more rows could be added to: call fit"
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Solution:
         return self.built.moments.path([self.choice.ridge])
 
 
-class FeatureRidge(FeatureModel):
+class FeatureRidge(PartsModel):
     """Private base: the linear model on features.
 
     Calls with rows accumulate them; they are solved with when something is read that depends on the solution.
@@ -75,9 +72,7 @@ class FeatureRidge(FeatureModel):
     scoring: Any
     memory_budget: int | None
     verbose: int
-    _accumulation: Accumulation | None = None
     _solution: Solution | None = None
-    _region: Any = None  # where the rows lie
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._accumulation is not None or self._solution is not None
@@ -89,58 +84,6 @@ class FeatureRidge(FeatureModel):
         """
         self._solved()
         return self
-
-    def empty_copy(self) -> Any:
-        """Make a model with the map of this one that has seen no rows: for a part of them, on any machine.
-
-        Returns
-        -------
-        model
-            To be given its rows by `partial_fit`, and then to `merge`.
-        """
-        seen, built = self._seen(), self._solved().built
-        copy: Any = clone(self)
-        for name in ("n_features_in_", "feature_names_in_", "classes_", "_named", "kernel_", "network_", "_single"):
-            if name in vars(self):
-                setattr(copy, name, vars(self)[name])
-        copy._accumulation, copy._region = seen.emptied(built), self._region
-        return copy
-
-    @atomic
-    def merge(self, *others: Any) -> Any:
-        """Take in the rows that other models have seen, as if they had come to this one.
-
-        Parameters
-        ----------
-        others : models
-            Of the same class, the same columns and targets (or classes). Once one of them has seen so many rows that
-            it has a map of its own, all others must have the same, as those made by `empty_copy`.
-
-        Returns
-        -------
-        model
-            This one; nothing is solved yet.
-        """
-        for other in others:
-            if type(other) is not type(self):
-                raise TypeError(f"expected models of class {type(self).__name__}, got {other!r}")
-            mine, theirs = self._aligned(other)
-            one, two = ((seen.shape, seen.kept[0].targets.shape[1:]) for seen in (mine, theirs))
-            if one != two:
-                raise ValueError(f"the models have seen other data, columns and targets of shapes {one} and {two}")
-            self._accumulation, self._solution = mine.merge(theirs), None
-            self._region = self._region.joined(other._region)
-        return self
-
-    def _aligned(self, other: Any) -> tuple[Accumulation, Accumulation]:
-        """What this and another model have seen, with the same targets."""
-        return self._seen(), other._seen()
-
-    def _seen(self) -> Accumulation:
-        check_is_fitted(self)
-        if self._accumulation is None:
-            raise ValueError(_DELETED)
-        return self._accumulation
 
     @property
     def map_(self) -> FeatureMap:
@@ -202,12 +145,6 @@ class FeatureRidge(FeatureModel):
         X, y = self._read(X, None if reset else self._shape, y=y, reset=reset, **options)
         return X, y, inputs.read_weights_of_part(sample_weight, X)
 
-    def _started(self) -> bool:
-        """Whether rows were seen, to which others can be added."""
-        if self._accumulation is None and self._solution is not None:
-            raise ValueError(_DELETED)
-        return self._accumulation is not None
-
     @property
     def _shape(self) -> Shape:
         """Of one example."""
@@ -234,6 +171,7 @@ class FeatureRidge(FeatureModel):
         self._accumulation, self._solution = self._accumulation.add(rows), None
         self._region = Region.of(X) if self._region is None else self._region.around(X)
 
+    @override
     def _solved(self) -> Solution:
         """Solve, if rows were added since that was done."""
         check_is_fitted(self)

@@ -145,7 +145,7 @@ def quickest(call: Callable[[], Any], repeats: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA, help="the folder that holds load.py")
-    parser.add_argument("--rows", type=int, default=1500, help="at most so many of each table")
+    parser.add_argument("--rows", type=int, default=1000, help="at most so many of each table")
     parser.add_argument("--only", nargs="*", help="names of tables")
     parser.add_argument("--times", action="store_true")
     parser.add_argument("--json", type=Path, help="a file to write the same as JSON to")

@@ -63,7 +63,7 @@ class KernelModel(BaseEstimator):
     def _fit_examples(self, X: Any, examples: Examples) -> np.ndarray:
         """Set `dual_coef_` (m, o), `y_offset_` (o,) and all that does not depend on what targets mean.
 
-        Returns a mark, (m,), for the examples that may judge predictions: those that lie not far outside.
+        Returns the positions of the examples that may judge predictions: those that lie not far outside.
         """
         alphas = settings.alphas(self.alpha)
         criterion = settings.criterion(self.selection, self.scoring, self.scorings)

@@ -75,8 +75,8 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     alphas_ : ndarray of shape (r,)
         Those that it was chosen from.
     loo_scores_ : ndarray of shape (r,) or None
-        Of every alpha, the larger the better: minus the log-loss, the accuracy, R^2, or with "evidence" the logarithm of
-        the marginal likelihood. NaN for one that was not tried on all examples, or is singular; None with one alpha.
+        Of every alpha, the larger the better: minus the log-loss, the accuracy, R^2, or with "evidence" the logarithm
+        of the marginal likelihood. NaN for one that was not tried on all examples, or is singular; None with one alpha.
     dual_coef_ : ndarray of shape (m, 1) or (m, K)
         Coefficients of the kernel at the distinct training examples.
     y_offset_ : ndarray of shape (1,) or (K,)

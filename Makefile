@@ -41,6 +41,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/exact_dense.py
 	$(BIN)/python benchmarks/exact_sparse.py
+	$(BIN)/python benchmarks/activations.py
 	$(BIN)/python benchmarks/exact_conv.py
 	$(BIN)/python benchmarks/sketches.py
 	$(BIN)/python benchmarks/features_accuracy.py

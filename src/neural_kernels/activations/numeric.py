@@ -35,7 +35,8 @@ class NumericActivation(Activation):
     1602.05897), with as many terms as the standard deviations need: tens at 1, some thousands at 10 for a sharp
     function such as tanh. With kinks, the truncated powers that make them are integrated in closed form and the smooth
     rest by its series. The results have the dtype of the input; the tail of a series is below 1e-15 of the whole for
-    float64 where a thousand terms reach that, else below 1e-9.
+    float64 where a thousand terms reach that, else below 1e-9. Kernels of vectors take a table instead (`tables`) where
+    the series is long, unless a kink lies off the origin: what a table interpolates comes from `grid`.
     """
 
     terms: ClassVar[int] = 12288

@@ -51,8 +51,9 @@ class FeatureModel(BaseEstimator):
     def _warn_of_scales(self, X: Any) -> None:
         """Warn of columns and rows of the first data on wildly different scales; of images, nothing is said."""
         if X.ndim == 2:
-            warn_of_columns(X, self.kernel_)
-            warn_of_rows(diagonal(X, self.kernel_), np.arange(X.shape[0]))
+            with inputs.advice_on_images(X):
+                warn_of_columns(X, self.kernel_)
+                warn_of_rows(diagonal(X, self.kernel_), np.arange(X.shape[0]))
 
     def _map_builder(self) -> tuple[Callable[[Any], FeatureMap], int]:
         """Set `kernel_` and `network_`; return what builds the map for rows, and the seed that it uses."""

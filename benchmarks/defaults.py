@@ -43,7 +43,7 @@ SPREAD = ("titanic",)  # of these, copies of a row may lie in several folds
 Table = tuple[np.ndarray, np.ndarray]
 
 
-def classification(load: Any) -> dict[str, Callable[[], Table]]:
+def classification(load: Any) -> dict[str, Any]:
     stored = {
         "german": "statlog-german-credit",
         "pima": "pima",
@@ -63,7 +63,7 @@ def classification(load: Any) -> dict[str, Callable[[], Table]]:
     } | {name: partial(table, load.uci_classification, file) for name, file in stored.items()}
 
 
-def regression(load: Any) -> dict[str, Callable[[], Table]]:
+def regression(load: Any) -> dict[str, Any]:
     names = ("airfoil", "concrete", "energy", "housing", "stock", "pendulum", "servo", "autompg", "yacht")
     return {
         "diabetes": partial(datasets.load_diabetes, return_X_y=True),

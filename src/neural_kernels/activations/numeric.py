@@ -73,11 +73,11 @@ class NumericActivation(Activation):
 
     @override
     def std(self, std: Tensor) -> Tensor:
-        return super().std(std) if self.kinks else self._root_mean_square(std, 0)
+        return super().std(std) if any(self.kinks) else self._root_mean_square(std, 0)
 
     @override
     def slope_std(self, std: Tensor) -> Tensor:
-        return super().slope_std(std) if self.kinks else self._root_mean_square(std, 1)
+        return super().slope_std(std) if any(self.kinks) else self._root_mean_square(std, 1)
 
     @override
     def delta(self, normal: BivariateNormal) -> Tensor:
@@ -94,7 +94,7 @@ class NumericActivation(Activation):
 
     def _root_mean_square(self, std: Tensor, part: int) -> Tensor:
         """Return the root of the mean square of the function (part 0) or of its derivative (part 1)."""
-        if std.numel() and float(std.detach().max()) > _LARGE:
+        if self.kinks or (std.numel() and float(std.detach().max()) > _LARGE):
             flat = std.reshape(-1).to(torch.float64)
             return safe_sqrt(mean_products(self.fn, flat, flat)[part]).reshape(std.shape).to(std.dtype)
         return safe_sqrt(mean_squares(self.fn, std.reshape(-1))[part]).reshape(std.shape).to(std.dtype)

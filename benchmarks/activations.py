@@ -52,7 +52,7 @@ def against_relu(activations, n: int, rounds: int) -> dict:
 
 def digits() -> dict[str, float]:
     """Seconds of the first kernel of standardised digits for each activation of a grid, and of the second one."""
-    x = StandardScaler().fit_transform(load_digits().data)
+    x = StandardScaler().fit_transform(load_digits(return_X_y=True)[0])
     seconds_of = {}
     for activation in GRID:
         call = kernel(activation)

@@ -47,8 +47,10 @@ Fold = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def tables(folder: Path, every: bool) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     load = load_module(folder)
-    yield "diabetes", *load_diabetes(return_X_y=True)
-    yield "friedman1", *make_friedman1(500, noise=1.0, random_state=0)
+    diabetes: Any = load_diabetes()
+    yield "diabetes", diabetes.data, diabetes.target
+    x, y = make_friedman1(500, noise=1.0, random_state=0)[:2]
+    yield "friedman1", x, y
     found = ((name, load.uci_regression(name)) for name in load.names("uci_regression") if "gal_" not in name)
     large = [(name, data) for name, data in found if len(data.y) >= LEAST]
     for name, data in large if every else large[:SETS]:
@@ -102,7 +104,8 @@ def run(folder: Path, every: bool) -> dict[str, dict[str, list[float]]]:
         folds = []
         for train, test in KFold(3, shuffle=True, random_state=0).split(x):
             scaler = StandardScaler().fit(x[train])
-            folds.append(run_fold((scaler.transform(x[train]), y[train], scaler.transform(x[test]), y[test])))
+            rows, new = (np.asarray(scaler.transform(x[part])) for part in (train, test))
+            folds.append(run_fold((rows, y[train], new, y[test])))
         results[name] = {method: np.mean([fold[method] for fold in folds], axis=0).tolist() for method in METHODS}
     return results
 

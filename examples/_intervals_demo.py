@@ -17,7 +17,7 @@ def draw_intervals(intervals: Axes, coverage: Axes, data: Data) -> None:
     """Draw 90 % intervals of the held-out rows in the order of their predictions, and coverage at every level."""
     scaler = StandardScaler().fit(data.train[0])
     x, y = scaler.transform(data.train[0]), data.train[1]
-    rows, targets = scaler.transform(data.test[0]), data.test[1]
+    rows, targets = np.asarray(scaler.transform(data.test[0])), data.test[1]
     models = {kernel: nk.NeuralKernelRegressor(kernel=kernel).fit(x, y) for kernel in ("nngp", "ntk")}
     mean, std = models["nngp"].predict(rows, return_std=True)
     order, place = np.argsort(mean), np.arange(len(targets))

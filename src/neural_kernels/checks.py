@@ -82,8 +82,9 @@ def require_choice(owner: object, options: tuple[str, ...], /, **parameters: obj
 
 def require_budget(memory_budget: object) -> None:
     """Raise `ValueError` unless a budget is None or a positive number of bytes."""
-    number = isinstance(memory_budget, Real) and not isinstance(memory_budget, bool)
-    if memory_budget is not None and not (number and float(memory_budget) > 0):
+    if memory_budget is None:
+        return
+    if isinstance(memory_budget, bool) or not isinstance(memory_budget, Real) or not float(memory_budget) > 0:
         raise ValueError(f"memory_budget={memory_budget!r}: expected a positive number of bytes, or None")
 
 

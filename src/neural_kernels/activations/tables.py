@@ -243,7 +243,7 @@ def _coefficients(values: Tensor, axes: int = 3) -> Tensor:
         n = values.shape[axis]
         k = torch.arange(n, dtype=values.dtype)
         transform = torch.cos(k[:, None] * (k + 0.5) * math.pi / n) * torch.where(k == 0, 1, 2)[:, None] / n
-        values = torch.tensordot(transform, values, ([1], [axis])).movedim(0, axis)
+        values = (values.movedim(axis, -1) @ transform.T).movedim(-1, axis)
     return torch.cat([values, values.new_zeros(NODES - len(values), *values.shape[1:])])
 
 

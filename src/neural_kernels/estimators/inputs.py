@@ -26,7 +26,8 @@ def validate(estimator: Any, X: Any, **options: Any) -> Any:
     """Validate as scikit-learn does, options (y, reset, ...) included, in the precision that kernels take X in."""
     if isinstance(X, Tensor) and X.dtype == torch.bfloat16:  # which NumPy does not have
         X = X.float()
-    return validate_data(estimator, X, dtype=precision_of(X), **options)
+    given: Any = X
+    return validate_data(estimator, given, dtype=precision_of(X), **options)
 
 
 def read_weights(sample_weight: Any, X: Any) -> Array:

@@ -66,9 +66,9 @@ def draw(mean: Array, covariance: Array, n_samples: int, random_state: Any) -> A
 class PredictiveModel:
     """Private base of regressors: what follows from the predicted means, covariances and variances of outputs."""
 
-    _single: bool  # whether targets had no axis of outputs
-    _variances: TargetVariances
     predict: Any
+    _single: Any  # bool, an attribute or a property: whether targets had no axis of outputs
+    _variances: Any  # TargetVariances, likewise
 
     @property
     def amplitude_(self) -> Any:

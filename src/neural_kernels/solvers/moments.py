@@ -92,12 +92,12 @@ class Moments:
         other.cross *= factor
         return other
 
-    def with_outputs(self, place: npt.ArrayLike, n_outputs: int, value: float) -> Moments:
+    def with_outputs(self, place: np.ndarray, n_outputs: int, value: float) -> Moments:
         """Moments of the same rows with more targets, of which all rows so far had one value; A is shared.
 
         Parameters
         ----------
-        place : array-like of shape (o,), int
+        place : ndarray of shape (o,), int
             Where among the new outputs the present ones stand.
         n_outputs : int
         value : float

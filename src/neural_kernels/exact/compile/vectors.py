@@ -157,6 +157,7 @@ def _encode(
         return []
     if code == TABLE:
         return [([code, value, slope, operands[0], *terms], [0.0, 0.0])]
+    assert node.cusp is not None
     return [([ARC, value, slope, operands[0], 0, 0, 0, 0], [node.cusp, 0.0])]
 
 

@@ -18,6 +18,7 @@ compiles all of them anew, and no machine code outlives its source.
 - `arc`: the angle between two variables, by polynomials that vectorise.
 - `row_operations`: the operations themselves, each a loop over one row.
 - `tables`: one more operation, for the activations that are Chebyshev sums in the norms and in an angle.
+- `quadrants`: probabilities that two normal variables exceed thresholds, for activations with kinks off the origin.
 - `vectors/`: the machine for kernels of vectors. Its registers hold a strip of one row of the matrix.
 - `positions/`: the machine for kernels of images, sequences and graphs. Its rows are positions of one example.
 """

@@ -6,6 +6,7 @@ powers         the same of a polynomial, in closed form
 interpolation  integrals at few standard deviations in place of many
 pieces         the kinks of a function, as truncated powers
 quadrant       probability that both variables exceed thresholds
+thresholds     series for one threshold each, of which those probabilities are made quickly
 ramps          moments of truncated powers, in closed form
 kinks          duals of functions with kinks, of all of those
 polar          any function without kinks but at the origin, by one rule for all norms

@@ -12,7 +12,43 @@ from neural_kernels.runtime.numerics import safe_divide, safe_sqrt
 
 
 def quadrant_probability(h: Tensor, k: Tensor, delta: Tensor) -> Tensor:
-    """P(z1 > h, z2 > k) for standard normals of correlation 1 - delta (Genz 2004), about 1e-15 in absolute terms.
+    """P(z1 > h, z2 > k) for standard normals of correlation 1 - delta and thresholds >= 0, broadcast, float64.
+
+    Without gradients, on the CPU, it is compiled: a series for each threshold, two of which make a probability to 1e-13
+    in absolute terms, and 1e-12 of the root of both tails, at a thirtieth of the cost of the differentiable formula.
+    """
+    tensors = h, k, delta
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if wanted or any(tensor.device.type != "cpu" for tensor in tensors):
+        return quadrant_formula(*torch.broadcast_tensors(*tensors))
+    return _by_series(h, k, delta)
+
+
+def _by_series(h: Tensor, k: Tensor, delta: Tensor) -> Tensor:
+    """Put the axes that both thresholds vary along first, then those of h, then those of k, and run compiled code."""
+    from neural_kernels.activations.expectations.thresholds import threshold_series
+    from neural_kernels.engine.quadrants import BLOCK, SCRATCH, quadrants
+
+    shape = torch.broadcast_shapes(h.shape, k.shape, delta.shape)
+    h, k = (x.reshape((1,) * (len(shape) - x.ndim) + x.shape) for x in (h, k))
+    kinds = [(0 if b != 1 else 1) if a != 1 else 2 for a, b in zip(h.shape, k.shape, strict=True)]
+    order = sorted(range(len(shape)), key=lambda axis: kinds[axis])
+    counts = [math.prod(n for n, kind in zip(shape, kinds, strict=True) if kind == which) for which in range(3)]
+    whole = delta.expand(shape).permute(order)
+    left = h.permute(order).reshape(counts[:2]).contiguous()
+    wide = [1 if kind == 1 else n for n, kind in zip(shape, kinds, strict=True)]
+    right = k.expand(wide).permute(order).reshape(counts[::2]).contiguous()
+    tails = [math.pi * torch.erfc(x / math.sqrt(2)) for x in (left, right)]
+    series = threshold_series(left), threshold_series(right).transpose(1, 2).contiguous()
+    target = torch.empty(counts, dtype=torch.float64)
+    arrays = left, right, *tails, *series, whole.reshape(counts).contiguous(), torch.empty(SCRATCH, BLOCK).double()
+    quadrants(*(array.detach().numpy() for array in arrays), target.numpy())
+    back = sorted(range(len(shape)), key=lambda axis: order[axis])
+    return target.reshape(whole.shape).permute(back)
+
+
+def quadrant_formula(h: Tensor, k: Tensor, delta: Tensor) -> Tensor:
+    """P(z1 > h, z2 > k) for any thresholds (Genz 2004), tensors of one shape, about 1e-15 in absolute terms.
 
     Up to |correlation| 0.925 it is Plackett's integral over the angle from independence; nearer to coincidence the one
     from there, less its singular part.

@@ -68,7 +68,7 @@ class _Quadrant:
         back = -gap * safe_divide(normal.std1, normal.std2)
         self.given1 = gap - normal.delta * normal.std2 * alpha, normal.std2 * sine
         self.given2 = back - normal.delta * normal.std1 * beta, normal.std1 * sine
-        self.table = {(0, 0): quadrant_probability(*torch.broadcast_tensors(alpha, beta, normal.delta))}
+        self.table = {(0, 0): quadrant_probability(alpha, beta, normal.delta)}
 
     def moment(self, m: int, n: int) -> Tensor:
         """Return M_{m,n} by E[(X - a) g] = s^2 E[dg/dx] + cov E[dg/dy] - a E[g] (Stein), a step's slope a density."""

@@ -93,6 +93,11 @@ class Dual(Layer):
         return False
 
     @property
+    def closed_form(self) -> bool:
+        """Whether the expectations are elementary functions: exact to rounding, and of one cost at any norm."""
+        return False
+
+    @property
     def odd(self) -> bool:
         """Whether E[sigma(X)] = 0 for every centred normal X, as for an odd function."""
         return False

@@ -40,6 +40,11 @@ class Erf(Activation):
 
     @property
     @override
+    def closed_form(self) -> bool:
+        return True
+
+    @property
+    @override
     def odd(self) -> bool:
         """Whether there is no offset c."""
         return self.c == 0

@@ -29,6 +29,11 @@ class GELU(Activation):
 
     @property
     @override
+    def closed_form(self) -> bool:
+        return True
+
+    @property
+    @override
     def odd(self) -> bool:
         return False
 

@@ -134,6 +134,11 @@ class RectifiedMonomial(Activation):
 
     @property
     @override
+    def closed_form(self) -> bool:
+        return True
+
+    @property
+    @override
     def odd(self) -> bool:
         return False
 

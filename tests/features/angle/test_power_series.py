@@ -35,10 +35,11 @@ COSINES = np.linspace(-0.9, 0.9, 13)
 
 
 def exact(net: nk.Layer, kernel: str, std: float) -> np.ndarray:
-    """On a circle of vectors in the plane."""
+    """On a circle of vectors in the plane; with a gradient, so that no table stands for a dual."""
     angles = np.concatenate([[0.0], np.arccos(COSINES)])
     x = std * math.sqrt(2) * np.stack([np.cos(angles), np.sin(angles)], 1)
-    return (nk.NTK if kernel == "ntk" else nk.NNGP)(net)(x[:1], x)[0]
+    x = torch.from_numpy(x).requires_grad_()
+    return (nk.NTK if kernel == "ntk" else nk.NNGP)(net)(x[:1], x)[0].detach().numpy()
 
 
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])

@@ -17,8 +17,9 @@ Kernels of vectors have one pass, `vectors`, which takes smooth activations as t
 prints programs.
 
 The NTK of a network with one hidden layer of ReLUs is two operations for every pair of vectors. Register 0 holds one
-minus the cosine of the data; ARC takes it to one minus the correlations of the activation's outputs (r2) and of its
-slopes (r1); CHAIN is the sum rule for the NTK behind the last layer, half of it ntk * slope and half the NNGP kernel.
+minus the cosine of the data, register 1 one plus it; ARC takes them to one minus the correlations of the activation's
+outputs (r3) and of its slopes (r2); CHAIN is the sum rule for the NTK behind the last layer, half of it ntk * slope and
+half the NNGP kernel.
 
 >>> import torch
 >>> import neural_kernels as nk
@@ -28,9 +29,9 @@ slopes (r1); CHAIN is the sum rule for the NTK behind the last layer, half of it
 >>> from neural_kernels.exact.gram import propagate
 >>> ntk = propagate(nk.mlp(1), [DenseRows.of(torch.eye(2))]).ntk.expression
 >>> print(list_vectors(compile_vectors([ntk], torch.float32)))
-r2, r1 = ARC r0; 1 0
-r3 = CHAIN r0, r1, r2; 0.5 0.5
-result r3
+r3, r2 = ARC r0; 1 0
+r4 = CHAIN r0, r2, r3; 0.5 0.5
+result r4
 
 The same with a convolution in front and a pool behind, on images of 4 x 4 pixels, after lowering and scheduling. The
 19 columns are the 16 pixels with a gap of one between lines. One minus the cosines of all pairs of pixels (0) become

@@ -33,10 +33,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from tqdm import tqdm
+from uci import DATA, load_module
 
 import neural_kernels as nk
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 MANY_CLASSES = ("libras", "soybean", "semeion", "optical", "pendigits", "chess-krvk")
 FOLDS = 3
 BINS = 15
@@ -55,15 +55,6 @@ METHODS: dict[str, Callable[[], Any]] = {
     "svc": lambda: SVC(probability=True, random_state=0),  # pyright: ignore[reportArgumentType]
     "catboost": catboost,
 }
-
-
-def load_module(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("load", folder / "load.py")
-    if spec is None or spec.loader is None or not (folder / "load.py").exists():
-        raise SystemExit(f"{folder} holds no load.py; pass --data")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def table(load: ModuleType, name: str, most: int) -> tuple[Any, np.ndarray, Any]:

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations.base import Dual
+from neural_kernels.activations.expectations import chebyshev
 
 NODES = 11  # Chebyshev polynomials of one norm
 _EDGES = (0.0, 0.2, 0.4, 0.65, 1.0, 1.4)  # in asinh of the norm; cells of twice the width follow
@@ -189,7 +190,7 @@ def _table(
 def _norms(cell: int, count: int) -> tuple[Tensor, Tensor]:
     """Return Chebyshev nodes of a cell, and the norms there."""
     low, high = _bounds(cell)
-    tau = (low + high) / 2 + (high - low) / 2 * torch.from_numpy(_roots(count))
+    tau = (low + high) / 2 + (high - low) / 2 * chebyshev.nodes(count)
     return tau, torch.sinh(tau)
 
 
@@ -197,10 +198,6 @@ def _stretch(cell: int) -> float:
     """Return b for the norms of a cell, a power of 2 so that few sets of angles occur."""
     p = math.sinh(sum(_bounds(cell)) / 2)
     return 2.0 ** min(29, round(1 + math.log2(max(1.0, p))))
-
-
-def _roots(count: int) -> np.ndarray:
-    return np.cos(np.pi * (np.arange(count) + 0.5) / count)
 
 
 def _count(b: float) -> int:
@@ -212,16 +209,14 @@ def _count(b: float) -> int:
 def _angles(b: float) -> tuple[Tensor, Tensor]:
     """Return the nodes' delta, and the matrix from a function there to its integral over delta up to each of them."""
     count = _count(b)
-    x = _roots(count)
+    x = chebyshev.nodes(count).numpy()
     delta, _ = _delta_of(x, b)
     gauss, weight = np.polynomial.legendre.leggauss(count // 2 + 16)
     inner = -1 + (x[:, None] + 1) / 2 * (1 + gauss)
     _, rate = _delta_of(inner, b)
-    k = np.arange(count)
-    transform = np.cos(np.outer(k, np.pi * (k + 0.5) / count)) * np.where(k, 2, 1)[:, None] / count
-    basis = np.cos(k * np.arccos(np.clip(inner, -1, 1))[..., None])
-    integral = np.einsum("xg,xgk->xk", (x[:, None] + 1) / 2 * weight * rate, basis) @ transform
-    return torch.from_numpy(delta), torch.from_numpy(integral)
+    basis = chebyshev.polynomials(torch.from_numpy(inner), count)
+    weights = torch.from_numpy((x[:, None] + 1) / 2 * weight * rate)
+    return torch.from_numpy(delta), torch.einsum("xg,xgk->xk", weights, basis) @ chebyshev.transform(count)
 
 
 def _delta_of(x: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
@@ -240,9 +235,7 @@ def _delta_of(x: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
 def _coefficients(values: Tensor, axes: int = 3) -> Tensor:
     """Return Chebyshev coefficients along the first axes, with zeros up to NODES along the first."""
     for axis in range(axes):
-        n = values.shape[axis]
-        k = torch.arange(n, dtype=values.dtype)
-        transform = torch.cos(k[:, None] * (k + 0.5) * math.pi / n) * torch.where(k == 0, 1, 2)[:, None] / n
+        transform = chebyshev.transform(values.shape[axis])
         values = (values.movedim(axis, -1) @ transform.T).movedim(-1, axis)
     return torch.cat([values, values.new_zeros(NODES - len(values), *values.shape[1:])])
 

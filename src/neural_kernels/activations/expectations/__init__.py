@@ -3,6 +3,7 @@
 normal         the two variables, as standard deviations and one minus the correlation
 hermite        series of an analytic function in powers of the correlation
 powers         the same of a polynomial, in closed form
+chebyshev      polynomials that interpolate
 interpolation  integrals at few standard deviations in place of many
 pieces         the kinks of a function, as truncated powers
 quadrant       probability that both variables exceed thresholds

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from neural_kernels.activations.expectations import chebyshev
+
 # Chebyshev nodes for one half octave; with fewer rows than that, or than so many in all, each is integrated.
 _NODES = 32
 _MANY = 256
@@ -59,9 +61,6 @@ class Interpolation:
 
 def _chebyshev(std: Tensor) -> tuple[Tensor, Tensor]:
     """Return nodes that span sorted numbers, and the matrix from values at the nodes to values at all numbers."""
-    k = torch.arange(_NODES, dtype=std.dtype, device=std.device)
-    angles = (k + 0.5) * math.pi / _NODES
     middle, reach = (std[0] + std[-1]) / 2, (std[-1] - std[0]) / 2 / math.cos(math.pi / 2 / _NODES)
-    x = (std - middle) / reach
-    transform = torch.cos(k[:, None] * angles) * torch.where(k == 0, 1, 2)[:, None] / _NODES
-    return middle + reach * torch.cos(angles), torch.cos(torch.acos(x.clamp(-1, 1))[:, None] * k) @ transform
+    basis = chebyshev.polynomials((std - middle) / reach, _NODES) @ chebyshev.transform(_NODES, std.device)
+    return middle + reach * chebyshev.nodes(_NODES, std.device), basis

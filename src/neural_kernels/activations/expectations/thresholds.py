@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.activations.expectations import chebyshev
 from neural_kernels.engine.quadrants import FARTHEST, SMALL, TERMS
 
 _DEGREES = 24  # polynomials of h
@@ -30,12 +31,8 @@ def threshold_series(h: Tensor) -> Tensor:
     small, large = _coefficients()
     low = 2 * h.clamp(max=SMALL) / SMALL - 1
     high = 2 * torch.log(h.clamp(SMALL, _LARGEST) / SMALL) / math.log(_LARGEST / SMALL) - 1
-    return torch.where((h < SMALL)[..., None], _polynomials(low) @ small, _polynomials(high) @ large)
-
-
-def _polynomials(x: Tensor) -> Tensor:
-    degrees = torch.arange(_DEGREES, dtype=x.dtype)
-    return torch.cos(degrees * torch.acos(x.clamp(-1, 1))[..., None])
+    low, high = (chebyshev.polynomials(x, _DEGREES) for x in (low, high))
+    return torch.where((h < SMALL)[..., None], low @ small, high @ large)
 
 
 @cache
@@ -77,11 +74,6 @@ def _rule() -> tuple[np.ndarray, np.ndarray]:
 
 def _interpolant(fn: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Tensor:
     """Return Chebyshev coefficients of a function on the square [-1, 1]^2."""
-    (rows, y), (columns, x) = _transform(_DEGREES), _transform(TERMS)
-    return torch.from_numpy(rows @ fn(*np.meshgrid(y, x, indexing="ij")) @ columns.T)
-
-
-def _transform(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the matrix from values at Chebyshev nodes to coefficients, and the nodes."""
-    k, angles = np.arange(count), np.pi * (np.arange(count) + 0.5) / count
-    return np.cos(np.outer(k, angles)) * np.where(k, 2, 1)[:, None] / count, np.cos(angles)
+    y, x = (chebyshev.nodes(count).numpy() for count in (_DEGREES, TERMS))
+    values = torch.from_numpy(fn(*np.meshgrid(y, x, indexing="ij")))
+    return chebyshev.transform(_DEGREES) @ values @ chebyshev.transform(TERMS).T

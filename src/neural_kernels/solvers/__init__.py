@@ -21,7 +21,7 @@ from neural_kernels.solvers.automatic import Automatic
 from neural_kernels.solvers.block import BlockRidge
 from neural_kernels.solvers.cholesky import Cholesky, CholeskyRidge
 from neural_kernels.solvers.evidence import Evidence
-from neural_kernels.solvers.moments import Moments
+from neural_kernels.solvers.moments import Moments as Moments  # documented as nk.Moments
 from neural_kernels.solvers.posterior import ensemble_covariance, gp_covariance
 from neural_kernels.solvers.protocol import RidgeSystem, Solver
 from neural_kernels.solvers.ridge_path import RidgePath
@@ -34,7 +34,6 @@ __all__ = [
     "Cholesky",
     "CholeskyRidge",
     "Evidence",
-    "Moments",
     "RidgePath",
     "RidgeSystem",
     "Solver",

@@ -28,8 +28,6 @@ class Tabulation:
 
     def add(self, node: Activated) -> tuple[int, list[PerUnit]] | None:
         """Add the table of an activation, value and slope at once: its place, its vectors; None where it has none."""
-        if node.dual.closed_form and self._dtype == torch.float64:  # of which a table would lose digits
-            return None
         key = id(node.dual), id(node.argument)
         if key not in self._known:
             self._known[key] = self._new(node)

@@ -97,29 +97,32 @@ def _unscaled(node: Expression) -> Expression:
 def _smooth(order: Sequence[Expression], vectors: _Vectors, tables: Tabulation) -> dict[Activated, list[int]] | None:
     """Code and numbers of every activation without a cusp, by a short series or a table; None if one has neither.
 
+    None, too, in float64 where all that have no short series have closed forms, of which a table would lose digits.
+
     The numbers are the last four of an operation: first vector and numbers of vectors of a series, or place of a table
     and its first vector.
     """
     encoded: dict[Activated, list[int]] = {}
     known: SeriesCache = {}
     before = _before_cusps(order)
-    for node in order:
-        if isinstance(node, Activated) and node.cusp is None:
-            unit = short_coefficients(node, node.argument.stds, vectors.dtype, known)
-            if unit is not None:
-                code, sides, counts = as_series(unit) if node in before else as_powers(unit, vectors.dtype)
-                encoded[node] = [code, 0, vectors.add(*sides), *counts]
-                continue
-            found = tables.add(node)
-            if found is not None:
-                place, sides = found
-                encoded[node] = [TABLE, place, vectors.add(*sides), 0, 0]
-                continue
+    smooth = [node for node in order if isinstance(node, Activated) and node.cusp is None]
+    units = {node: short_coefficients(node, node.argument.stds, vectors.dtype, known) for node in smooth}
+    long = [node for node in smooth if units[node] is None]
+    if long and vectors.dtype == torch.float64 and all(node.dual.closed_form for node in long):
+        return None
+    for node in smooth:
+        unit = units[node]
+        found = tables.add(node) if unit is None else None
+        if found is not None:
+            place, sides = found
+            encoded[node] = [TABLE, place, vectors.add(*sides), 0, 0]
+            continue
+        if unit is None:
             unit = unit_coefficients(node, node.argument.stds, vectors.dtype, known)
-            if unit is None:
-                return None
-            code, sides, counts = as_series(unit) if node in before else as_powers(unit, vectors.dtype)
-            encoded[node] = [code, 0, vectors.add(*sides), *counts]
+        if unit is None:
+            return None
+        code, sides, counts = as_series(unit) if node in before else as_powers(unit, vectors.dtype)
+        encoded[node] = [code, 0, vectors.add(*sides), *counts]
     return encoded
 
 

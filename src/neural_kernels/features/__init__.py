@@ -2,7 +2,9 @@
 
 What users hold, and what a method is:
 
+- `build`: the function that makes a map (`feature_map`);
 - `map`: the module that users call (`FeatureMap`): checks, arrays, blocks of rows, the choice of a method;
+- `fidelity`: how far features are from the kernel, in its entries and in predictions;
 - `method`: what is to be mapped (`Task`), how a method answers (`Method`), and what it builds (`BuiltMap`);
 - `choice`: which method is taken where none is named, and why.
 
@@ -23,7 +25,8 @@ What they share:
 - `allotment`: which part of a factor gets how many columns.
 """
 
-from neural_kernels.features.map import FeatureMap, feature_map
+from neural_kernels.features.build import feature_map
+from neural_kernels.features.map import FeatureMap
 from neural_kernels.features.method import Method, Task, UnsuitableError
 from neural_kernels.features.nystrom import Nystrom
 from neural_kernels.features.polynomial_sketch import PolynomialSketch

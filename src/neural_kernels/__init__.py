@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         UnsuitableError,
         ZonalFeatures,
         feature_map,
+        min_components,
     )
     from neural_kernels.importing import from_torch
     from neural_kernels.solvers.moments import Moments
@@ -68,6 +69,7 @@ _LAZY = {
     "feature_map": "neural_kernels.features",
     "from_torch": "neural_kernels.importing",
     "linearize": "neural_kernels.empirical.linearize",
+    "min_components": "neural_kernels.features",
 }
 
 __all__ = [
@@ -103,6 +105,7 @@ __all__ = [
     "from_torch",
     "kernels",
     "linearize",
+    "min_components",
     "sketches",
     "solvers",
     *_activations.__all__,

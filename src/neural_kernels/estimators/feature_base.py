@@ -112,6 +112,11 @@ class FeatureRidge(PartsModel):
         self._accumulation = None
 
     @property
+    def n_components_(self) -> int:
+        """Columns of the map."""
+        return self.map_.n_components
+
+    @property
     def alpha_(self) -> float:
         """The alpha in use."""
         return self._solved().choice.alpha
@@ -156,7 +161,7 @@ class FeatureRidge(PartsModel):
         settings.criterion(self.selection, self.scoring, self.scorings)
         build, seed = self._map_builder()
         example = 1 if issparse(X) else math.prod(X.shape[1:])
-        size = sample_size(example, self.n_components, settings.as_budget(self.memory_budget))
+        size = sample_size(example, self._widest, settings.as_budget(self.memory_budget))
         self._accumulation = Accumulation(build, seed, size, bool(self.verbose), apart)
         self._warn_of_scales(X)
         self._region = None
@@ -249,7 +254,7 @@ class FeatureRidge(PartsModel):
             return
         budget, ridges = settings.as_budget(self.memory_budget), len(settings.alphas(self.alpha))
         method = self.method if isinstance(self.method, Method) else Nystrom()  # None takes it; others, the map refuses
-        m = method.used_columns(int(self.n_components), rows)
+        m = method.used_columns(self._widest, rows)
         sums = 1 if self._accumulation is None else self._accumulation.sums
         need = (
             Moments.memory(m, ridges)

@@ -47,7 +47,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         As for :class:`NeuralKernelClassifier`.
     coef_ : ndarray of shape (1, m) or (K, m)
     intercept_ : ndarray of shape (1,) or (K,)
-    alpha_, ridge_, loo_scores_, moments_, map_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
+    alpha_, ridge_, loo_scores_, moments_, map_, n_components_, method_, reason_, kernel_, network_, n_features_in_
         As for :class:`NeuralFeatureRegressor`.
 
     Raises
@@ -80,7 +80,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         network: Any = None,
         *,
         kernel: Any = "ntk",
-        n_components: int = 4096,
+        n_components: int | str = 4096,
         method: Any = None,
         alpha: Any = None,
         selection: Any = "loo",

@@ -14,6 +14,7 @@ from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.scales import diagonal, warn_of_columns, warn_of_rows
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap
+from neural_kernels.features.width import WIDEST
 from neural_kernels.runtime.types import Shape
 
 
@@ -22,7 +23,7 @@ class FeatureModel(BaseEstimator):
 
     network: Any
     kernel: Any
-    n_components: int
+    n_components: int | str
     method: Any
     random_state: Any
 
@@ -54,6 +55,11 @@ class FeatureModel(BaseEstimator):
             with inputs.advice_on_images(X):
                 warn_of_columns(X, self.kernel_)
                 warn_of_rows(diagonal(X, self.kernel_), np.arange(X.shape[0]))
+
+    @property
+    def _widest(self) -> int:
+        """How many columns the map has, or may have at most where their number is found from data."""
+        return WIDEST if isinstance(self.n_components, str) else int(self.n_components)
 
     def _map_builder(self) -> tuple[Callable[[Any], FeatureMap], int]:
         """Set `kernel_` and `network_`; return what builds the map for rows, and the seed that it uses."""

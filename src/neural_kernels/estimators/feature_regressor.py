@@ -56,7 +56,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         summed over outputs.
     moments_ : Moments
         Delete it to save its 8 m^2 bytes, and the rows that are kept: then `partial_fit` cannot go on.
-    map_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
+    map_, n_components_, method_, reason_, kernel_, network_, n_features_in_, feature_names_in_
         As for :class:`NeuralFeatures`.
 
     Raises
@@ -109,7 +109,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         network: Any = None,
         *,
         kernel: Any = "ntk",
-        n_components: int = 4096,
+        n_components: int | str = 4096,
         method: Any = None,
         alpha: Any = None,
         selection: Any = "loo",

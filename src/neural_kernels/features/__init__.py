@@ -2,9 +2,11 @@
 
 What users hold, and what a method is:
 
-- `build`: the function that makes a map (`feature_map`);
+- `build`: functions that make a map (`feature_map`), and say how many columns it needs (`min_components`);
 - `map`: the module that users call (`FeatureMap`): checks, arrays, blocks of rows, the choice of a method;
 - `fidelity`: how far features are from the kernel, in its entries and in predictions;
+- `plan`: what is to be mapped, and by which method, from what users give;
+- `width`: the search of how many columns are needed;
 - `method`: what is to be mapped (`Task`), how a method answers (`Method`), and what it builds (`BuiltMap`);
 - `choice`: which method is taken where none is named, and why.
 
@@ -25,7 +27,7 @@ What they share:
 - `allotment`: which part of a factor gets how many columns.
 """
 
-from neural_kernels.features.build import feature_map
+from neural_kernels.features.build import feature_map, min_components
 from neural_kernels.features.map import FeatureMap
 from neural_kernels.features.method import Method, Task, UnsuitableError
 from neural_kernels.features.nystrom import Nystrom
@@ -43,4 +45,5 @@ __all__ = [
     "UnsuitableError",
     "ZonalFeatures",
     "feature_map",
+    "min_components",
 ]

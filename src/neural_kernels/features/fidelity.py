@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_PAIRS = 2**15  # examples times positions: a second or two of the kernel of a network on images
+
+
+def probe_count(positions: tuple[int, ...]) -> int:
+    """How many examples errors are measured by, if there are so many: fewer of those on many positions.
+
+    Two of them may cost as much as all pairs of their positions.
+    """
+    return max(8, min(200, _PAIRS // math.prod(positions)))
 
 
 @dataclass(frozen=True)
@@ -31,9 +42,11 @@ class GramErrors:
     @classmethod
     def of(cls, exact: Tensor, features: Tensor) -> GramErrors:
         """Of features, shape (n, m), beside the matrix that they approximate, (n, n)."""
+        noise = 8 * torch.finfo(exact.dtype).eps * float(torch.linalg.norm(exact.double()))
         exact, features = exact.double(), features.double()
         approximate = features @ features.T
-        return cls(_relative(hollow(approximate), hollow(exact)), _relative(centred(approximate), centred(exact)))
+        raw = _relative(hollow(approximate), hollow(exact))
+        return cls(raw, _relative(centred(approximate), centred(exact), noise))
 
 
 def hollow(gram: Tensor) -> Tensor:
@@ -110,6 +123,7 @@ def _dual(gram: Tensor, ridge: Any, targets: Tensor) -> Tensor:
     return torch.cholesky_solve(targets, root)
 
 
-def _relative(found: Tensor, expected: Tensor) -> float:
+def _relative(found: Tensor, expected: Tensor, noise: float = 0.0) -> float:
+    """The relative error; 0 where there is nothing but rounding to approximate."""
     size = float(torch.linalg.norm(expected))
-    return float(torch.linalg.norm(found - expected)) / size if size else 0.0
+    return float(torch.linalg.norm(found - expected)) / size if size > noise else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,18 +17,17 @@ from neural_kernels.algebra import Layer
 from neural_kernels.checks import require_integer, require_positive
 from neural_kernels.exact import Kernel, resolve_kernel
 from neural_kernels.exact.arrays import Batch, read, read_pair
-from neural_kernels.exact.graphs import Graphs
 from neural_kernels.exact.network import NetworkKernel
-from neural_kernels.features.choice import choose
 from neural_kernels.features.distinct import distinct, held_out
-from neural_kernels.features.fidelity import GramErrors, prediction_difference, read_targets
-from neural_kernels.features.method import BuiltMap, Method, Task, UnsuitableError
-from neural_kernels.features.reduction import WIDEST
+from neural_kernels.features.fidelity import GramErrors, prediction_difference, probe_count, read_targets
+from neural_kernels.features.method import BuiltMap, Method, Task
+from neural_kernels.features.plan import Plan, detached, example_shape
+from neural_kernels.features.reduction import WIDEST as WIDEST_ROWS
+from neural_kernels.features.width import ERROR, WIDEST, fewest_columns
 from neural_kernels.runtime.boundary import require_examples, require_range
 
 _BLOCK = 2**22  # numbers of a block of features
 _FEATURES = "features of rows"  # what messages call them
-_PROBES = 200  # examples by which the error is measured, if they are vectors
 
 
 class FeatureMap(nn.Module):
@@ -48,6 +48,8 @@ class FeatureMap(nn.Module):
         Why this one.
     learned : ndarray of int
         Those of the rows given to `fit` that columns are made of (landmarks, anchors).
+    n_components : int
+        Columns of the result; with "auto" those that `fit` found, and before it the most that it may take.
     columns : int
         How many of the `n_components` columns, from the left, the built map fills; the others are 0 on all input.
     kernel_error_ : float
@@ -58,12 +60,17 @@ class FeatureMap(nn.Module):
     """
 
     def __init__(
-        self, net: Layer | None, kernel: str | Kernel, n_components: int, method: Method | None, seed: int
+        self, net: Layer | None, kernel: str | Kernel, n_components: int | str, method: Method | None, seed: int
     ) -> None:
         super().__init__()
         self.kernel = resolve_kernel(net, kernel)
         if isinstance(self.kernel, NetworkKernel):
             self.kernel = replace(self.kernel, memory_budget=None, progress=False)  # blocks are a map's own affair
+        self.automatic = isinstance(n_components, str)
+        if isinstance(n_components, str):
+            if n_components != "auto":
+                raise ValueError(f'n_components={n_components!r}: expected a positive integer or "auto"')
+            n_components = WIDEST
         require_integer(self, n_components=n_components)
         if method is not None and not isinstance(method, Method):
             raise TypeError(f"method={method!r}: expected a method such as nk.ZonalFeatures(), or None")
@@ -93,7 +100,7 @@ class FeatureMap(nn.Module):
         batch = read(x, "x")
         if len(batch.rows) == 0:
             raise ValueError("x: expected at least one row to fit")
-        sample = batch.data.detach() if isinstance(batch.data, Tensor) else batch.data
+        sample = detached(batch)
         self._build(batch, sample)
         self._held_out = sample[self._probes(sample)]
         self._errors = None
@@ -102,7 +109,7 @@ class FeatureMap(nn.Module):
     def _probes(self, sample: Any) -> np.ndarray:
         """Choose rows to measure the error by: the last in the order in which landmarks are taken, or any."""
         assert self.shape is not None
-        count = max(8, _PROBES // math.prod(self.shape[1:]))
+        count = probe_count(self.shape[1:])
         if self.method_.needs_data:
             order = distinct(sample, self.seed)
             return order[-min(count, held_out(len(order))) :]
@@ -226,34 +233,28 @@ class FeatureMap(nn.Module):
         if self.map is None:
             self._build(batch, None)
         assert self.shape is not None
-        require_examples("x", _shape(batch), self.shape, "the map")
+        require_examples("x", example_shape(batch), self.shape, "the map")
         return batch
 
     def _blocks(self, n: int) -> Iterator[slice]:
         assert self.shape is not None
-        step = max(64, _BLOCK // max(self.n_components, min(math.prod(self.shape), WIDEST)))
+        step = max(64, _BLOCK // max(self.n_components, min(math.prod(self.shape), WIDEST_ROWS)))
         return (slice(start, start + step) for start in range(0, n, step))
 
     def _build(self, batch: Batch, sample: Any) -> None:
-        rows, (features, *positions) = batch.rows, _shape(batch)
-        if isinstance(batch.origin, Graphs):
-            raise UnsuitableError("x: feature maps of graphs are not there yet; use nk.NTK")
-        numpy = not isinstance(batch.origin, Tensor)
-        task = Task(self.kernel, self.n_components, features, self.seed, rows.dtype, tuple(positions), numpy)
-        if self.method is None:
-            self.method_, self.reason_ = choose(task, sample)
-        else:
-            self.method_, self.reason_ = self.method, "as asked for"
-        if self.method_.needs_data and sample is None:
-            raise ValueError(f"{self.method_!r} learns from data: call fit(x) before the map")
-        self.map = self.method_.build(task, sample).to(rows.std.device)
-        self._task = task
-        self.columns = self.map.columns
-        self.shape = _shape(batch)
+        most = WIDEST if self.automatic else self.n_components
+        plan = Plan.of(self.kernel, most, self.method, self.seed, batch, sample)
+        if self.automatic:
+            plan = replace(plan, task=replace(plan.task, n_components=_found(plan, sample)))
+        self.map = plan.method.build(plan.task, sample).to(batch.rows.std.device)
+        self.method_, self.reason_, self._task = plan.method, plan.reason, plan.task
+        self.n_components, self.columns = plan.task.n_components, self.map.columns
+        self.shape = example_shape(batch)
 
     @override
     def extra_repr(self) -> str:
-        return f"{self.kernel!r}, n_components={self.n_components}, method={self.method!r}"
+        width = "auto" if self.automatic and self.map is None else self.n_components
+        return f"{self.kernel!r}, n_components={width!r}, method={self.method!r}"
 
 
 def _dress(result: Tensor, batch: Batch) -> Any:
@@ -261,6 +262,11 @@ def _dress(result: Tensor, batch: Batch) -> Any:
     return batch.dress(result[0] if batch.single else result)
 
 
-def _shape(batch: Batch) -> tuple[int, ...]:
-    """Return the shape of one example, channels first."""
-    return batch.rows.features, *batch.rows.std.shape[1:]
+def _found(plan: Plan, sample: Any) -> int:
+    """How many columns "auto" means; with a warning where they have a larger error than was to be."""
+    if sample is None:
+        raise ValueError('n_components="auto" is found on data: call fit(x) before the map, or give a number')
+    found = fewest_columns(plan.task, plan.method, sample, ERROR)
+    if not found.reached:
+        warnings.warn(f'n_components="auto": {found.shortfall}', UserWarning, stacklevel=4)
+    return found.columns

@@ -175,6 +175,11 @@ class Method(ABC):
     def needs_data(self) -> bool:
         """Whether `build` takes a sample of the data."""
 
+    @property
+    def nested(self) -> bool:
+        """Whether the first m columns of a map are the map of m columns, for the same sample and seed."""
+        return False
+
     def used_columns(self, n_components: int, rows: int) -> int:
         """How many columns at most are not 0, of `n_components`, for a map that has seen so many rows."""
         return n_components

@@ -82,6 +82,11 @@ class Nystrom(Method):
     def needs_data(self) -> bool:
         return True
 
+    @property
+    @override
+    def nested(self) -> bool:
+        return self.landmarks == "uniform"  # pivots are drawn in blocks whose size depends on the number of columns
+
     @override
     def used_columns(self, n_components: int, rows: int) -> int:
         return min(n_components, rows)

@@ -15,7 +15,7 @@ import neural_kernels.activations as act
 from neural_kernels.activations import tables
 from neural_kernels.activations.expectations.hermite import derivative
 from neural_kernels.activations.expectations.polar import mean_products, polar_products
-from neural_kernels.exact.compile.tabulation import Tabulation
+from neural_kernels.exact.compile.pools import Pools
 from plain_path import is_compiled
 
 BIAS = 0.1
@@ -158,4 +158,4 @@ def test_tables_are_kept(monkeypatch):
     first = nk.NTK(net)(x)
     monkeypatch.setattr(tables, "_tabulate", None)
     np.testing.assert_array_equal(nk.NTK(nk.mlp(1, act.Mish(), bias_var=BIAS))(x), first)
-    assert Tabulation(torch.float64).integers().size == 0
+    assert Pools(torch.float64).integers().size == 0

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from neural_kernels.activations.expectations.hermite import HermiteSeries, hermite_series
 from neural_kernels.activations.expectations.normal import BivariateNormal
+from neural_kernels.activations.expectations.pieces import Pieces
 from neural_kernels.algebra import KernelPair, Layer, Traits
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.types import Shape
@@ -86,6 +87,11 @@ class Dual(Layer):
     def kinks(self) -> tuple[float, ...]:
         """Where the function or one of its derivatives jumps; empty for an analytic function."""
         return ()
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """The truncated powers that make the kinks, with the rest; None for a function that does not say."""
+        return None
 
     @property
     def finite(self) -> bool:

@@ -61,6 +61,11 @@ class NumericActivation(Activation):
         fn, pieces = partial(derivative, self.fn), self._pieces.lowered()
         return kinked_dual(fn, pieces, normal.to(torch.float64)).to(normal.delta.dtype)
 
+    @property
+    @override
+    def pieces(self) -> Pieces | None:
+        return self._pieces if self.kinks else None
+
     @override
     def grid(self, std1: Tensor, std2: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
         """Return both by a rule in polar coordinates, which no norm makes longer, where no kink is off the origin."""

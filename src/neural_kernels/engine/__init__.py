@@ -19,6 +19,8 @@ compiles all of them anew, and no machine code outlives its source.
 - `row_operations`: the operations themselves, each a loop over one row.
 - `tables`: one more operation, for the activations that are Chebyshev sums in the norms and in an angle.
 - `quadrants`: probabilities that two normal variables exceed thresholds, for activations with kinks off the origin.
+- `normal_tails`, `corners`, `kinks`: one more operation, for activations of polynomial pieces; tails of the normal
+  distribution, what a quadrant of two normal variables is made of, and value and slope as sums of moments over it.
 - `vectors/`: the machine for kernels of vectors. Its registers hold a strip of one row of the matrix.
 - `positions/`: the machine for kernels of images, sequences and graphs. Its rows are positions of one example.
 """

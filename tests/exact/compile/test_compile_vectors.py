@@ -85,10 +85,16 @@ def test_registers_are_used_again() -> None:
     assert counts[0] == counts[1] <= 6  # two of them the input's, which stay
 
 
-def test_activations_take_a_short_series_or_a_table_or_are_left_to_torch() -> None:
+def test_activations_take_a_short_series_a_table_or_pieces_or_are_left_to_torch() -> None:
     x = DenseRows.of(30 * torch.ones(2, 6, dtype=torch.float64))
-    for activation, code in ((nk.Tanh(), c.TABLE), (nk.Hermite(3), c.POWERS), (nk.ReLU(), c.ARC)):
+    for activation, code in (
+        (nk.Tanh(), c.TABLE),
+        (nk.Hermite(3), c.POWERS),
+        (nk.ReLU(), c.ARC),
+        (nk.HardTanh(), c.KINKS),
+    ):
         program = compile_vectors(expressions(nk.mlp(1, activation), x), torch.float64)
         assert program is not None
         assert program.table[0, 0] == code
-    assert compile_vectors(expressions(nk.mlp(1, nk.HardTanh()), x), torch.float64) is None
+    kinked = nk.Elementwise(lambda z: torch.relu(z - 1) ** 3, kinks=(1.0,))
+    assert compile_vectors(expressions(nk.mlp(1, kinked), x), torch.float64) is None

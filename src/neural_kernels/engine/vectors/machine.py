@@ -7,7 +7,9 @@ column of the matrix.
 
 from __future__ import annotations
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, OPPOSITE, POWERS, SCHUR, SERIES, TABLE
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, KINKS, MIX, OPPOSITE, POWERS, SCHUR, SERIES, TABLE
+from neural_kernels.engine.kinks import SCRATCH as KINKS_SCRATCH
+from neural_kernels.engine.kinks import kinks
 from neural_kernels.engine.row_operations import arc, arc_of_ends, blend, mix, powers, schur, series
 from neural_kernels.engine.tables import SCRATCH, table
 from neural_kernels.runtime.jit import compiled
@@ -24,6 +26,8 @@ def execute(program, registers, row, column, n, results):
     for o in range(operations.shape[0]):
         if operations[o, 0] == TABLE:
             _look_up(operations[o], row, column, n, left, right, integers, floats, registers)
+        elif operations[o, 0] == KINKS:
+            _integrate(operations[o], row, column, n, left, right, integers, floats, registers)
         else:
             _operate(operations[o], numbers[o], row, column, n, left, right, registers)
     for k in range(len(results)):
@@ -69,6 +73,21 @@ def _look_up(operation, row, column, n, left, right, integers, floats, registers
     value, slope, delta = registers[operation[1], :n], registers[operation[2], :n], registers[operation[3], :n]
     scratch = registers[registers.shape[0] - 1 - SCRATCH : registers.shape[0] - 1]
     table(delta, row, column, operation[5], integers[operation[4] :], floats, left, right, scratch, value, slope)
+
+
+@compiled
+def _integrate(operation, row, column, n, left, right, integers, floats, registers):
+    value, slope, delta = registers[operation[1], :n], registers[operation[2], :n], registers[operation[3], :n]
+    end = registers.shape[0] - 1
+    scratch, opposite = registers[end - KINKS_SCRATCH : end - 1], registers[end - 1, :n]
+    if operation[3] == INPUT:
+        opposite = registers[OPPOSITE, :n]
+    else:
+        for c in range(n):
+            opposite[c] = 2 - delta[c]
+    kinks(
+        delta, opposite, row, column, operation[5], integers[operation[4] :], floats, left, right, scratch, value, slope
+    )
 
 
 @compiled

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from neural_kernels.engine.tables import SCRATCH
+from neural_kernels.engine import kinks, tables
 
 # A row of a program's table: code, target, second target, operand, second operand, first vector, two counts of vectors.
 FIELDS = 8
@@ -35,7 +35,8 @@ class VectorProgram:
     registers : int
         Number of registers; INPUT and OPPOSITE hold one minus and one plus the inputs' correlations.
     integers, floats : array, shape (numbers,)
-        Of the tables of activations: cells of the norms and where the coefficients are, and the coefficients.
+        Of tables of activations, cells of the norms and where the coefficients are, and the coefficients; of
+        activations with kinks, the quadrants and their products, and Mills' series.
     """
 
     table: npt.NDArray[np.int64]
@@ -55,7 +56,7 @@ class VectorProgram:
 
     def memory(self) -> npt.NDArray[np.floating]:
         """Registers for one worker, spare ones behind them; torch aligns them to cache lines."""
-        spare = 1 + SCRATCH if len(self.floats) else 2
+        spare = 1 + max(tables.SCRATCH, kinks.SCRATCH) if len(self.floats) else 2
         registers = torch.from_numpy(self.left).new_zeros((self.registers + spare, STRIP)).numpy()
         for register, value in self.constants.items():
             registers[register] = value

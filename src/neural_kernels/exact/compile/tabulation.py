@@ -13,17 +13,16 @@ from torch import Tensor
 
 from neural_kernels.activations.tables import CellTable, cell_tables, cells_of, polynomials
 from neural_kernels.engine.tables import HEAD, LONGEST, PAIR
+from neural_kernels.exact.compile.pools import Pools
 from neural_kernels.exact.expressions.duals import Activated
 from neural_kernels.exact.expressions.pairs import PerUnit
 
 
 class Tabulation:
-    """Integers and coefficients of all tables of a program, as they are put together."""
+    """All tables of a program, as they are put together."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        self._dtype = dtype
-        self._integers: list[np.ndarray] = []
-        self._floats: list[Tensor] = []
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
         self._known: dict[tuple[int, int], tuple[int, list[PerUnit]] | None] = {}
 
     def add(self, node: Activated) -> tuple[int, list[PerUnit]] | None:
@@ -32,14 +31,6 @@ class Tabulation:
         if key not in self._known:
             self._known[key] = self._new(node)
         return self._known[key]
-
-    def integers(self) -> np.ndarray:
-        """All integers."""
-        return np.concatenate([*self._integers, np.zeros(0, np.int64)])
-
-    def floats(self) -> np.ndarray:
-        """All coefficients, in the working precision."""
-        return torch.cat([*self._floats, torch.zeros(0, dtype=torch.float64)]).to(self._dtype).numpy()
 
     def _new(self, node: Activated) -> tuple[int, list[PerUnit]] | None:
         left, right = (node.argument.stds[k].to(torch.float64) for k in (0, -1))
@@ -59,8 +50,7 @@ class Tabulation:
             lines += [self._append(pair), *counts, int(pair.weighted), behind]
             behind += sum(counts)
         parts += [torch.tensor(lines), widths]
-        place = sum(len(part) for part in self._integers)
-        self._integers += [np.array([len(cells2), *places]), *(part.numpy() for part in parts)]
+        place = self._pools.add_integers([torch.tensor([len(cells2), *places]), *parts])
         sides = [torch.cat([tau[None], rows[1:]]) for tau, rows in (self._per_unit(left), self._per_unit(right))]
         return place, list(zip(sides[0], sides[1][:, order], strict=True))
 
@@ -70,7 +60,5 @@ class Tabulation:
 
     def _append(self, table: CellTable) -> int:
         """Put the numbers of a pair of cells in; where they begin."""
-        place = sum(len(part) for part in self._floats)
         head = torch.tensor([table.stretch, 1 / np.arcsinh(table.stretch)], dtype=torch.float64)
-        self._floats += [head, torch.cat([table.value, table.slope], -1).reshape(-1)]
-        return place
+        return self._pools.add_floats(head, torch.cat([table.value, table.slope], -1).reshape(-1))

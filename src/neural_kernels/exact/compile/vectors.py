@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, SCHUR, TABLE
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, KINKS, MIX, SCHUR, TABLE
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
 from neural_kernels.exact.compile.expansions import (
     SeriesCache,
@@ -25,6 +25,8 @@ from neural_kernels.exact.compile.expansions import (
     short_coefficients,
     unit_coefficients,
 )
+from neural_kernels.exact.compile.piecewise import is_piecewise, piecewise_operands
+from neural_kernels.exact.compile.pools import Pools
 from neural_kernels.exact.compile.tabulation import Tabulation
 from neural_kernels.exact.expressions.duals import Activated, Slope
 from neural_kernels.exact.expressions.fixed import FixedCorrelation
@@ -36,9 +38,11 @@ def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Vector
     """The program of several kernels of one network, or None where an activation has no short series."""
     outputs = [_unscaled(kernel) for kernel in kernels]
     order = _topological(outputs)
+    if any(isinstance(node, Activated) and is_piecewise(node.dual) for node in order):
+        dtype = torch.float64  # as truncated powers cancel; data and results keep their own
     vectors = _Vectors(dtype)
-    tables = Tabulation(dtype)
-    smooth = _smooth(order, vectors, tables)
+    pools = Pools(dtype)
+    smooth = _smooth(order, vectors, pools)
     if smooth is None:
         return None
     registers = _Registers(order, outputs)
@@ -59,8 +63,8 @@ def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Vector
         stds=np.array(stds),
         constants={registers.of[node]: node.fixed_delta for node in order if isinstance(node, FixedCorrelation)},
         registers=registers.count,
-        integers=tables.integers(),
-        floats=tables.floats(),
+        integers=pools.integers(),
+        floats=pools.floats(),
     )
 
 
@@ -94,18 +98,19 @@ def _unscaled(node: Expression) -> Expression:
     return node
 
 
-def _smooth(order: Sequence[Expression], vectors: _Vectors, tables: Tabulation) -> dict[Activated, list[int]] | None:
+def _smooth(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> dict[Activated, list[int]] | None:
     """Code and numbers of every activation without a cusp, by a short series or a table; None if one has neither.
 
     None, too, in float64 where all that have no short series have closed forms, of which a table would lose digits.
 
     The numbers are the last four of an operation: first vector and numbers of vectors of a series, or place of a table
-    and its first vector.
+    (or of the quadrants of polynomial pieces) and its first vector.
     """
-    encoded: dict[Activated, list[int]] = {}
+    encoded = _piecewise(order, vectors, pools)
+    tables = Tabulation(pools)
     known: SeriesCache = {}
     before = _before_cusps(order)
-    smooth = [node for node in order if isinstance(node, Activated) and node.cusp is None]
+    smooth = [node for node in order if isinstance(node, Activated) and node.cusp is None and node not in encoded]
     units = {node: short_coefficients(node, node.argument.stds, vectors.dtype, known) for node in smooth}
     long = [node for node in smooth if units[node] is None]
     if long and vectors.dtype == torch.float64 and all(node.dual.closed_form for node in long):
@@ -123,6 +128,22 @@ def _smooth(order: Sequence[Expression], vectors: _Vectors, tables: Tabulation) 
             return None
         code, sides, counts = as_series(unit) if node in before else as_powers(unit, vectors.dtype)
         encoded[node] = [code, 0, vectors.add(*sides), *counts]
+    return encoded
+
+
+def _piecewise(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> dict[Activated, list[int]]:
+    """Code and numbers of the piecewise polynomial ones with kinks off the origin, value and slope the same."""
+    encoded: dict[Activated, list[int]] = {}
+    known: dict[tuple[int, int], list[int] | None] = {}
+    for node in order:
+        if isinstance(node, Activated) and node.cusp is None:
+            key = id(node.dual), id(node.argument)
+            if key not in known:
+                found = piecewise_operands(node, pools)
+                known[key] = None if found is None else [KINKS, found[0], vectors.add(*found[1]), 0, 0]
+            numbers = known[key]
+            if numbers is not None:
+                encoded[node] = numbers
     return encoded
 
 
@@ -153,12 +174,12 @@ def _encode(
         return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
     assert isinstance(node, Activated)
     code, *terms = [ARC, 0, 0, 0, 0] if node.cusp is not None else smooth[node]
-    if code not in (ARC, TABLE):
+    if code not in (ARC, TABLE, KINKS):
         return [([code, registers.take(node), 0, operands[0], *terms], [0.0, 0.0])]
     value, slope = registers.take_both(node)
     if value is None or slope is None:
         return []
-    if code == TABLE:
+    if code != ARC:
         return [([code, value, slope, operands[0], *terms], [0.0, 0.0])]
     assert node.cusp is not None
     return [([ARC, value, slope, operands[0], 0, 0, 0, 0], [node.cusp, 0.0])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -67,15 +66,10 @@ class LayerNorm(Layer):
 
 def _mean(variance: PerExample, graph: Graph | None) -> PerExample:
     """Return the mean over positions, at every position; on graphs over the nodes that exist."""
-    sides = []
-    for side, v in enumerate(variance.sides):
-        count = (
-            math.prod(v.shape[1:])
-            if graph is None
-            else graph.present.sides[side].sum(1).reshape(-1, *[1] * (v.ndim - 1))
-        )
-        sides.append((v.sum(tuple(range(1, v.ndim)), keepdim=True) / count).expand_as(v))
-    return PerExample(tuple(sides))
+    if graph is None:
+        return variance.map(lambda v: v.mean(tuple(range(1, v.ndim)), keepdim=True).expand_as(v))
+    pairs = zip(variance.sides, graph.present.sides, strict=True)
+    return PerExample(tuple((v.sum(1, keepdim=True) / there.sum(1, keepdim=True)).expand_as(v) for v, there in pairs))
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
     from neural_kernels.features import (
         FeatureMap,
+        LayerwiseLandmarks,
         Nystrom,
         PolynomialSketch,
         RandomFeatures,
@@ -52,6 +53,7 @@ _LAZY = {
     "FeatureMap": "neural_kernels.features",
     "GradientFeatures": "neural_kernels.empirical.gradient_features",
     "LastLayers": "neural_kernels.empirical",
+    "LayerwiseLandmarks": "neural_kernels.features",
     "LinearizedPredictor": "neural_kernels.estimators.linearized.predictor",
     "Moments": "neural_kernels.solvers.moments",
     "NeuralFeatureClassifier": "neural_kernels.estimators",
@@ -85,6 +87,7 @@ __all__ = [
     "Laplace",
     "LastLayers",
     "Layer",
+    "LayerwiseLandmarks",
     "LinearizedPredictor",
     "Moments",
     "NeuralFeatureClassifier",

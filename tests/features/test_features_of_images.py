@@ -241,7 +241,7 @@ def test_another_size_of_image_is_refused():
 def test_methods_choose_and_refuse():
     x = images()
     phi = nk.feature_map(DEEP["two"][0], n_components=50).fit(x)
-    assert phi.method_ == nk.RandomFeatures()
+    assert phi.method_ == nk.LayerwiseLandmarks()
     assert "positions" in phi.reason_
     with pytest.raises(nk.UnsuitableError, match=r"RandomFeatures\(\)"):
         nk.feature_map(DEEP["two"][0], n_components=50, method=nk.ZonalFeatures())(x)

@@ -14,6 +14,7 @@ The methods, in the order of what they need to know of a kernel:
 
 - `nystrom`: its values at landmarks of the data, and nothing else;
 - `zonal_features`: that it is a function of the angle; one random layer, whatever the depth;
+- `landmarks/`: the layers of its network, with landmarks among the positions of every layer;
 - `random_features`: the layers of its network, with random features of every activation;
 - `polynomial_sketch`: one series of the angle if there is one, else the layers, by sketched powers.
 
@@ -28,6 +29,7 @@ What they share:
 """
 
 from neural_kernels.features.build import feature_map, min_components
+from neural_kernels.features.landmarks import LayerwiseLandmarks
 from neural_kernels.features.map import FeatureMap
 from neural_kernels.features.method import Method, Task, UnsuitableError
 from neural_kernels.features.nystrom import Nystrom
@@ -37,6 +39,7 @@ from neural_kernels.features.zonal_features import ZonalFeatures
 
 __all__ = [
     "FeatureMap",
+    "LayerwiseLandmarks",
     "Method",
     "Nystrom",
     "PolynomialSketch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from neural_kernels.features.landmarks import LayerwiseLandmarks, landmarks_suit
 from neural_kernels.features.method import Method, Task
 from neural_kernels.features.nystrom import Nystrom
 from neural_kernels.features.random_features import RandomFeatures
@@ -28,8 +29,11 @@ def choose(task: Task, sample: Any) -> tuple[Method, str]:
     """
     if not task.has_network:
         return Nystrom(), "not the kernel of one network: all that is known of it are its values, as at landmarks"
+    if task.positions and landmarks_suit(task.network, task.positions, task.in_features):
+        where = "" if sample is not None else ", drawn with the spectrum of natural images for want of data"
+        return LayerwiseLandmarks(), f"a network on positions: landmarks of every layer among them{where}"
     if task.positions:
-        return RandomFeatures(), "a network on positions, of which pairs of examples cost all pairs of positions"
+        return RandomFeatures(), "a network on positions with layers that take no landmarks"
     if sample is not None:
         return Nystrom(), "data to take landmarks from: at equal width a linear model learns most from them"
     if suits(task.network, task.in_features):

@@ -233,7 +233,9 @@ class FeatureMap(nn.Module):
         if self.map is None:
             self._build(batch, None)
         assert self.shape is not None
-        require_examples("x", example_shape(batch), self.shape, "the map")
+        assert self.map is not None
+        if not self.map.accepts(example_shape(batch), self.shape):
+            require_examples("x", example_shape(batch), self.shape, "the map")
         return batch
 
     def _blocks(self, n: int) -> Iterator[slice]:

@@ -145,6 +145,10 @@ class BuiltMap(nn.Module, ABC):
         """Write the features to memory that is there."""
         out.copy_(self(x))
 
+    def accepts(self, shape: tuple[int, ...], built_for: tuple[int, ...]) -> bool:
+        """Say whether examples of a shape can be mapped by what was built for another."""
+        return shape == built_for
+
     def readout(self, weights: Tensor) -> tuple[Callable[[Any], Tensor], Tensor]:
         """Say how a linear model on the features is computed best: ``features @ weights = columns(x) @ matrix``.
 

@@ -76,6 +76,19 @@ def test_single_precision_and_sparse_rows():
     np.testing.assert_allclose(sparse, expected.numpy(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("order", [2, 3, 5])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_powers_of_the_positive_part(order, depth):
+    net = nk.mlp(depth, nk.RectifiedMonomial(order), bias_var=0.1)
+    x = rows()
+    x = x / x.norm(dim=1, keepdim=True) * (1 + torch.arange(len(x), dtype=x.dtype)[:, None] / 50)
+    x[1], x[5], x[7] = x[0], -x[4], x[6] + 1e-9
+    assert is_compiled(net, x)
+    for kernel, plain in zip(nk.kernels(net, x), plain_kernels(net, x), strict=True):
+        root = kernel.diagonal().sqrt()
+        assert float(((kernel - torch.from_numpy(plain)) / (root[:, None] * root)).abs().max()) < 1e-13
+
+
 def test_what_is_not_piecewise():
     assert not is_piecewise(nk.ReLU())
     assert not is_piecewise(nk.Softsign())

@@ -89,6 +89,11 @@ class Dual(Layer):
         return ()
 
     @property
+    def arc_order(self) -> int | None:
+        """The order n > 1 of the arc-cosine kernel that the dual is, its slope that of order n - 1; otherwise None."""
+        return None
+
+    @property
     def pieces(self) -> Pieces | None:
         """The truncated powers that make the kinks, with the rest; None for a function that does not say."""
         return None

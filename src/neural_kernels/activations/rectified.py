@@ -139,6 +139,11 @@ class RectifiedMonomial(Activation):
 
     @property
     @override
+    def arc_order(self) -> int | None:
+        return self.k if self.k > 1 else None
+
+    @property
+    @override
     def odd(self) -> bool:
         return False
 

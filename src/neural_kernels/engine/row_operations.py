@@ -36,6 +36,22 @@ def arc_of_ends(delta, opposite, cusp, value, slope):
 
 
 @compiled
+def raise_order(delta, order, value, slope):
+    """Arc-cosine kernels of higher order, from those of orders 1 and 0 in `value` and `slope`, which become n, n - 1.
+
+    For normalised ones, 1 - e_n = rho (1 - e_(n-1)) + (n-1)^2 / ((2n-1) (2n-3)) sin^2 (1 - e_(n-2)): by parts, from
+    Cho and Saul (NeurIPS 2009). Every e_n near 0 is a multiple of delta, and nothing cancels.
+    """
+    one, two = delta.dtype.type(1), delta.dtype.type(2)
+    for n in range(2, order + 1):
+        share = delta.dtype.type((n - 1) * (n - 1) / ((2 * n - 1) * (2 * n - 3)))
+        for c in range(delta.size):
+            d, last = delta[c], value[c]
+            value[c] = d + (one - d) * last - share * d * (two - d) * (one - slope[c])
+            slope[c] = last
+
+
+@compiled
 def _arc(d, opposite, cusp):
     real = type(d)
     half, one, two = real(0.5), real(1), real(2)

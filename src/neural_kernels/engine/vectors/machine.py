@@ -7,10 +7,23 @@ column of the matrix.
 
 from __future__ import annotations
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, KINKS, MIX, OPPOSITE, POWERS, SCHUR, SERIES, TABLE
+from neural_kernels.engine.codes import (
+    ARC,
+    BLEND,
+    CHAIN,
+    INPUT,
+    KINKS,
+    MIX,
+    OPPOSITE,
+    POWERS,
+    RAISED,
+    SCHUR,
+    SERIES,
+    TABLE,
+)
 from neural_kernels.engine.kinks import SCRATCH as KINKS_SCRATCH
 from neural_kernels.engine.kinks import kinks
-from neural_kernels.engine.row_operations import arc, arc_of_ends, blend, mix, powers, schur, series
+from neural_kernels.engine.row_operations import arc, arc_of_ends, blend, mix, powers, raise_order, schur, series
 from neural_kernels.engine.tables import SCRATCH, table
 from neural_kernels.runtime.jit import compiled
 
@@ -44,10 +57,14 @@ def _operate(operation, number, row, column, n, left, right, registers):
     code, target = operation[0], registers[operation[1], :n]
     a = registers[operation[3], :n]
     vector = operation[5]
-    if code == ARC and operation[3] == INPUT:
-        arc_of_ends(a, registers[OPPOSITE, :n], number[0], target, registers[operation[2], :n])
-    elif code == ARC:
-        arc(a, number[0], target, registers[operation[2], :n])
+    if code in (ARC, RAISED):
+        slope = registers[operation[2], :n]
+        if operation[3] == INPUT:
+            arc_of_ends(a, registers[OPPOSITE, :n], number[0], target, slope)
+        else:
+            arc(a, number[0], target, slope)
+        if code == RAISED:
+            raise_order(a, operation[5], target, slope)
     elif code == SCHUR:
         schur(a, registers[operation[4], :n], target)
     elif code == BLEND:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, KINKS, MIX, SCHUR, TABLE
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, KINKS, MIX, RAISED, SCHUR, TABLE
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
 from neural_kernels.exact.compile.expansions import (
     SeriesCache,
@@ -132,11 +132,13 @@ def _smooth(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> dic
 
 
 def _piecewise(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> dict[Activated, list[int]]:
-    """Code and numbers of the piecewise polynomial ones with kinks off the origin, value and slope the same."""
+    """Code and numbers of powers of the positive part and of polynomial pieces with kinks off the origin."""
     encoded: dict[Activated, list[int]] = {}
     known: dict[tuple[int, int], list[int] | None] = {}
     for node in order:
-        if isinstance(node, Activated) and node.cusp is None:
+        if isinstance(node, Activated) and node.dual.arc_order is not None:
+            encoded[node] = [RAISED, 0, node.dual.arc_order, 0, 0]
+        elif isinstance(node, Activated) and node.cusp is None:
             key = id(node.dual), id(node.argument)
             if key not in known:
                 found = piecewise_operands(node, pools)
@@ -174,13 +176,13 @@ def _encode(
         return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
     assert isinstance(node, Activated)
     code, *terms = [ARC, 0, 0, 0, 0] if node.cusp is not None else smooth[node]
-    if code not in (ARC, TABLE, KINKS):
+    if code not in (ARC, TABLE, KINKS, RAISED):
         return [([code, registers.take(node), 0, operands[0], *terms], [0.0, 0.0])]
     value, slope = registers.take_both(node)
     if value is None or slope is None:
         return []
     if code != ARC:
-        return [([code, value, slope, operands[0], *terms], [0.0, 0.0])]
+        return [([code, value, slope, operands[0], *terms], [1.0, 0.0])]
     assert node.cusp is not None
     return [([ARC, value, slope, operands[0], 0, 0, 0, 0], [node.cusp, 0.0])]
 

@@ -181,6 +181,14 @@ BY_LANDMARKS = [
 
 
 @pytest.mark.parametrize("method", BY_LANDMARKS, ids=repr)
+def test_landmarks_are_most_rows_and_not_those_held_out(method):
+    x = np.random.default_rng(0).standard_normal((100, 6))
+    phi = feature_map(NET, n_components=80, method=method).fit(x)
+    assert len(phi.learned) == 80
+    assert not {row.tobytes() for row in x[phi.learned]} & {row.tobytes() for row in phi._held_out.numpy()}
+
+
+@pytest.mark.parametrize("method", BY_LANDMARKS, ids=repr)
 def test_kernel_error_is_measured_on_rows_that_are_no_landmarks(method):
     """At the landmarks the kernel is exact, so that they would make the error look smaller."""
     x = np.random.default_rng(0).standard_normal((400, 6))

@@ -97,7 +97,7 @@ class Nystrom(Method):
         kernel.diag(sample[:1])
         m, rows = task.n_components, distinct(sample, task.seed)
         if self.landmarks == "rpcholesky" and m < len(rows):
-            most = max(len(rows) - held_out(len(rows)), min(len(rows), 2 * m))
+            most = max(len(rows) - held_out(len(rows)), m)
             rows = rows[: min(most, max(_FACTOR // m, 2 * m))]
             pool = sample[rows]
             chosen = rows[pivots(kernel, pool, m, np.random.default_rng(task.seed))]

@@ -54,12 +54,12 @@ class Fitting:
         return _LEADING if node in self.run.levels.leading else 1.0
 
     def choose(self, level: Level, purpose: str, among: np.ndarray | int, count: int = _SAMPLE) -> Tensor:
-        """Numbers drawn without replacement, in their order; all of them if they are few."""
+        """Numbers drawn without replacement, in random order; all of them if they are few."""
         pool = np.arange(among) if isinstance(among, int) else among
         number = self.run.levels.order.index(level)
         generator = np.random.default_rng(derive_seed(self.seed, purpose, number))
         chosen = generator.choice(pool, min(count, len(pool)), replace=False)
-        return torch.from_numpy(np.sort(chosen))
+        return torch.from_numpy(chosen)
 
 
 def top(matrix: Tensor) -> tuple[Tensor, Tensor]:

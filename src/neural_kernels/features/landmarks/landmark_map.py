@@ -42,6 +42,8 @@ class Widths:
     Parameters
     ----------
     landmarks, values, windows : int
+    last : int
+        Landmarks behind the last activation, if more than columns.
     residual : int
         Random columns of the result.
     sample : int
@@ -51,6 +53,7 @@ class Widths:
     landmarks: int
     values: int
     windows: int
+    last: int
     residual: int
     sample: int
 
@@ -86,7 +89,7 @@ class LandmarkMap(BuiltMap):
         """Examples to learn from: enough for the last landmarks, few enough for memory."""
         task = self.task
         last = levels.last[0] if ending is None else ending.level
-        count = max(self.widths.sample, -(-2 * task.n_components // math.prod(last.positions)))
+        count = max(self.widths.sample, -(-2 * max(task.n_components, self.widths.last) // math.prod(last.positions)))
         width = max(task.in_features, self.widths.windows)
         count = min(count, max(self.widths.sample, _LEVEL // (width * math.prod(task.positions))))
         if sample is None:
@@ -112,7 +115,7 @@ class LandmarkMap(BuiltMap):
                 "with an activation and a pool over all positions"
             )
         if pooled is not None:
-            return PooledReadout.fit(fitting, pooled, columns, self.widths.residual)
+            return PooledReadout.fit(fitting, pooled, columns, self.widths.residual, self.widths.last)
         return LevelReadout.fit(fitting, columns) if ending is None else FlatReadout.fit(fitting, ending, columns)
 
     def _stage(self, fitting: Fitting, level: Level, ending: Ending | None) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -39,7 +39,11 @@ class LayerwiseLandmarks(Method):
     landmarks : int
         Of an activation inside the network, at the resolution of the input; with fewer positions there are more.
     values, windows : int, optional
-        Columns behind such an activation, and behind a convolution; a quarter and half of `landmarks` by default.
+        Columns behind such an activation, and behind a convolution; three eighths and half of `landmarks` by default.
+    last : int, optional
+        Landmarks behind the last activation; by default as many as columns. With more, the columns are their main
+        directions, the largest first: nearer to the kernel at the same width, for the time of more landmarks. For
+        networks that end with a pool.
     residual : int
         How many of the columns are random features of what the landmarks leave out. The kernel is then right in the
         mean along all its directions, where landmarks cut off the small ones, at the price of noise in each: for
@@ -84,12 +88,13 @@ class LayerwiseLandmarks(Method):
     landmarks: int = 128
     values: int | None = None
     windows: int | None = None
+    last: int | None = None
     residual: int = 0
     error: float | None = None
-    sample: int = 64
+    sample: int = 128
 
     def __post_init__(self) -> None:
-        given = {name: getattr(self, name) for name in ("values", "windows") if getattr(self, name) is not None}
+        given = {name: getattr(self, name) for name in ("values", "windows", "last") if getattr(self, name) is not None}
         require_integer(self, landmarks=self.landmarks, sample=self.sample, **given)
         require_integer(self, 0, residual=self.residual)
         if self.error is not None:
@@ -104,16 +109,14 @@ class LayerwiseLandmarks(Method):
 
     @override
     def build(self, task: Task, sample: Any) -> BuiltMap:
-        widths = Widths(
-            self.landmarks, self.values or -(-self.landmarks // 4), self.windows or -(-self.landmarks // 2),
-            self.residual, self.sample,
-        )  # fmt: skip
+        values, windows = self.values or -(-3 * self.landmarks // 8), self.windows or -(-self.landmarks // 2)
+        widths = Widths(self.landmarks, values, windows, self.last or 0, self.residual, self.sample)
         built = LandmarkMap(task, widths, sample)
         if self.error is None:
             return built
         for _ in range(_DOUBLINGS):
-            twice = widths.scaled(2)
-            widths = Widths(*twice, self.residual, self.sample)
+            landmarks, values, windows = widths.scaled(2)
+            widths = replace(widths, landmarks=landmarks, values=values, windows=windows)
             wider = LandmarkMap(task, widths, sample)
             if _distance(built, wider, task, sample) <= self.error:
                 break

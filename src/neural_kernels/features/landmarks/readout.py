@@ -49,24 +49,24 @@ class PooledReadout(Readout):
         self.register_buffer("matrix", matrix)
 
     @classmethod
-    def fit(cls, fitting: Fitting, ending: Ending, columns: int, residual: int) -> PooledReadout:
-        r"""Take landmarks, and for what they leave random columns: less their own part in what landmarks say.
+    def fit(cls, fitting: Fitting, ending: Ending, columns: int, residual: int, count: int) -> PooledReadout:
+        r"""Take landmarks, `count` or one a column, and random columns less what landmarks say of them.
 
         With the kernels F of the landmarks, :math:`R R^T = F` and random columns psi, the features are
         :math:`f(x) R^{-T}` and :math:`\psi(x) - f(x) F^{-1} \psi(Z)`.
         """
-        landmarks, kernels, rows = take(fitting, ending.level, columns - residual, ending.weights)
+        kept = columns - residual
+        landmarks, kernels, rows = take(fitting, ending.level, max(count, kept), ending.weights)
         total = sum(ending.weights[node] * kernel for node, kernel in kernels.items())
         assert isinstance(total, Tensor)
         dtype = fitting.run.x.dtype
-        white = whiten(total, _JITTER[dtype])
+        white = whiten(total, _JITTER[dtype]) if len(total) <= kept else _main_directions(total, kept, _JITTER[dtype])
         if not residual:
             return cls(landmarks, None, white.to(dtype).contiguous())
         random = RandomColumns(fitting, ending.level, ending.weights, residual)
         own = white @ (white.T @ random.of(rows.to(dtype)).double())
-        matrix = torch.cat(
-            [torch.cat([white, -own], 1), torch.eye(residual, len(white) + residual).roll(len(white), 1)]
-        )
+        beside = torch.cat([torch.zeros(residual, white.shape[1]), torch.eye(residual)], 1)
+        matrix = torch.cat([torch.cat([white, -own], 1), beside])
         return cls(landmarks, random, matrix.to(dtype).contiguous())
 
     @override
@@ -123,6 +123,13 @@ def whiten(gram: Tensor, jitter: float) -> Tensor:
     gram.diagonal().add_(amount if amount > 0 else 1.0)
     root = torch.linalg.cholesky(gram)
     return torch.linalg.solve_triangular(root, torch.eye(len(root), dtype=gram.dtype), upper=False).T
+
+
+def _main_directions(gram: Tensor, count: int, least: float) -> Tensor:
+    """U L^(-1/2) for the largest eigenvalues L of a kernel between landmarks, those above a share of the trace."""
+    values, vectors = top(gram)
+    kept = max(1, int((values[:count] > least * values.sum()).sum()))
+    return vectors[:, :kept] / values[:kept].clamp(min=torch.finfo(values.dtype).tiny).sqrt()
 
 
 def _sums(landmarks: Landmarks, run: Run, ending: Ending, shares: Tensor) -> Tensor:

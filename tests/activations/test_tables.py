@@ -99,6 +99,19 @@ def test_nearly_equal_norms_and_angles_keep_their_distance(activation, std):
         torch.testing.assert_close(value, exact[0], rtol=max(1e-7, 2e-9 * std, 2 * turn), atol=0)  # of first order
 
 
+@pytest.mark.parametrize("activation", [act.Tanh(), act.ELU()], ids=repr)
+def test_what_the_lengths_leave_out_is_small(activation):
+    table = tables.cell_tables(activation, [1], [3])[1, 3]
+    assert table is not None
+    assert table.transposed is table.transposed
+    for part in (table, table.transposed):
+        lengths = torch.tensor(part.lengths).reshape(2, tables.NODES, tables.NODES, 1)
+        for length, series in zip(lengths, (part.value, part.slope), strict=True):
+            beyond = torch.arange(series.shape[-1]) >= length
+            assert beyond.any()
+            assert float((series * beyond).abs().max()) <= 2e-11 * max(1.0, float(series[0, 0].abs().max()))
+
+
 def test_one_rule_for_all_norms():
     std = torch.tensor([0.01, 0.7, 30.0, 1000.0], dtype=torch.float64)
     delta = torch.tensor([1e-7, 0.3, 1.9], dtype=torch.float64)

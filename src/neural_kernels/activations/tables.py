@@ -36,6 +36,7 @@ NODES = 11  # Chebyshev polynomials of one norm
 _EDGES = (0.0, 0.2, 0.4, 0.65, 1.0, 1.4)  # in asinh of the norm; cells of twice the width follow
 _WIDTH = 0.7
 _TOLERANCE = 1e-10  # of what is left out of a series
+_FINE = 2e-11  # the same by pair of polynomials of the norms, of which there are many
 _ACCURACY = ((1e4, 1e-8), (math.inf, 2e-7))  # by b, of the last coefficients, or there is no table
 _PRICE = 1e-9  # by how much the two ways to the value may differ: more where the function jumps
 _NEAR = 0.1  # share of 1 / b up to which, in delta, the integral of the slope is the better way
@@ -75,7 +76,13 @@ class CellTable:
         """The same for those of 1 - C."""
         return _widths(self.slope)
 
-    @property
+    @cached_property
+    def lengths(self) -> list[int]:
+        """How many coefficients of A and F, then of 1 - C, matter by polynomial of the left and of the right norm."""
+        value, slope = _lengths(self.value[..., 1:]), _lengths(self.slope)
+        return torch.cat([value + 1, slope]).tolist()
+
+    @cached_property
     def transposed(self) -> CellTable:
         """The same with left and right exchanged."""
         value, slope = (part.transpose(0, 1).contiguous() for part in (self.value, self.slope))
@@ -261,3 +268,9 @@ def _widths(coefficients: Tensor) -> list[int]:
     """Return how many polynomials of the right norm matter, for each of x."""
     matters = coefficients.abs().amax(0) > _TOLERANCE * _size(coefficients)
     return (matters * torch.arange(1, len(matters) + 1)[:, None]).amax(0).clamp(min=1).tolist()
+
+
+def _lengths(coefficients: Tensor) -> Tensor:
+    """Return how many polynomials of x matter, for each pair of polynomials of the norms, in one row."""
+    matters = coefficients.abs() > _FINE * _size(coefficients)
+    return (matters * torch.arange(1, matters.shape[-1] + 1)).amax(-1).flatten()

@@ -15,7 +15,7 @@ NODES = 11  # polynomials of one norm
 BUFFERS = 6
 SCRATCH = NODES + BUFFERS
 HEAD = 5  # integers in front: cells of the columns; where cells of rows, order and starts of columns, and pairs begin
-PAIR = 5  # integers for a pair of cells: where its numbers begin, coefficients of F and of C, whether weighted, widths
+PAIR = 5  # integers for a pair of cells: where its numbers begin, counts of F and C, if weighted, where widths are
 LONGEST = 1000  # coefficients in all, which fill a row of scratch memory
 _BLOCK = 256  # columns whose polynomials stay in the first cache
 
@@ -36,8 +36,9 @@ def table(delta, row, column, vector, integers, floats, left, right, scratch, va
         if first == last:
             continue
         pair = integers[4] + PAIR * (cell * cells + other)
-        start, value_count, slope_count = integers[pair], integers[pair + 1], integers[pair + 2]
-        _contract(floats, start + 2, 1 + value_count + slope_count, left, vector, row, scratch)
+        start, counts = integers[pair], integers[pair + 1] + integers[pair + 2]
+        lengths = integers[integers[pair + 4] + counts : integers[pair + 4] + counts + 2 * NODES * NODES]
+        _contract(floats, start + 2, 1 + counts, 1 + integers[pair + 1], lengths, left, vector, row, scratch)
         for begin in range(first, last, _BLOCK):
             run = integers[order + begin : order + min(begin + _BLOCK, last)]
             _evaluate(
@@ -83,18 +84,29 @@ def _position(integers, low, high, bound):
 
 
 @compiled
-def _contract(floats, start, width, left, vector, row, scratch):
-    """Sum the coefficients over the row's polynomials; what is left is one line for each polynomial of the columns."""
+def _contract(floats, start, width, split, lengths, left, vector, row, scratch):
+    """Sum the coefficients over the row's polynomials; what is left is one line for each polynomial of the columns.
+
+    `split` is where those of C begin, `lengths` says how many of either function matter by pair of polynomials.
+    """
     for j in range(NODES):
         target, source = scratch[j, :width], floats[start + j * width : start + (j + 1) * width]
         for k in range(width):
             target[k] = source[k]
     for i in range(1, NODES):
-        factor, begin = left[vector + i, row], start + i * NODES * width
+        factor = left[vector + i, row]
         for j in range(NODES):
-            target, source = scratch[j, :width], floats[begin + j * width : begin + (j + 1) * width]
-            for k in range(width):
-                target[k] += factor * source[k]
+            pair = i * NODES + j
+            begin = start + pair * width
+            _add(factor, floats, begin, scratch[j, : lengths[pair]])
+            _add(factor, floats, begin + split, scratch[j, split : split + lengths[NODES * NODES + pair]])
+
+
+@compiled
+def _add(factor, floats, begin, target):
+    source = floats[begin : begin + target.size]
+    for k in range(target.size):
+        target[k] += factor * source[k]
 
 
 @compiled
@@ -132,28 +144,30 @@ def _sum(x, scratch, begin, widths, right, vector, first, total, high, low):
     zero = x.dtype.type(0)
     for c in range(x.size):
         high[c], low[c] = zero, zero
-    k = widths.size - 1
-    while k > 1:
-        _coefficients(scratch, begin + k, widths[k], right, vector, first, total)
-        _recur(x, total, high, low)
-        _coefficients(scratch, begin + k - 1, widths[k - 1], right, vector, first, total)
-        _recur(x, total, low, high)
-        k -= 2
-    if k:
-        _coefficients(scratch, begin + 1, widths[1], right, vector, first, total)
-        _recur(x, total, high, low)
-        _coefficients(scratch, begin, widths[0], right, vector, first, total)
-        _end(x, low, high, total)
-    else:
-        _coefficients(scratch, begin, widths[0], right, vector, first, total)
-        _end(x, high, low, total)
+    for k in range(widths.size - 1, 0, -1):
+        _recur(x, scratch, begin + k, widths[k], right, vector, first, total, high, low)
+        high, low = low, high
+    _coefficients(scratch, begin, widths[0], right, vector, first, total)
+    _end(x, high, low, total)
 
 
 @compiled
-def _recur(x, total, high, low):
-    two = x.dtype.type(2)
-    for c in range(x.size):
-        low[c] = total[c] + two * x[c] * high[c] - low[c]
+def _recur(x, scratch, k, width, right, vector, first, total, high, low):
+    """One step of the recurrence, in place of what lies two steps back; short sums are not stored in between."""
+    two, constant = x.dtype.type(2), scratch[0, k]
+    v, stop = vector + 1, first + x.size
+    if width <= 1:
+        for c in range(x.size):
+            low[c] = constant + two * x[c] * high[c] - low[c]
+    elif width <= 3:
+        a, b = scratch[1, k], scratch[2, k]
+        p, q = right[v, first:stop], right[v + 1, first:stop]
+        for c in range(x.size):
+            low[c] = constant + a * p[c] + b * q[c] + two * x[c] * high[c] - low[c]
+    else:
+        _coefficients(scratch, k, width, right, vector, first, total)
+        for c in range(x.size):
+            low[c] = total[c] + two * x[c] * high[c] - low[c]
 
 
 @compiled

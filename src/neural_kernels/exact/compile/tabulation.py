@@ -43,12 +43,12 @@ class Tabulation:
         starts = torch.searchsorted(index2[order], torch.arange(len(cells2) + 1))
         parts = [index1, order, starts]
         places = np.cumsum([HEAD, *(len(part) for part in parts)])
-        widths = torch.cat([torch.tensor(pair.value_widths + pair.slope_widths) for pair in tables])
+        widths = torch.cat([torch.tensor(pair.value_widths + pair.slope_widths + pair.lengths) for pair in tables])
         lines, behind = [], int(places[-1]) + PAIR * len(tables)
         for pair in tables:
             counts = [len(pair.value_widths), len(pair.slope_widths)]
             lines += [self._append(pair), *counts, int(pair.weighted), behind]
-            behind += sum(counts)
+            behind += sum(counts) + len(pair.lengths)
         parts += [torch.tensor(lines), widths]
         place = self._pools.add_integers([torch.tensor([len(cells2), *places]), *parts])
         sides = [torch.cat([tau[None], rows[1:]]) for tau, rows in (self._per_unit(left), self._per_unit(right))]

@@ -128,7 +128,7 @@ class Landmarks(nn.Module):
         if units is not None:
             parts = [part[units] for part in parts]
         rows, *stds = parts
-        step = max(16, (_TILE if run.plain else _LARGE) // self.filters.shape[1])
+        step = max(128, (_TILE if run.plain else _LARGE) // self.filters.shape[1])
         for start in range(0, len(rows), step):
             tile = slice(start, start + step)
             if self._function is not None and run.plain and _within(stds[0][tile], self._function.reach):

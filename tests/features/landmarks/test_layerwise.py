@@ -145,6 +145,19 @@ def test_differentiable_path_is_the_compiled_one(net, dtype):
     assert bool(wanting.grad.isfinite().all())
 
 
+@pytest.mark.parametrize("pooling", ["avg", "flatten"])
+def test_gradients_pass_what_was_kept_in_inference_mode(pooling):
+    x = torch.from_numpy(natural(12, size=5))
+    net = nk.Sequential(nk.Conv(3, padding="circular"), *nk.cnn(2, pooling=pooling).layers)
+    phi = nk.feature_map(net, n_components=16).fit(x)
+    with torch.inference_mode():
+        phi(x)
+    wanting = x.clone().requires_grad_()
+    phi(wanting).sum().backward()
+    assert wanting.grad is not None
+    assert bool(wanting.grad.isfinite().all())
+
+
 def test_gradients_are_differences():
     x = torch.from_numpy(natural(12, size=4))
     phi = nk.feature_map(nk.cnn(2, nk.GELU(), bias_var=0.1), n_components=6).fit(x)

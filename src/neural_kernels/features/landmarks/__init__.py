@@ -10,6 +10,7 @@
 - `windows`: maps of positions on features;
 - `pointwise`: stages of functions entry by entry: kernels with landmarks;
 - `entries`: these functions by their own formulas;
+- `pair_function`: what a compiled one does;
 - `functions`: the usual ones compiled, by the angle;
 - `series`: the same by a series;
 - `ending`: what stands behind the last activation;

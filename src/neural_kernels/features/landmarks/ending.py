@@ -60,6 +60,7 @@ class Ending:
             weights = before
 
     @cached_property
+    @torch.inference_mode(False)  # what is kept serves calls that want gradients, too
     def shares(self) -> Tensor:
         """How much every position counts in the end, shape (positions as one axis,), float64."""
         shape = self.level.positions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -128,6 +129,8 @@ def _coefficients(features: Tensor) -> Tensor:
     return features.flatten(1) / math.prod(positions) ** 0.5
 
 
+@cache
+@torch.inference_mode(False)  # what is kept serves calls that want gradients, too
 def _cosines(size: int) -> Tensor:
     """The orthonormal cosine transform, shape (size, size)."""
     angle = torch.pi / size * torch.arange(size, dtype=torch.float64)[:, None] * (torch.arange(size) + 0.5)

@@ -1,25 +1,23 @@
-"""What an activation makes of many pairs of units, compiled: value and slope in one pass, and how they add up.
-
-With k the kernel that the activation sees and n the one that its slope multiplies, for units p and landmarks z with
-standard deviations s and t, what comes in are products of features, A = k(p, z) / t and B = n(p, z), and what goes out
-is a kappa(k) + b slope(k) n.
-"""
+"""The compiled functions of activations: those by the angle alone, and which function an activation has."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations import Dual
 from neural_kernels.engine.arc import angle, lens
+from neural_kernels.features.landmarks.pair_function import PairFunction
 from neural_kernels.features.landmarks.series import SeriesFunction, has_short_series
 from neural_kernels.features.method import UnsuitableError
 from neural_kernels.runtime.jit import compiled
 
 
-class RampFunction:
+class RampFunction(PairFunction):
     """An activation that is linear on either side of 0, by the angle alone.
 
     Parameters
@@ -28,17 +26,18 @@ class RampFunction:
         Below and above 0.
     """
 
-    reach = 0.0, math.inf  # standard deviations for which it is right
+    dtypes = (torch.float32, torch.float64)
 
     def __init__(self, slopes: tuple[float, float]) -> None:
         below, above = slopes
         linear, even = ((above + below) / 2) ** 2, ((above - below) / 2) ** 2
         self._parts = np.array([linear - even, 4 * even])
 
+    @override
     def landmarks(self, std: Tensor) -> tuple[np.ndarray, ...]:
-        """What the function keeps of the landmarks."""
         return (std.numpy(),)
 
+    @override
     def fill(
         self,
         products: Tensor,
@@ -47,25 +46,9 @@ class RampFunction:
         weights: tuple[float, float],
         out: Tensor,
     ) -> None:
-        """Write a kappa(k) + b slope(k) n to `out`, shape (rows, m).
-
-        Parameters
-        ----------
-        products : Tensor, shape (rows, m) or (rows, 2 m)
-            A, and B beside it.
-        std : Tensor, shape (rows,)
-        landmarks : tuple of ndarray
-            From `landmarks`.
-        weights : tuple of float
-            a and b.
-        out : Tensor, shape (rows, m)
-        """
         parts = (self._parts * weights[0], self._parts * weights[1])
         real = out.numpy().dtype
         _ramps(products.numpy(), std.numpy(), *landmarks, *(part.astype(real) for part in parts), out.numpy())
-
-
-PairFunction = RampFunction | SeriesFunction
 
 
 def pair_function(dual: Dual) -> PairFunction | None:

@@ -162,17 +162,19 @@ class LandmarkMap(BuiltMap):
         rows = self.reduction(x)
         if torch.is_grad_enabled() and rows.requires_grad:
             return self._finished(self._raw(rows, None), rows)
-        out = rows.new_empty(len(rows), self.columns)
-        self.fill(x, out)
-        return out
+        return self._written(rows, rows.new_empty(len(rows), self.columns))
 
     @override
     def fill(self, x: Any, out: Tensor) -> None:
-        rows, matrix = self.reduction(x), self.end.matrix
-        step = max(1, _CHUNK // matrix.shape[0])
+        self._written(self.reduction(x), out)
+
+    def _written(self, rows: Tensor, out: Tensor) -> Tensor:
+        """Write features of reduced rows to memory that is there, some examples at a time."""
+        step = max(1, _CHUNK // self.end.matrix.shape[0])
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             out[start : start + step] = self._finished(self._blocks(part), part)
+        return out
 
     def _blocks(self, rows: Tensor) -> Tensor:
         return over_blocks(self._raw, rows, width=self.width, shape=(self.end.matrix.shape[0],))

@@ -66,7 +66,7 @@ class LayerwiseLandmarks(Method):
     kernel; but behind pools with an activation after them, where they take all pairs of positions, what features lack
     is taken to correlate by a third within the window.
 
-    Costs: with P positions, F levels in a window, m landmarks, r and s columns behind activations and convolutions:
+    Costs: with P positions, F places in a window, m landmarks, r and s columns behind activations and convolutions:
     2 P (F r s + 2 s m + m r) operations a layer, 4 P s m for the last one with m = `n_components`. To build: the
     sample through the network, and m^3 operations in float64 for the last landmarks.
 

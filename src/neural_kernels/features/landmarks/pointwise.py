@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from neural_kernels.features.landmarks.entries import Entries, Recipe
 from neural_kernels.features.landmarks.fitting import Fitting, top
 from neural_kernels.features.landmarks.forms import ActivatedNode, Form, Node
-from neural_kernels.features.landmarks.functions import PairFunction, RampFunction, pair_function
+from neural_kernels.features.landmarks.functions import pair_function
 from neural_kernels.features.landmarks.levels import Level, constant
 from neural_kernels.features.landmarks.linear import main_directions
+from neural_kernels.features.landmarks.pair_function import PairFunction
 from neural_kernels.features.landmarks.run import Run
 
 _TILE = 1 << 18  # numbers of the products of a tile, which stay in the second cache
@@ -73,12 +74,10 @@ class Landmarks(nn.Module):
         recipe = Recipe.of(level, self.weights(level))
         function = None if recipe is None else pair_function(recipe.dual)
         self.register_buffer("compiled_filters", None)
-        if recipe is None or function is None or not (isinstance(function, RampFunction) or dtype == torch.float32):
+        if recipe is None or function is None or not function.serves(stds[recipe.inputs[0]].to(dtype)):
             return
         seen, *multiplied = recipe.inputs
         std = stds[seen]
-        if not _within(std, function.reach):
-            return
         inverse = torch.where(std > 0, 1 / torch.where(std > 0, std, 1), 0)
         parts = [metrics[seen] @ (rows * inverse[:, None]).T, *(metrics[form] @ rows.T for form in multiplied)]
         constants = [constant(seen) * inverse, *(torch.full_like(std, constant(form)) for form in multiplied)]
@@ -131,7 +130,7 @@ class Landmarks(nn.Module):
         step = max(128, (_TILE if run.plain else _LARGE) // self.filters.shape[1])
         for start in range(0, len(rows), step):
             tile = slice(start, start + step)
-            if self._function is not None and run.plain and _within(stds[0][tile], self._function.reach):
+            if self._function is not None and run.plain and self._function.serves(stds[0][tile]):
                 yield tile, self._fill(run, rows[tile], stds[0][tile])
             else:
                 yield tile, self.entries(level, rows[tile], [std[tile] for std in stds])
@@ -189,14 +188,6 @@ class PointStage(nn.Module):
 def activated(level: Level) -> list[Form]:
     """The kernels that activations of the level see."""
     return list(dict.fromkeys(node.argument for node in level.nodes if isinstance(node, ActivatedNode)))
-
-
-def _within(std: Tensor, reach: tuple[float, float]) -> bool:
-    """Whether standard deviations, but for those of units that are 0, are in a range."""
-    low, high = reach
-    if not low and high == math.inf:
-        return True
-    return bool(((std <= high) & ((std >= low) | (std == 0))).all())
 
 
 def take(

@@ -8,8 +8,10 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.activations import Dual
+from neural_kernels.features.landmarks.pair_function import PairFunction
 from neural_kernels.features.layered.coefficients import hermite_coefficients
 from neural_kernels.runtime.jit import compiled
 from neural_kernels.runtime.numerics import safe_divide
@@ -26,7 +28,7 @@ _LARGEST = 10  # times as much, at the largest standard deviations for which the
 _PROBES = 0.5, 1.0, 2.0  # standard deviations at which it must not leave more
 
 
-class SeriesFunction:
+class SeriesFunction(PairFunction):
     """An activation by its Hermite series, with coefficients by the standard deviation from a table.
 
     Parameters
@@ -39,11 +41,13 @@ class SeriesFunction:
         self._value, self._slope = map(_Powers.of, tables)
         self.reach = 2.0**-_BELOW, largest
 
+    @override
     def landmarks(self, std: Tensor) -> tuple[np.ndarray, ...]:
-        """The coefficients at the landmarks, shapes (degrees, m)."""
+        """Give the coefficients, shapes (degrees, m)."""
         parts = (powers.at(std.numpy()) for powers in (self._value, self._slope))
         return tuple(np.ascontiguousarray(part.T) for part in parts)
 
+    @override
     def fill(
         self,
         products: Tensor,
@@ -52,7 +56,6 @@ class SeriesFunction:
         weights: tuple[float, float],
         out: Tensor,
     ) -> None:
-        """As `RampFunction.fill`, in float32."""
         rows = [
             powers.at(std.numpy()) * np.float32(w)
             for powers, w in zip((self._value, self._slope), weights, strict=True)

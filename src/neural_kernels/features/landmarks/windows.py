@@ -64,6 +64,7 @@ class WindowTable:
         return tuple(axis.after for axis in self.axes)
 
     @cached_property
+    @torch.inference_mode(False)  # what is kept serves calls that want gradients, too
     def index(self) -> Tensor:
         """Which position each tap reads, shape (taps, positions after); their number stands for none."""
         sizes = [axis.size for axis in self.axes]

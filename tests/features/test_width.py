@@ -88,12 +88,14 @@ def test_other_kernels(rows):
     assert 1 < min_components(None, rows, kernel=Laplace(0.1)) < 600
 
 
-def test_images():
+# By 15 examples of norms that differ tenfold; a handful of landmarks, which .2 takes, scatters more than the bound.
+@pytest.mark.parametrize(("method", "error"), [(RandomFeatures(), 0.2), (None, 0.02)], ids=repr)
+def test_images(method, error):
     images = np.random.default_rng(0).standard_normal((60, 1, 6, 6)).cumsum(axis=2).cumsum(axis=3)
     net = cnn(1)
-    m = min_components(net, images, error=0.2)
-    phi = feature_map(net, n_components=m).fit(images)
-    assert phi.centred_kernel_error_ < 0.3
+    m = min_components(net, images, error=error, method=method)
+    phi = feature_map(net, n_components=m, method=method).fit(images)
+    assert phi.centred_kernel_error_ < 1.5 * error
 
 
 @pytest.mark.parametrize("method", [None, ZonalFeatures(), RandomFeatures()], ids=repr)

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from neural_kernels.features.distinct import distinct
 from neural_kernels.features.fidelity import GramErrors, probe_count
 from neural_kernels.features.method import Method, Task, UnsuitableError
+from neural_kernels.sketches import derive_seed
 
 WIDEST = 8192  # columns that are tried, unless more are asked for
 ERROR = 0.05  # that "auto" stands for
@@ -69,7 +71,7 @@ def fewest_columns(task: Task, method: Method, sample: Any, target: float) -> Wi
     r"""Search the fewest columns whose centred error on held-out rows is at most `target`.
 
     The error falls as :math:`m^{-1/2}` or faster, so that a map of few columns tells about how many are needed. Between
-    a width that does not do and one that does the search goes on by bisection: within 10 %, each with a map of its own;
+    a width that does not do and one that does the search goes on by bisection: within 10 %, each with two maps of its own;
     or to the very column, if the first columns of a map are maps themselves.
 
     Parameters
@@ -129,7 +131,11 @@ def _search(measure: Callable[[int], float], target: float, most: int, close: fl
 
 
 class _HeldOutError:
-    """The centred error on held-out rows, of a map with so many columns that has learned from others."""
+    """The centred error on held-out rows, of maps with so many columns that have learned from others.
+
+    Where a map of fewer columns is another draw, it is the larger of two: the search takes the smallest number that
+    does, so that of a single draw for each the luckiest would decide.
+    """
 
     def __init__(self, task: Task, method: Method, sample: Any, held_out: Any) -> None:
         self._task, self._method, self._sample, self._held_out = task, method, sample, held_out
@@ -138,8 +144,15 @@ class _HeldOutError:
         self._features = self._exact.new_zeros((len(self._exact), 0))
 
     def __call__(self, columns: int) -> float:
-        if not self._method.nested or columns > self._features.shape[1]:
-            built = self._method.build(replace(self._task, n_components=columns), self._sample)
-            with torch.no_grad():
-                self._features = built.to(self._exact.device)(self._held_out)
-        return GramErrors.of(self._exact, self._features[:, :columns]).centred
+        if self._method.nested:
+            if columns > self._features.shape[1]:
+                self._features = self._map(columns, self._task.seed)
+            return GramErrors.of(self._exact, self._features[:, :columns]).centred
+        seeds = self._task.seed, derive_seed(self._task.seed, "another map")
+        return max(GramErrors.of(self._exact, self._map(columns, seed)).centred for seed in seeds)
+
+    def _map(self, columns: int, seed: int) -> Tensor:
+        """Features of the held-out rows."""
+        built = self._method.build(replace(self._task, n_components=columns, seed=seed), self._sample)
+        with torch.no_grad():
+            return built.to(self._exact.device)(self._held_out)

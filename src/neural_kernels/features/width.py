@@ -71,8 +71,8 @@ def fewest_columns(task: Task, method: Method, sample: Any, target: float) -> Wi
     r"""Search the fewest columns whose centred error on held-out rows is at most `target`.
 
     The error falls as :math:`m^{-1/2}` or faster, so that a map of few columns tells about how many are needed. Between
-    a width that does not do and one that does the search goes on by bisection: within 10 %, each with two maps of its own;
-    or to the very column, if the first columns of a map are maps themselves.
+    a width that does not do and one that does the search goes on by bisection: within 10 %, each with two maps of its
+    own; or to the very column, if the first columns of a map are maps themselves.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ def min_components(
     ----------
     net, kernel, method, seed
         As for :func:`feature_map`.
-    x : array, shape (n, d) or (n, channels, *positions)
+    x : array, shape (n, d) or (n, channels, ...)
         Rows like those to be mapped: at least 32 distinct ones, for landmarks as many more as columns may be needed.
     error : float
         Between 0 and 1: 0.05 is 5 %.
@@ -100,8 +100,8 @@ def min_components(
 
     Notes
     -----
-    Cost: the exact kernel of the rows held out, and about four maps with landmarks or eight others, each four times as
-    wide as the one before at most; the widest is less than four times as wide as the answer.
+    Cost: the exact kernel of the rows held out, and about four maps with landmarks or sixteen others, each four times
+    as wide as the one before at most; the widest is less than four times as wide as the answer.
 
     Examples
     --------

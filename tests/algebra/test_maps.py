@@ -50,6 +50,15 @@ def test_the_diagonal_suffices_exactly_where_nothing_mixes(name: str) -> None:
         torch.testing.assert_close(positions.diagonal(variances), mapped.diagonal(dim1=-2, dim2=-1))
 
 
+def test_sources_are_where_the_matrices_have_their_entries() -> None:
+    positions = Separable((SHIFTS, Taps(torch.tensor([[1, 3], [-1, 0]]), 3.0, 4)))
+    expected = torch.zeros(positions.count, 6, 12 + 1, dtype=torch.float64)
+    expected.scatter_(2, positions.sources[..., None], positions.weight)
+    torch.testing.assert_close(torch.stack(dense(positions)), expected[..., :12])
+    with pytest.raises(TypeError, match="more than one source"):
+        _ = MAPS["both"].sources
+
+
 def test_matrices_of_each_example() -> None:
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(n, 2, 3, dtype=torch.float64, generator=generator) for n in (4, 5))

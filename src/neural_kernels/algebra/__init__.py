@@ -1,13 +1,15 @@
 """The algebra of kernels that layers are written in, and the check that a description is a network.
 
+axes            linear maps along one axis of the positions
 maps            linear maps of positions, what every layer on positions does to a kernel
 representation  what can be done to a kernel, the kernel nobody asked for, and the pair (NNGP, NTK) between two layers
 traits          what is known of the units at one place of a network: the static check
 layer           the interface of everything that can stand in a network's description
 """
 
+from neural_kernels.algebra.axes import Matrix, Taps
 from neural_kernels.algebra.layer import Layer, short_repr
-from neural_kernels.algebra.maps import Matrix, PerExampleMatrix, PositionMap, Separable, Taps
+from neural_kernels.algebra.maps import PerExampleMatrix, PositionMap, Separable
 from neural_kernels.algebra.representation import DualKernel, Graph, K, KernelPair, Nothing, PerExample, Representation
 from neural_kernels.algebra.traits import Traits, independent, joined, uncorrelated
 

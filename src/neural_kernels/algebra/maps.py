@@ -12,9 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
+from neural_kernels.algebra.axes import Matrix, Taps
 from neural_kernels.runtime.types import Shape
 
 # Numbers per example for each side of a kernel, (n1, ...) and (n2, ...), to what broadcasts with numbers per pair.
@@ -67,126 +69,6 @@ class PositionMap(ABC):
         """
 
 
-class AxisMap(ABC):
-    """A family of matrices S_a along one axis of the positions."""
-
-    size: int
-    """Positions before."""
-
-    @property
-    @abstractmethod
-    def mixing(self) -> bool:
-        """Whether any S_a has rows with more than one entry."""
-
-    @property
-    @abstractmethod
-    def count(self) -> int:
-        """How many S_a there are."""
-
-    @property
-    @abstractmethod
-    def after(self) -> int:
-        """How many positions come out."""
-
-    @abstractmethod
-    def spread(self, k: Tensor, dim: int) -> Iterator[Tensor]:
-        """Yield S_a k for all a, S_a acting along the axis ``dim``."""
-
-    @abstractmethod
-    def all_pairs(self, k: Tensor, first: int, second: int) -> Tensor:
-        """Return ``sum_a S_a k S_a^T``, where ``first`` and ``second`` are the axes of one position and the other."""
-
-    @abstractmethod
-    def diagonal(self, k: Tensor, dim: int) -> Tensor:
-        """Return the same at equal positions from equal positions alone; raise `TypeError` where positions mix."""
-
-
-@dataclass(frozen=True, eq=False)
-class Taps(AxisMap):
-    """Along one axis: S_a takes the position ``index[a, p]`` to p, with one weight; nothing where the index is -1.
-
-    Parameters
-    ----------
-    index : int64 Tensor, shape (taps, after)
-    weight : float
-    size : int
-        Positions before.
-    """
-
-    index: Tensor
-    weight: float
-    size: int
-
-    @property
-    @override
-    def mixing(self) -> bool:
-        return False
-
-    @property
-    @override
-    def count(self) -> int:
-        return len(self.index)
-
-    @property
-    @override
-    def after(self) -> int:
-        return self.index.shape[1]
-
-    @override
-    def spread(self, k: Tensor, dim: int) -> Iterator[Tensor]:
-        return (self.weight * _take(k, dim, index) for index in self.index)
-
-    @override
-    def all_pairs(self, k: Tensor, first: int, second: int) -> Tensor:
-        total = sum(_take(_take(k, first, index), second, index) for index in self.index)
-        return self.weight**2 * total  # pyright: ignore[reportReturnType]
-
-    @override
-    def diagonal(self, k: Tensor, dim: int) -> Tensor:
-        return self.weight**2 * sum(_take(k, dim, index) for index in self.index)  # pyright: ignore[reportReturnType]
-
-
-@dataclass(frozen=True, eq=False)
-class Matrix(AxisMap):
-    """Along one axis: a single matrix, shape (after, before)."""
-
-    matrix: Tensor
-
-    @property
-    def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Positions before."""
-        return self.matrix.shape[1]
-
-    @property
-    @override
-    def mixing(self) -> bool:
-        return True
-
-    @property
-    @override
-    def count(self) -> int:
-        return 1
-
-    @property
-    @override
-    def after(self) -> int:
-        return self.matrix.shape[0]
-
-    @override
-    def spread(self, k: Tensor, dim: int) -> Iterator[Tensor]:
-        yield (k.movedim(dim, -1) @ self.matrix.to(k).T).movedim(-1, dim)
-
-    @override
-    def all_pairs(self, k: Tensor, first: int, second: int) -> Tensor:
-        for dim in (first, second):
-            (k,) = self.spread(k, dim)
-        return k
-
-    @override
-    def diagonal(self, k: Tensor, dim: int) -> Tensor:
-        raise TypeError("positions that mix need all pairs of positions")
-
-
 @dataclass(frozen=True, eq=False)
 class Separable(PositionMap):
     """The products of one family for each axis of the positions.
@@ -205,6 +87,39 @@ class Separable(PositionMap):
     def count(self) -> int:
         """How many S_a there are: the product of the axes' numbers."""
         return math.prod(axis.count for axis in self.axes)
+
+    @property
+    def taps(self) -> tuple[Taps, ...]:
+        """The axes, where none of them mixes positions.
+
+        Raises
+        ------
+        TypeError
+            Where one does.
+        """
+        taps = tuple(axis for axis in self.axes if isinstance(axis, Taps))
+        if len(taps) < len(self.axes):
+            raise TypeError("positions that mix have more than one source")
+        return taps
+
+    @property
+    def weight(self) -> float:
+        """What every entry of the S_a is, where they do not mix positions."""
+        return math.prod(axis.weight for axis in self.taps)
+
+    @property
+    def sources(self) -> Tensor:
+        """Which position every S_a takes to each, shape (count, prod(after)), int64; their number stands for none.
+
+        For maps that do not mix positions, which are counted as if they had one axis.
+        """
+        total, absent = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.bool)
+        for axis in self.taps:
+            table = axis.index.cpu()
+            total = total[:, None, :, None] * axis.size + table.clamp(min=0)[None, :, None, :]
+            absent = absent[:, None, :, None] | (table < 0)[None, :, None, :]
+            total, absent = (part.flatten(0, 1).flatten(1) for part in (total, absent))
+        return torch.where(absent, math.prod(axis.size for axis in self.axes), total)
 
     @property
     @override
@@ -281,12 +196,3 @@ class PerExampleMatrix(PositionMap):
     @override
     def diagonal(self, k: Tensor) -> Tensor:
         raise TypeError("positions that mix need all pairs of positions")
-
-
-def _take(k: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Select entries along an axis, with zeros for the index -1."""
-    index = index.to(k.device)
-    if bool((index >= 0).all()):
-        return k.index_select(dim, index)
-    present = (index >= 0).to(k.dtype).reshape(-1, *[1] * (k.ndim - 1 - dim % k.ndim))
-    return k.index_select(dim, index.clamp(min=0)) * present

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from estimates import pair, products, standardised, units
-from neural_kernels.algebra.maps import Matrix, Separable, Taps
+from neural_kernels.algebra import Matrix, Separable, Taps
 from neural_kernels.features.layered.mixing import CoupledProduct, PositionSigns, SignedSum, TensorProduct
 
 D = 12
@@ -52,6 +52,11 @@ def pools():
     return Separable((Taps(torch.tensor([[-1, 0, 1], [0, 1, 2]]), 0.5**0.5, 3), Matrix(matrix)))
 
 
+def circular():
+    """Taps that read positions twice, further apart than one step."""
+    return Separable((Taps(torch.tensor([[2, 0, 1], [1, 1, -1], [0, 2, 0], [-1, -1, 2]]), 0.5, 3), windows().axes[1]))
+
+
 def concatenated(phi, positions):
     return torch.cat([part.movedim(1, -1) for part in positions.spread(phi.movedim(-1, 1), 0)], -1)
 
@@ -86,11 +91,15 @@ def test_turns_make_taps_that_are_alike_err_no_more():
     assert float((error / (norms[:, None] * norms)).square().mean()) < 1.6 / 64  # 2.8 / 64 without turns
 
 
-def test_signed_sums_with_gradients():
-    phi, positions = units(24, 5).view(2, 3, 4, 5), windows()
-    mix = SignedSum(5, 6, 9, 0)
+@pytest.mark.parametrize("positions", [windows(), circular()], ids=["windows", "circular"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_signed_sums_with_gradients(positions, dtype):
+    """What is compiled equals what torch makes, which has gradients."""
+    phi, mix = units(24, 5).view(2, 3, 4, 5).to(dtype), SignedSum(5, positions.count, 9, 0)
+    assert mix(phi, positions).dtype == dtype
     torch.testing.assert_close(mix(phi.clone().requires_grad_(), positions).detach(), mix(phi, positions))
-    assert torch.autograd.gradcheck(lambda t: mix(t, positions).flatten()[::7], (phi[:1].clone().requires_grad_(),))
+    if dtype == torch.float64:
+        assert torch.autograd.gradcheck(lambda t: mix(t, positions).flatten()[::7], (phi[:1].clone().requires_grad_(),))
 
 
 @pytest.mark.parametrize("columns", [6, 8, 30])

@@ -56,7 +56,7 @@ class WindowTable:
     @property
     def weight(self) -> float:
         """What every entry of them is."""
-        return math.prod(axis.weight for axis in self.axes)
+        return Separable(self.axes).weight
 
     @property
     def after(self) -> tuple[int, ...]:
@@ -67,15 +67,7 @@ class WindowTable:
     @torch.inference_mode(False)  # what is kept serves calls that want gradients, too
     def index(self) -> Tensor:
         """Which position each tap reads, shape (taps, positions after); their number stands for none."""
-        sizes = [axis.size for axis in self.axes]
-        total, absent = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.bool)
-        for axis, size in zip(self.axes, sizes, strict=True):
-            table = axis.index.cpu()
-            total = total[:, None, :, None] * size + table.clamp(min=0)[None, :, None, :]
-            absent = absent[:, None, :, None] | (table < 0)[None, :, None, :]
-            shape = (total.shape[0] * total.shape[1], total.shape[2] * total.shape[3])
-            total, absent = total.reshape(shape), absent.reshape(shape)
-        return torch.where(absent, math.prod(sizes), total)
+        return Separable(self.axes).sources
 
     @cached_property
     def regular(self) -> tuple[RegularAxis, ...] | None:

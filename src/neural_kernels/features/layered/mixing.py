@@ -94,8 +94,20 @@ class SignedSum(nn.Module):
 
     def forward(self, phi: Tensor, positions: Separable) -> Tensor:
         """Sketch the S_a of phi, shape (n, *before, in_features); the result has the shape (n, *after, columns)."""
-        mixed = self.mix.sketch(phi.flatten(0, -2)).reshape(*phi.shape[:-1], self.mix.n_components).movedim(-1, 1)
-        total = mixed.new_zeros(len(phi), *positions.after, mixed.shape[1])
+        mixed = self.mix.sketch(phi.flatten(0, -2)).reshape(*phi.shape[:-1], self.mix.n_components)
+        if positions.mixing or mixed.requires_grad or mixed.device.type != "cpu":
+            return self._spread(mixed.movedim(-1, 1), positions)
+        from neural_kernels.features.layered.loops import add_windows
+
+        total = mixed.new_empty(len(phi), prod(positions.after), mixed.shape[-1])
+        factors = positions.weight * self.signs.to(mixed.dtype)
+        windows = positions.sources.numpy(), factors.numpy(), self.turns.numpy()
+        add_windows(mixed.flatten(1, -2).numpy(), *windows, total.numpy())
+        return total.reshape(len(phi), *positions.after, -1)
+
+    def _spread(self, mixed: Tensor, positions: Separable) -> Tensor:
+        """The sum by torch: for maps that mix positions, for gradients and on any device."""
+        total = mixed.new_zeros(len(mixed), *positions.after, mixed.shape[1])
         for part, signs, turn in zip(positions.spread(mixed, 0), self.signs, self.turns.tolist(), strict=True):
             total += part.movedim(1, -1).roll(turn, -1) * signs
         return total

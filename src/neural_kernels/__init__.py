@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from neural_kernels.empirical.gradient_features import GradientFeatures
     from neural_kernels.empirical.linearize import linearize
     from neural_kernels.estimators import (
+        ImageScaler,
         NeuralFeatureClassifier,
         NeuralFeatureRegressor,
         NeuralFeatures,
@@ -52,6 +53,7 @@ _LAZY = {
     "EmpiricalNTK": "neural_kernels.empirical",
     "FeatureMap": "neural_kernels.features",
     "GradientFeatures": "neural_kernels.empirical.gradient_features",
+    "ImageScaler": "neural_kernels.estimators",
     "LastLayers": "neural_kernels.empirical",
     "LayerwiseLandmarks": "neural_kernels.features",
     "LinearizedPredictor": "neural_kernels.estimators.linearized.predictor",
@@ -83,6 +85,7 @@ __all__ = [
     "GammaExponential",
     "GradientFeatures",
     "Graphs",
+    "ImageScaler",
     "Kernel",
     "Laplace",
     "LastLayers",

@@ -5,6 +5,7 @@ What users call:
 - `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; `kernel_base` is what they share;
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
   `feature_model` and, the linear ones, `feature_parts`, `feature_base`;
+- `images`: images scaled for either of them;
 - `linearized`: what training a torch module would give, by its empirical kernel.
 
 What they are made of:
@@ -26,10 +27,12 @@ What they are made of:
 from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
 from neural_kernels.estimators.feature_regressor import NeuralFeatureRegressor
 from neural_kernels.estimators.feature_transformer import NeuralFeatures
+from neural_kernels.estimators.images.scaler import ImageScaler
 from neural_kernels.estimators.kernel_classifier import NeuralKernelClassifier
 from neural_kernels.estimators.kernel_regressor import NeuralKernelRegressor
 
 __all__ = [
+    "ImageScaler",
     "NeuralFeatureClassifier",
     "NeuralFeatureRegressor",
     "NeuralFeatures",

@@ -31,7 +31,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
 
     Parameters
     ----------
-    network, kernel, n_components, method, random_state, alpha, memory_budget, verbose
+    network, kernel, n_components, method, augment, random_state, alpha, memory_budget, verbose
         As for :class:`NeuralFeatureRegressor`.
     selection, scoring
         As for :class:`NeuralKernelClassifier`: by default alpha has the best leave-one-out log-loss.
@@ -82,6 +82,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         kernel: Any = "ntk",
         n_components: int | str = 4096,
         method: Any = None,
+        augment: Any = None,
         alpha: Any = None,
         selection: Any = "loo",
         scoring: Any = None,
@@ -94,6 +95,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         self.kernel = kernel
         self.n_components = n_components
         self.method = method
+        self.augment = augment
         self.alpha = alpha
         self.selection = selection
         self.scoring = scoring

@@ -25,6 +25,7 @@ class FeatureModel(BaseEstimator):
     kernel: Any
     n_components: int | str
     method: Any
+    augment: Any
     random_state: Any
 
     def __sklearn_tags__(self):
@@ -63,7 +64,7 @@ class FeatureModel(BaseEstimator):
 
     def _map_builder(self) -> tuple[Callable[[Any], FeatureMap], int]:
         """Set `kernel_` and `network_`; return what builds the map for rows, and the seed that it uses."""
-        self.kernel_ = settings.kernel(self.kernel, self.network)
+        self.kernel_ = settings.augmented(settings.kernel(self.kernel, self.network), self.augment)
         self.network_ = getattr(self.kernel_, "net", None)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         make = partial(FeatureMap, None, self.kernel_, self.n_components, self.method, seed)

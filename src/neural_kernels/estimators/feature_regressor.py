@@ -23,7 +23,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
 
     Parameters
     ----------
-    network, kernel, n_components, method, random_state
+    network, kernel, n_components, method, augment, random_state
         As for :class:`NeuralFeatures`.
     alpha : float or array-like of shape (r,), optional
         Ridge, in units of a robust mean of the rows' squared features. Of several, the one with the best exact
@@ -111,6 +111,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         kernel: Any = "ntk",
         n_components: int | str = 4096,
         method: Any = None,
+        augment: Any = None,
         alpha: Any = None,
         selection: Any = "loo",
         scoring: Any = None,
@@ -122,6 +123,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         self.kernel = kernel
         self.n_components = n_components
         self.method = method
+        self.augment = augment
         self.alpha = alpha
         self.selection = selection
         self.scoring = scoring

@@ -29,6 +29,9 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         purpose; with a warning where it is larger. For another error give what :func:`min_components` finds.
     method : Method, optional
         Such as ``nk.Nystrom("rpcholesky")`` or ``nk.ZonalFeatures()``; None takes what suits.
+    augment : {None, "flip"}
+        "flip": features are averaged over an image and its mirror image, left and right exchanged, at twice the cost
+        (:class:`FlipAverage`): for objects that may face either way.
     random_state : int, RandomState or None
         Of all that the map draws.
 
@@ -64,12 +67,14 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         kernel: Any = "ntk",
         n_components: int | str = 4096,
         method: Any = None,
+        augment: Any = None,
         random_state: Any = None,
     ):
         self.network = network
         self.kernel = kernel
         self.n_components = n_components
         self.method = method
+        self.augment = augment
         self.random_state = random_state
 
     def __sklearn_tags__(self):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neural_kernels.algebra import Layer
 from neural_kernels.checks import require_budget
-from neural_kernels.exact import NNGP, NTK, Kernel, NetworkKernel, resolve_kernel
+from neural_kernels.exact import NNGP, NTK, FlipAverage, Kernel, NetworkKernel, resolve_kernel
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.automatic import Automatic
 from neural_kernels.solvers.protocol import Solver
@@ -46,6 +46,13 @@ def kernel(value: Any, net: Any) -> Kernel:
             'kernels, "ntk" or "nngp"'
         )
     return resolve_kernel(None, value)
+
+
+def augmented(kernel: Kernel, augment: object) -> Kernel:
+    """Read the parameter `augment`: the kernel as it is, or averaged over images and their mirror images."""
+    if augment not in (None, "flip"):
+        raise ValueError(f'augment={augment!r}: expected None or "flip"')
+    return kernel if augment is None or isinstance(kernel, FlipAverage) else FlipAverage(kernel)
 
 
 def prior(kernel: Kernel) -> Kernel:

@@ -3,6 +3,7 @@
 - `kernel`: what a kernel is to everybody who uses one; sums, products, multiples, functions of the user's.
 - `network`: the kernels of a network, what users call.
 - `stationary`: kernels of the distance alone.
+- `flips`: kernels of images averaged over mirror images.
 - `arrays`, `graphs`: the boundary, and graphs as data.
 - `gram`: the representation by entries. Layers build expressions with it.
 - `expressions/`: what they build, and the formulas in torch.
@@ -15,6 +16,7 @@
 Imports go expressions < compile < variances < gram, evaluate < results < network.
 """
 
+from neural_kernels.exact.flips import FlipAverage
 from neural_kernels.exact.kernel import Kernel, as_kernel
 from neural_kernels.exact.network import NNGP, NTK, NetworkKernel, kernels, resolve_kernel
 from neural_kernels.exact.stationary import GammaExponential, Laplace
@@ -22,6 +24,7 @@ from neural_kernels.exact.stationary import GammaExponential, Laplace
 __all__ = [
     "NNGP",
     "NTK",
+    "FlipAverage",
     "GammaExponential",
     "Kernel",
     "Laplace",

@@ -17,9 +17,11 @@ from neural_kernels.algebra import Layer
 from neural_kernels.checks import require_integer, require_positive
 from neural_kernels.exact import Kernel, resolve_kernel
 from neural_kernels.exact.arrays import Batch, read, read_pair
+from neural_kernels.exact.flips import FlipAverage
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.distinct import distinct, held_out
 from neural_kernels.features.fidelity import GramErrors, prediction_difference, probe_count, read_targets
+from neural_kernels.features.flipped import build_map
 from neural_kernels.features.method import BuiltMap, Method, Task
 from neural_kernels.features.plan import Plan, detached, example_shape
 from neural_kernels.features.reduction import WIDEST as WIDEST_ROWS
@@ -63,9 +65,7 @@ class FeatureMap(nn.Module):
         self, net: Layer | None, kernel: str | Kernel, n_components: int | str, method: Method | None, seed: int
     ) -> None:
         super().__init__()
-        self.kernel = resolve_kernel(net, kernel)
-        if isinstance(self.kernel, NetworkKernel):
-            self.kernel = replace(self.kernel, memory_budget=None, progress=False)  # blocks are a map's own affair
+        self.kernel = _quiet(resolve_kernel(net, kernel))
         self.automatic = isinstance(n_components, str)
         if isinstance(n_components, str):
             if n_components != "auto":
@@ -248,7 +248,7 @@ class FeatureMap(nn.Module):
         plan = Plan.of(self.kernel, most, self.method, self.seed, batch, sample)
         if self.automatic:
             plan = replace(plan, task=replace(plan.task, n_components=_found(plan, sample)))
-        self.map = plan.method.build(plan.task, sample).to(batch.rows.std.device)
+        self.map = build_map(plan.method, plan.task, sample).to(batch.rows.std.device)
         self.method_, self.reason_, self._task = plan.method, plan.reason, plan.task
         self.n_components, self.columns = plan.task.n_components, self.map.columns
         self.shape = example_shape(batch)
@@ -257,6 +257,13 @@ class FeatureMap(nn.Module):
     def extra_repr(self) -> str:
         width = "auto" if self.automatic and self.map is None else self.n_components
         return f"{self.kernel!r}, n_components={width!r}, method={self.method!r}"
+
+
+def _quiet(kernel: Kernel) -> Kernel:
+    """A kernel without budget and progress bar of its own: blocks are the map's affair."""
+    if isinstance(kernel, FlipAverage):
+        return FlipAverage(_quiet(kernel.kernel))
+    return replace(kernel, memory_budget=None, progress=False) if isinstance(kernel, NetworkKernel) else kernel
 
 
 def _dress(result: Tensor, batch: Batch) -> Any:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from neural_kernels.features.distinct import distinct
 from neural_kernels.features.fidelity import GramErrors, probe_count
+from neural_kernels.features.flipped import build_map
 from neural_kernels.features.method import Method, Task, UnsuitableError
 from neural_kernels.sketches import derive_seed
 
@@ -153,6 +154,6 @@ class _HeldOutError:
 
     def _map(self, columns: int, seed: int) -> Tensor:
         """Features of the held-out rows."""
-        built = self._method.build(replace(self._task, n_components=columns, seed=seed), self._sample)
+        built = build_map(self._method, replace(self._task, n_components=columns, seed=seed), self._sample)
         with torch.no_grad():
             return built.to(self._exact.device)(self._held_out)

@@ -30,7 +30,7 @@ def choose(task: Task, sample: Any) -> tuple[Method, str]:
     if not task.has_network:
         return Nystrom(), "not the kernel of one network: all that is known of it are its values, as at landmarks"
     if task.positions and landmarks_suit(task.network, task.positions, task.in_features):
-        where = "" if sample is not None else ", drawn with the spectrum of natural images for want of data"
+        where = "" if sample is not None else ", drawn like natural images for want of data"
         return LayerwiseLandmarks(), f"a network on positions: landmarks of every layer among them{where}"
     if task.positions:
         return RandomFeatures(), "a network on positions with layers that take no landmarks"

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 import neural_kernels as nk
 from neural_kernels.features.landmarks.natural import natural_images
@@ -208,6 +209,37 @@ def test_without_data_natural_images_are_drawn():
     assert "natural images" in phi.reason_
     assert np.linalg.norm(z @ z.T - exact) < 0.06 * np.linalg.norm(exact)
     assert np.array_equal(z, nk.feature_map(nk.cnn(2), n_components=512)(x))
+
+
+def test_without_data_maps_are_near_on_real_images():
+    x = load_digits().images[:80, None] / 16
+    z, exact = nk.feature_map(nk.cnn(2), n_components=512)(x), nk.NTK(nk.cnn(2))(x)
+    assert np.linalg.norm(z @ z.T - exact) < 0.006 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_drawn_images_have_edges_at_all_places(axes):
+    x = natural_images(400, 2, (24, 18, 12)[:axes], seed=3)
+    assert float(x.square().mean()) == pytest.approx(1)
+    square = x.square().mean((0, 1))
+    assert float(square.max() / square.min()) < 1.5
+    step = x.diff(dim=2).abs()
+    assert float((step > 1e-9).double().mean()) < 0.5  # flat nearly everywhere
+    assert float(step.amax((0, 1)).min()) > 0.5  # edges at every place
+
+
+def test_a_map_computes_in_the_precision_of_its_sample():
+    x, net = natural(30), nk.cnn(2)
+    single, double = (nk.feature_map(net, n_components=64).fit(x.astype(kind)) for kind in (np.float32, np.float64))
+    assert single(x.astype(np.float64)).dtype == np.float64
+    assert double(x.astype(np.float32)).dtype == np.float32
+    assert np.array_equal(single(x.astype(np.float32).astype(np.float64)), single(x.astype(np.float32)))
+    assert np.allclose(double(x.astype(np.float32)), double(x.astype(np.float64)), atol=1e-5)
+    weights = np.ones((64, 2), np.float32)
+    assert np.allclose(double.project(x.astype(np.float32), weights), double(x).astype(np.float32) @ weights, atol=1e-4)
+    rows = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    single(rows).sum().backward()
+    assert rows.grad.dtype == torch.float64
 
 
 def test_the_error_falls_with_the_widths():

@@ -159,14 +159,19 @@ class LandmarkMap(BuiltMap):
 
     @override
     def forward(self, x: Any) -> Tensor:
-        rows = self.reduction(x)
+        given = self.reduction(x)
+        rows = given.to(self.end.matrix.dtype)
         if torch.is_grad_enabled() and rows.requires_grad:
-            return self._finished(self._raw(rows, None), rows)
-        return self._written(rows, rows.new_empty(len(rows), self.columns))
+            return self._finished(self._raw(rows, None), rows).to(given.dtype)
+        return self._written(rows, given.new_empty(len(rows), self.columns))
 
     @override
     def fill(self, x: Any, out: Tensor) -> None:
-        self._written(self.reduction(x), out)
+        self._written(self._rows(x), out)
+
+    def _rows(self, x: Any) -> Tensor:
+        """What the stages read: in the precision that they were fitted in, whatever that of the result is."""
+        return self.reduction(x).to(self.end.matrix.dtype)
 
     def _written(self, rows: Tensor, out: Tensor) -> Tensor:
         """Write features of reduced rows to memory that is there, some examples at a time."""
@@ -188,7 +193,7 @@ class LandmarkMap(BuiltMap):
         """Give the raw columns, and the matrix times the weights."""
         if self.bias:
             return self, weights
-        return lambda x: self._blocks(self.reduction(x)), self.end.matrix.to(weights) @ weights
+        return lambda x: self._blocks(self._rows(x)), self.end.matrix.to(weights) @ weights
 
 
 def traced(kernel: NetworkKernel, positions: tuple[int, ...], features: int) -> Form:

@@ -55,8 +55,10 @@ class LayerwiseLandmarks(Method):
 
     Notes
     -----
-    The sample comes from what `fit` is given. Without, it is drawn: Gaussian images with the spectrum of natural ones,
-    which serves pictures, less well: six times the error on CIFAR-10 (.0137 for .0021, relative, off the diagonal).
+    The sample comes from what `fit` is given. Without, it is drawn: discs that hide each other, as the objects in
+    pictures do, which serves pictures as well: on 48 images of CIFAR-10 errors of .0018 and .0070 (off the diagonal,
+    and of the centred kernel), for .0021 and .0064 of a map that saw images. A map computes in the precision of its
+    sample.
 
     The small Frobenius error hides that directions with little of the variance are cut off: with the default widths the
     centred kernel of ``nk.cnn(3)`` on 300 images of CIFAR-10 has a third less of its eigenvalue number 11 than it

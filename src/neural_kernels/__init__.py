@@ -14,7 +14,7 @@ from neural_kernels import layers as _layers
 from neural_kernels.activations import *  # noqa: F403
 from neural_kernels.algebra import Layer
 from neural_kernels.errors import ArchitectureError, ScaleWarning
-from neural_kernels.exact import NNGP, NTK, FlipAverage, GammaExponential, Kernel, Laplace, kernels
+from neural_kernels.exact import NNGP, NTK, FlipAverage, GammaExponential, Kernel, Laplace, PolynomialKernel, kernels
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.layers import *  # noqa: F403
 
@@ -100,6 +100,7 @@ __all__ = [
     "NeuralKernelClassifier",
     "NeuralKernelRegressor",
     "Nystrom",
+    "PolynomialKernel",
     "PolynomialSketch",
     "PseudoNTK",
     "RandomFeatures",

@@ -32,6 +32,7 @@ PRODUCT = nk.Laplace(0.1) * nk.NNGP(NET)
 KERNELS = {
     "Laplace": nk.Laplace(1.0),
     "Gaussian": nk.GammaExponential(0.1, 2.0),
+    "polynomial": nk.PolynomialKernel(3),
     "scaled": SCALED,
     "sum": SUM,
     "product": PRODUCT,

@@ -3,6 +3,7 @@
 - `kernel`: what a kernel is to everybody who uses one; sums, products, multiples, functions of the user's.
 - `network`: the kernels of a network, what users call.
 - `stationary`: kernels of the distance alone.
+- `polynomial`: the polynomial kernel.
 - `flips`: kernels of images averaged over mirror images.
 - `arrays`, `graphs`: the boundary, and graphs as data.
 - `gram`: the representation by entries. Layers build expressions with it.
@@ -19,6 +20,7 @@ Imports go expressions < compile < variances < gram, evaluate < results < networ
 from neural_kernels.exact.flips import FlipAverage
 from neural_kernels.exact.kernel import Kernel, as_kernel
 from neural_kernels.exact.network import NNGP, NTK, NetworkKernel, kernels, resolve_kernel
+from neural_kernels.exact.polynomial import PolynomialKernel
 from neural_kernels.exact.stationary import GammaExponential, Laplace
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Kernel",
     "Laplace",
     "NetworkKernel",
+    "PolynomialKernel",
     "as_kernel",
     "kernels",
     "resolve_kernel",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
     from neural_kernels.features import (
+        AdaptiveSampling,
         FeatureMap,
         LayerwiseLandmarks,
         Nystrom,
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 
 # Loaded on first use: they bring scikit-learn and SciPy.
 _LAZY = {
+    "AdaptiveSampling": "neural_kernels.features",
     "EmpiricalNTK": "neural_kernels.empirical",
     "FeatureMap": "neural_kernels.features",
     "GradientFeatures": "neural_kernels.empirical.gradient_features",
@@ -79,6 +81,7 @@ _LAZY = {
 __all__ = [
     "NNGP",
     "NTK",
+    "AdaptiveSampling",
     "ArchitectureError",
     "EmpiricalNTK",
     "FeatureMap",

@@ -22,7 +22,7 @@ SKETCHES: dict[str, Any] = {
     "product": lambda x: sketches.TensorSRHT(6, 6, 8)(x, x),
     "complex product": lambda x: sketches.TensorSRHT(6, 6, 8, complex_signs=True)(x, x),
 }
-METHODS = [nk.RandomFeatures(), nk.PolynomialSketch(degree=2), nk.ZonalFeatures()]
+METHODS = [nk.RandomFeatures(), nk.PolynomialSketch(degree=2), nk.ZonalFeatures(), nk.AdaptiveSampling()]
 
 
 @PRECISIONS

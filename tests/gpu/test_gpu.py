@@ -46,6 +46,7 @@ IMAGES = {
 }
 METHODS = {
     "zonal": (nk.mlp(2), nk.ZonalFeatures()),
+    "adaptive": (nk.mlp(2), nk.AdaptiveSampling()),
     "zonal, anchors": (nk.mlp(2), nk.ZonalFeatures(anchors=16)),
     "polynomial": (nk.mlp(2), nk.PolynomialSketch()),
     "polynomial, by layers": (nk.mlp(2, bias_var=0.1), nk.PolynomialSketch()),

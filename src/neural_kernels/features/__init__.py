@@ -16,12 +16,14 @@ The methods, in the order of what they need to know of a kernel:
 - `nystrom`: its values at landmarks of the data, and nothing else;
 - `zonal_features`: that it is a function of the angle; one random layer, whatever the depth;
 - `landmarks/`: the layers of its network, with landmarks among the positions of every layer;
+- `adaptive_sampling`: that it is a power series of the cosine; monomials sampled by what the data make of them;
 - `random_features`: the layers of its network, with random features of every activation;
 - `polynomial_sketch`: one series of the angle if there is one, else the layers, by sketched powers.
 
 What they share:
 
 - `angle/`: kernels that are functions of the angle, by one power series for the whole depth;
+- `monomials/`: products of a few coordinates as features, and how they are drawn;
 - `layered/`: the representation by factors, which goes through a network layer by layer;
 - `reduction`: wide or sparse rows as dense ones of bounded width, in blocks;
 - `directions`: random directions in orthogonal blocks;
@@ -29,6 +31,7 @@ What they share:
 - `allotment`: which part of a factor gets how many columns.
 """
 
+from neural_kernels.features.adaptive_sampling import AdaptiveSampling
 from neural_kernels.features.build import feature_map, min_components
 from neural_kernels.features.landmarks import LayerwiseLandmarks
 from neural_kernels.features.map import FeatureMap
@@ -39,6 +42,7 @@ from neural_kernels.features.random_features import RandomFeatures
 from neural_kernels.features.zonal_features import ZonalFeatures
 
 __all__ = [
+    "AdaptiveSampling",
     "FeatureMap",
     "LayerwiseLandmarks",
     "Method",

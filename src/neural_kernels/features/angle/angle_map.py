@@ -43,6 +43,21 @@ def share_one(low: float, high: float) -> bool:
     return high * (1 - _EQUAL) <= low and high > 0
 
 
+def require_norm(std: Tensor, norm: float, features: int) -> None:
+    """Refuse rows of another norm than a map was built for, both as sqrt(x.x / d) for d features.
+
+    Raises
+    ------
+    ValueError
+    """
+    if bool(((std - norm).abs() > 2 * _EQUAL * norm).any()):
+        expected, largest = (size * math.sqrt(features) for size in (norm, float(std.max())))
+        raise ValueError(
+            f"x: the map was built for rows of norm {expected:.4g}, got norms up to {largest:.4g}. Normalise them "
+            "the same way."
+        )
+
+
 class Rest(nn.Module, ABC):
     """Features of all degrees from 2 on, for rows of norm 1.
 
@@ -142,12 +157,7 @@ class AngleMap(ReducedMap):
         unit, std = self.reduction.split(rows)
         if self.norm is None:
             return unit, std.to(rows.dtype)
-        if bool(((std - self.norm).abs() > 2 * _EQUAL * self.norm).any()):
-            expected, largest = (norm * math.sqrt(self.reduction.in_features) for norm in (self.norm, float(std.max())))
-            raise ValueError(
-                f"x: the map was built for rows of norm {expected:.4g}, got norms up to {largest:.4g}. Normalise them "
-                "the same way."
-            )
+        require_norm(std, self.norm, self.reduction.in_features)
         return unit, torch.ones_like(std).to(rows.dtype)
 
     def _exact(self, unit: Tensor) -> list[Tensor]:

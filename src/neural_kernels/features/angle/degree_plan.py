@@ -52,7 +52,7 @@ def planned(series: PowerSeries, degree: int, cosines: np.ndarray, in_features: 
     in_features, columns : int
         Of the rows, and of all features.
     """
-    a = _folded(series, degree)
+    a = folded(series, degree)
     inner = inner_width(in_features, columns)
     sizes = [variance(p, cosines, inner) for p in range(2, degree + 1)]
     shares = [a[p] * math.sqrt(v.mean()) for p, (v, _) in enumerate(sizes, start=2)]
@@ -68,7 +68,7 @@ def planned(series: PowerSeries, degree: int, cosines: np.ndarray, in_features: 
     return DegreePlan(a, linear, dict(enumerate(widths, start=2)), math.sqrt(square.mean()), truncation)
 
 
-def _folded(series: PowerSeries, degree: int) -> np.ndarray:
+def folded(series: PowerSeries, degree: int) -> np.ndarray:
     """Return coefficients up to the degree, the higher ones added to the last two, but for the highest of all."""
     known = series.coefficients.numpy()
     # Beyond the last known coefficient: of those that fall as j^-3/2 at most, since Dropout adds to the total as well.

@@ -129,7 +129,7 @@ class FeatureRidge(PartsModel):
     @property
     def alphas_(self) -> Array:
         """Those that it was chosen from."""
-        return settings.alphas(self.alpha)
+        return settings.alphas_of_features(self.alpha, self._shape)
 
     @property
     def loo_scores_(self) -> Any:
@@ -157,7 +157,7 @@ class FeatureRidge(PartsModel):
 
     def _begin(self, X: Any, targets: Array, weights: Array, apart: bool = False) -> None:
         """Forget what was seen, and take in rows."""
-        settings.alphas(self.alpha)
+        settings.alphas_of_features(self.alpha, X.shape[1:])
         settings.criterion(self.selection, self.scoring, self.scorings)
         build, seed = self._map_builder()
         example = 1 if issparse(X) else math.prod(X.shape[1:])
@@ -172,7 +172,7 @@ class FeatureRidge(PartsModel):
         assert self._accumulation is not None
         inputs.require_squares(X)
         rows = RowTable.of(X, targets, weights, self._accumulation.seed)
-        self._check_memory(sum(map(len, self._accumulation.kept)) + len(rows), X.dtype.itemsize)
+        self._check_memory(sum(map(len, self._accumulation.kept)) + len(rows), X)
         self._accumulation, self._solution = self._accumulation.add(rows), None
         self._region = Region.of(X) if self._region is None else self._region.around(X)
 
@@ -185,7 +185,7 @@ class FeatureRidge(PartsModel):
             settled = self._accumulation.settled()
             rows, built = self._weighted(settled)
             if built is None:
-                self._check_memory(len(rows), rows.data.dtype.itemsize)
+                self._check_memory(len(rows), rows.data)
                 built = Built.of(rows, settled.build, settled.verbose)
             self._solution = self._solve(built, built.judges(rows))
             self._accumulation = settled
@@ -198,7 +198,7 @@ class FeatureRidge(PartsModel):
 
     def _solve(self, built: Built, judges: RowTable) -> Solution:
         """Find the coefficients for the only alpha, or for the best of several."""
-        alphas = settings.alphas(self.alpha)
+        alphas = settings.alphas_of_features(self.alpha, built.map.shape or ())
         if len(alphas) > 1:
             return self._solve_with_residuals(built, judges)[0]
         chosen = AlphaChoice.of(alphas, _scale(built), np.zeros_like)
@@ -207,20 +207,22 @@ class FeatureRidge(PartsModel):
     def _solve_with_residuals(self, built: Built, judges: RowTable) -> tuple[Solution, Examples, Array]:
         """As `_solve`; also return the judges that lie not far outside, and their exact leave-one-out residuals.
 
-        The error of a row far outside the others, which is as large as its norm, would outvote all of them.
+        The error of a row far outside the others, which is as large as its norm, would outvote all of them. Alphas of
+        the grid that are too small to solve with are passed over.
         """
-        alphas, scale = settings.alphas(self.alpha), _scale(built)
+        alphas, scale = settings.alphas_of_features(self.alpha, built.map.shape or ()), _scale(built)
+        usable = built.moments.solvable(alphas * scale) if self.alpha is None else np.arange(len(alphas))
         criterion = settings.criterion(self.selection, self.scoring, self.scorings)
-        path = built.moments.path(alphas * scale)
+        path = built.moments.path(alphas[usable] * scale)
         residuals, typical = self._loo_residuals(path, built, judges)
         examples, residuals = judges.examples.take(typical), residuals[:, typical]
         if criterion == settings.EVIDENCE:
-            chosen = AlphaChoice.of(alphas, scale, lambda _: path.evidence.log_likelihood)
+            chosen = AlphaChoice.of(alphas, scale, lambda _: path.evidence.log_likelihood, usable)
         else:
             score, mean = SCORES[criterion], built.moments.target_mean
-            chosen = AlphaChoice.of(alphas, scale, lambda _: score(residuals, examples, mean))
-        solution = Solution(built, chosen, path.coefficients[chosen.index], path.intercepts[chosen.index])
-        return solution, examples, residuals[chosen.index]
+            chosen = AlphaChoice.of(alphas, scale, lambda _: score(residuals, examples, mean), usable)
+        index = int(np.searchsorted(usable, chosen.index))
+        return Solution(built, chosen, path.coefficients[index], path.intercepts[index]), examples, residuals[index]
 
     def _loo_residuals(self, path: RidgePath, built: Built, judges: RowTable) -> tuple[Array, np.ndarray]:
         """Exact residuals of each ridge, (r, n, o), for which the features are computed a second time.
@@ -248,11 +250,12 @@ class FeatureRidge(PartsModel):
         self._region.warn_if_outside(X, self.kernel_)
         return outputs
 
-    def _check_memory(self, rows: int, itemsize: int) -> None:
+    def _check_memory(self, rows: int, X: Any) -> None:
         """Raise MemoryError, before anything large is made, if moments, map and blocks exceed `memory_budget`."""
         if self.memory_budget is None:
             return
-        budget, ridges = settings.as_budget(self.memory_budget), len(settings.alphas(self.alpha))
+        budget, itemsize = settings.as_budget(self.memory_budget), X.dtype.itemsize
+        ridges = len(settings.alphas_of_features(self.alpha, X.shape[1:]))
         method = self.method if isinstance(self.method, Method) else Nystrom()  # None takes it; others, the map refuses
         m = method.used_columns(self._widest, rows)
         sums = 1 if self._accumulation is None else self._accumulation.sums

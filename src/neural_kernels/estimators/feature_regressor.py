@@ -27,8 +27,8 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         As for :class:`NeuralFeatures`.
     alpha : float or array-like of shape (r,), optional
         Ridge, in units of a robust mean of the rows' squared features. Of several, the one with the best exact
-        leave-one-out score, which takes a second pass. None: one of 11 from 10 down to 1e-4. Copies of a row count as
-        one of their summed weight.
+        leave-one-out score, which takes a second pass. None: one of 11 from 10 down to 1e-4, for images of 21 down
+        to 1e-9, but for those too small to solve with. Copies of a row count as one of their summed weight.
     selection, scoring
         As for :class:`NeuralKernelRegressor`.
     memory_budget : int, optional
@@ -47,7 +47,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     alphas_ : ndarray of shape (r,)
         Those that it was chosen from.
     loo_scores_ : ndarray of shape (r,) or None
-        Of every alpha, the larger the better, on those of up to 16,384 distinct rows that are no
+        Of every alpha, the larger the better, NaN if passed over, on those of up to 16,384 distinct rows that are no
         landmarks or anchors of the map (on all, if these are more than 80 %); None with one alpha.
     amplitude_, noise_variance_ : float or ndarray of shape (n_outputs,)
         Prior variance of a coefficient, and variance of targets about the function, `ridge_` times the first.

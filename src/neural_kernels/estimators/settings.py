@@ -11,13 +11,16 @@ import numpy.typing as npt
 from neural_kernels.algebra import Layer
 from neural_kernels.checks import require_budget
 from neural_kernels.exact import NNGP, NTK, FlipAverage, Kernel, NetworkKernel, resolve_kernel
-from neural_kernels.runtime.types import Array
+from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.solvers.automatic import Automatic
 from neural_kernels.solvers.protocol import Solver
 
 PRECOMPUTED = "precomputed"
 EVIDENCE = "evidence"
 GRID = np.logspace(1, -4, 11)  # the alphas that are tried where none is given; of equal scores the smoothest wins
+IMAGE_GRID = np.logspace(
+    1, -9, 21
+)  # for features of images: a few directions, light and contrast, hold most of |phi|^2
 
 
 def is_precomputed(kernel: object) -> bool:
@@ -66,6 +69,11 @@ def prior(kernel: Kernel) -> Kernel:
 def takes_sparse(kernel: object) -> bool:
     """Whether the parameter `kernel` is known to take sparse X: names and kernels of networks; others may."""
     return isinstance(kernel, NetworkKernel) if not isinstance(kernel, str) else not is_precomputed(kernel)
+
+
+def alphas_of_features(value: npt.ArrayLike | None, example: Shape) -> Array:
+    """As `alphas`, for ridge regression on features of examples of a shape: the grid of images goes farther down."""
+    return IMAGE_GRID.copy() if value is None and len(example) > 1 else alphas(value)
 
 
 def alphas(value: npt.ArrayLike | None) -> Array:

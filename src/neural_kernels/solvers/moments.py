@@ -229,6 +229,21 @@ class Moments:
         coefficients = cho_solve((self._factor(ridge), False), self.cross)
         return coefficients, self.target_mean - self.mean @ coefficients
 
+    def solvable(self, ridges: Array) -> np.ndarray:
+        """Positions of the ridges with which the sums, as rounding left them, are positive definite.
+
+        Products of float32 features may fail to be so by themselves, and too small a ridge does not mend it. The
+        largest ridge is not tried. Cost: m^3 / 3 operations for each one tried, the smallest first, until one does.
+        """
+        least, *larger = np.sort(ridges)
+        for larger_one in larger:
+            try:
+                self._factor(least)
+                break
+            except np.linalg.LinAlgError:
+                least = larger_one
+        return np.flatnonzero(ridges >= least)
+
     def path(self, ridges: npt.ArrayLike) -> RidgePath:
         """Ridge regression for one or several ridges, with leave-one-out residuals and effective dimensions.
 
@@ -254,8 +269,9 @@ class Moments:
             return RidgePath(self, values, inverse, np.ones((1, len(self.mean))), np.array([determinant]))
         eigenvalues, basis = eigh(self.scatter, lower=True, check_finite=False, driver="evd")
         rates = eigenvalues + np.array([system.as_ridge(value) for value in values])[:, None]
-        noise = len(eigenvalues) * np.finfo(np.float64).eps * abs(eigenvalues[-1])
-        if rates.min() <= noise:
+        # Without a ridge nothing but the size of an eigenvalue tells that it is 0; with one, that it is positive will do.
+        noise = np.where(values > 0, 8, len(eigenvalues)) * np.finfo(np.float64).eps * abs(eigenvalues[-1])
+        if (rates.min(axis=1) <= noise).any():
             raise system.singular(f"its smallest eigenvalue is {rates.min():.3g}", values.min())
         return RidgePath(self, values, basis, 1 / rates, np.log(rates).sum(axis=1))
 

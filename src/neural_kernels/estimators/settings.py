@@ -18,9 +18,7 @@ from neural_kernels.solvers.protocol import Solver
 PRECOMPUTED = "precomputed"
 EVIDENCE = "evidence"
 GRID = np.logspace(1, -4, 11)  # the alphas that are tried where none is given; of equal scores the smoothest wins
-IMAGE_GRID = np.logspace(
-    1, -9, 21
-)  # for features of images: a few directions, light and contrast, hold most of |phi|^2
+IMAGE_GRID = np.logspace(1, -9, 21)  # of images: a few directions, light and contrast, hold most of |phi|^2
 
 
 def is_precomputed(kernel: object) -> bool:

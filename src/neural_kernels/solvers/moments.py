@@ -269,7 +269,7 @@ class Moments:
             return RidgePath(self, values, inverse, np.ones((1, len(self.mean))), np.array([determinant]))
         eigenvalues, basis = eigh(self.scatter, lower=True, check_finite=False, driver="evd")
         rates = eigenvalues + np.array([system.as_ridge(value) for value in values])[:, None]
-        # Without a ridge nothing but the size of an eigenvalue tells that it is 0; with one, that it is positive will do.
+        # Without a ridge only the size of an eigenvalue tells that it is 0; with one it need but be positive.
         noise = np.where(values > 0, 8, len(eigenvalues)) * np.finfo(np.float64).eps * abs(eigenvalues[-1])
         if (rates.min(axis=1) <= noise).any():
             raise system.singular(f"its smallest eigenvalue is {rates.min():.3g}", values.min())

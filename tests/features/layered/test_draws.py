@@ -49,6 +49,15 @@ def test_columns():
     assert step.take(Drawn)[1].columns == 40  # does not appear in the result
 
 
+def test_shares_are_of_what_lies_inside_and_leave_enough():
+    wide, narrow = (Pass(Draws(0, {0: 7, 1: 7}, width)) for width in (4000, 400))
+    for step, inside in ((wide, 1000), (narrow, 256)):
+        assert step.take(Drawn, share=0.25)[1].columns == 7
+        assert step.take(Drawn, share=0.25, least=0.5)[1].columns == inside // 2
+        assert step.take(Drawn, share=0.25)[1].columns == inside
+    assert Pass(Draws(0, {}, 40)).take(Drawn, share=0.25)[1].columns == 40
+
+
 def test_names_are_of_things_not_of_values():
     one, other = torch.ones(2), torch.ones(2)
     names = Pass(Draws(0, {}, 1))

@@ -9,6 +9,7 @@ from torch import nn
 
 from neural_kernels.sketches import derive_seed
 
+_ENOUGH = 256  # columns of a step, whatever its share: fewer are hardly quicker
 Make = Callable[[int, int], nn.Module]
 
 
@@ -21,7 +22,7 @@ class Draws(nn.Module):
     widths : mapping from int to int
         For steps whose columns appear in the result, how many do.
     width : int
-        How many columns all other steps have.
+        How many columns all other steps have, or a share of it.
     """
 
     def __init__(self, seed: int, widths: Mapping[int, int], width: int) -> None:
@@ -43,21 +44,25 @@ class Pass:
         self._step = 0
         self._met: list[object] = []
 
-    def take(self, make: Make, least: float = 0) -> tuple[int, Any]:
+    def take(self, make: Make, share: float = 1.0, least: float = 0.0) -> tuple[int, Any]:
         """Return the next step's number and its module, which the first pass makes.
 
         Parameters
         ----------
         make : callable
             ``make(seed, columns)``, the module.
+        share : float
+            Of the width, that which the step has if none of its columns appear in the result; 256 columns, or all there
+            are, in any case.
         least : float
-            The least share of the width that the step has, even if fewer of its columns stay in the result: what lies
-            above it sees all of them.
+            The part of this share that the step has even if fewer of its columns stay in the result: what lies above it
+            sees all of them.
         """
         draws, step = self.draws, self._step
         if step == len(draws.steps):
-            columns = max(draws.widths[step], int(least * draws.width), 1) if step in draws.widths else draws.width
-            draws.steps.append(make(derive_seed(draws.seed, "step", step), columns))
+            inside = max(share * draws.width, min(draws.width, _ENOUGH))
+            columns = max(draws.widths[step], int(least * inside)) if step in draws.widths else int(inside)
+            draws.steps.append(make(derive_seed(draws.seed, "step", step), max(1, columns)))
         self._step += 1
         return step, draws.steps[step]
 

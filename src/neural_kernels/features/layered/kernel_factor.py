@@ -7,6 +7,7 @@ mean is a column, its linear part the old factor. All higher degrees, and produc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ from neural_kernels.runtime.types import Shape
 
 _WIDE = 512  # columns of exact blocks that a map of positions may make
 _ONE = "one"
+_FEW = 0.25  # of the width: the least that a step inside a network has
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class KernelFactor(Representation):
                 return CoupledProduct(self._width, m, seed)
             return TensorProduct(self._width, other._width, m, seed)
 
-        step, product = self.draws.take(make, self.strategy.least_product)
+        step, product = self.draws.take(make, _share(self.positions), self.strategy.least_product)
         return ColumnBlock(("product", step), product(self.phi, other.phi), step=step, alike=product.alike)
 
     def _scaled(self, column: ColumnBlock) -> list[ColumnBlock]:
@@ -169,7 +171,7 @@ class KernelFactor(Representation):
         def make(seed: int, m: int) -> nn.Module:
             return strategy.nonlinearity(dual, width, m, seed)
 
-        step, module = self.draws.take(make, strategy.least_value)
+        step, module = self.draws.take(make, _share(self.positions), strategy.least_value)
         mean, *slopes = low_degrees(dual, std)
         exact = mean * module.mean, slopes[0], slopes[1]
         rest = module(unit.flatten(0, -2), std.reshape(-1), torch.stack(exact, -1).flatten(0, -2).to(phi.dtype))
@@ -225,7 +227,9 @@ class KernelFactor(Representation):
         blocks = [replace(b, key=(b.key, name), columns=_spread(b.columns, positions)) for b in apart]
         others = self._with((block for block in self.blocks if all(block is not b for b in apart)), self.diagonal)
         if others.blocks:
-            step, mix = self.draws.take(lambda seed, m: SignedSum(others._width, taps, m, seed))
+            step, mix = self.draws.take(
+                lambda seed, m: SignedSum(others._width, taps, m, seed), _share(positions.after)
+            )
             blocks.append(ColumnBlock(("mixed", step), mix(others.phi, positions), step=step))
         return self._with(blocks, self._diagonal_after(blocks, positions))
 
@@ -241,7 +245,8 @@ class KernelFactor(Representation):
         """Give every position signs of its own, so that the kernel of two positions is 0 in the mean."""
         if not self.positions or not self.blocks:
             return self
-        step, signs = self.draws.take(lambda seed, m: PositionSigns(self._width, self.positions, m, seed))
+        make = lambda seed, m: PositionSigns(self._width, self.positions, m, seed)  # noqa: E731
+        step, signs = self.draws.take(make, _share(self.positions))
         return self._with([ColumnBlock(("signs", step), signs(self.phi), step=step)], self.diagonal)
 
     @property
@@ -257,6 +262,11 @@ class KernelFactor(Representation):
     @override
     def position_gram(self) -> PerExample:
         raise UnsuitableError("attention has no feature maps yet; use nk.NTK or nk.Nystrom()")
+
+
+def _share(positions: Shape) -> float:
+    """The share of the width that a step has whose errors will be averaged over positions."""
+    return max(_FEW, math.prod(positions) ** -0.5)
 
 
 def _spread(columns: Tensor, positions: PositionMap) -> Tensor:

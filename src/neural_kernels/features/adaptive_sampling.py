@@ -23,7 +23,7 @@ from neural_kernels.sketches import derive_seed
 
 _ROWS = 1024  # of the data, by which monomials are chosen
 _FEW = 64  # of which all are taken, so that none are left to measure the error by
-_BLOCK = 1 << 18  # numbers of a block of features
+_BLOCK = 1 << 20  # numbers of a block of features
 
 
 @dataclass(frozen=True)

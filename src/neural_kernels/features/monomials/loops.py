@@ -51,14 +51,45 @@ def _columns_of(factor, memory, starts, factors, degrees, scales, target):
 
 
 @compiled
-def cap(out, degrees, weights, norms):
+def cap_dense(out, degrees, weights, norms):
     """Bring the columns of each degree to a norm of at most 1 a row, then times the row's weight of the degree."""
     for i in range(out.shape[0]):
-        target, weight = out[i], weights[i]
+        target = out[i]
         norms[:] = 0.0
-        for j in range(target.size):
-            norms[degrees[j]] += target[j] * target[j]
-        for p in range(norms.size):
-            norms[p] = weight[p] / max(1.0, norms[p]) ** 0.5
-        for j in range(target.size):
-            target[j] *= out.dtype.type(norms[degrees[j]])
+        _add_squares(target, 0, target.size, degrees, norms)
+        _factors(norms, weights[i])
+        _multiply(target, 0, target.size, degrees, norms)
+
+
+@compiled
+def cap_sparse(indptr, indices, starts, out, degrees, weights, norms):
+    """The same for products of a CSR matrix's rows, at those columns alone that its entries have written."""
+    last = starts.size - 2
+    for i in range(out.shape[0]):
+        target, first, end = out[i], indptr[i], indptr[i + 1]
+        norms[:] = 0.0
+        for k in range(first, end):
+            _add_squares(target, starts[indices[k]], starts[indices[k] + 1], degrees, norms)
+        _add_squares(target, starts[last], target.size, degrees, norms)
+        _factors(norms, weights[i])
+        for k in range(first, end):
+            _multiply(target, starts[indices[k]], starts[indices[k] + 1], degrees, norms)
+        _multiply(target, starts[last], target.size, degrees, norms)
+
+
+@compiled
+def _add_squares(target, start, end, degrees, norms):
+    for j in range(start, end):
+        norms[degrees[j]] += target[j] * target[j]
+
+
+@compiled
+def _factors(norms, weight):
+    for p in range(norms.size):
+        norms[p] = weight[p] / max(1.0, norms[p]) ** 0.5
+
+
+@compiled
+def _multiply(target, start, end, degrees, factors):
+    for j in range(start, end):
+        target[j] *= target.dtype.type(factors[degrees[j]])

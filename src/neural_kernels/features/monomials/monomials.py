@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neural_kernels.engine.inputs import DenseRows, Rows
-from neural_kernels.features.monomials.loops import cap, products_of_dense, products_of_sparse
+from neural_kernels.features.monomials.loops import cap_dense, cap_sparse, products_of_dense, products_of_sparse
 
 Unit = Any  # rows of norm 1: a tensor, or indptr, indices and data of a CSR matrix
 
@@ -88,4 +88,8 @@ class Monomials(nn.Module):
     def fill_capped(self, unit: Unit, weights: Tensor, out: np.ndarray) -> None:
         """`capped`, compiled."""
         self.fill(unit, out)
-        cap(out, self.degrees.numpy(), weights.numpy(), np.empty(weights.shape[1]))
+        table = self.degrees.numpy(), weights.numpy(), np.empty(weights.shape[1])
+        if isinstance(unit, Tensor):
+            cap_dense(out, *table)
+        else:
+            cap_sparse(*unit[:2], self.starts.numpy(), out, *table)

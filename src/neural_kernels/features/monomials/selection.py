@@ -91,7 +91,7 @@ def select(
     counts = np.ceil(_POOL * columns * dimensions / max(dimensions.sum(), 1e-300)).astype(int)
     counts = np.where(counts > 0, np.maximum(counts, _DRAWS), 0)
     found = []
-    for degree in np.flatnonzero(counts):
+    for degree in np.flatnonzero(counts).tolist():
         pool = draw(sample.unit, sample.squares[:, degree], counts[degree], degree, rng)
         weights, scores = _weighted(sample, pool, counts[degree], whitening)
         width = sample.squares.shape[1] - 1 - degree

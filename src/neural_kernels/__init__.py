@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         NeuralFeatures,
         NeuralKernelClassifier,
         NeuralKernelRegressor,
+        transform_to_disk,
     )
     from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
     from neural_kernels.features import (
@@ -76,6 +77,7 @@ _LAZY = {
     "from_torch": "neural_kernels.importing",
     "linearize": "neural_kernels.empirical.linearize",
     "min_components": "neural_kernels.features",
+    "transform_to_disk": "neural_kernels.estimators",
 }
 
 __all__ = [
@@ -119,6 +121,7 @@ __all__ = [
     "min_components",
     "sketches",
     "solvers",
+    "transform_to_disk",
     *_activations.__all__,
     *_layers.__all__,
 ]

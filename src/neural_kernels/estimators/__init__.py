@@ -6,6 +6,7 @@ What users call:
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
   `feature_model` and, the linear ones, `feature_parts`, `feature_base`;
 - `images`: images scaled for either of them;
+- `on_disk`: features of many rows in a file;
 - `linearized`: what training a torch module would give, by its empirical kernel.
 
 What they are made of:
@@ -30,6 +31,7 @@ from neural_kernels.estimators.feature_transformer import NeuralFeatures
 from neural_kernels.estimators.images.scaler import ImageScaler
 from neural_kernels.estimators.kernel_classifier import NeuralKernelClassifier
 from neural_kernels.estimators.kernel_regressor import NeuralKernelRegressor
+from neural_kernels.estimators.on_disk import transform_to_disk
 
 __all__ = [
     "ImageScaler",
@@ -38,4 +40,5 @@ __all__ = [
     "NeuralFeatures",
     "NeuralKernelClassifier",
     "NeuralKernelRegressor",
+    "transform_to_disk",
 ]

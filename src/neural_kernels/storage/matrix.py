@@ -1,4 +1,4 @@
-"""Kernels larger than memory, or longer than a session: block by block into a file, resumable at any moment.
+"""Matrices larger than memory, or longer than a session: block by block into a file, resumable at any moment.
 
 A block depends on nothing but its rows and columns, is written, synchronised, and only then named in the journal beside
 the file. So a run may end anyhow: the next one computes what is missing, and the file is that of one run, bit for bit
@@ -26,10 +26,11 @@ _BEGUN = "its journal tells of one: restore it, delete both, or pass resume=Fals
 
 
 class MatrixTask(ABC):
-    """A kernel and its data: a matrix of which any block can be computed, the same whoever asks."""
+    """What a matrix is computed from, and how: one of which any block can be computed, the same whoever asks."""
 
     symmetric: bool
     progress: bool
+    whole_rows: bool = False  # whether blocks are of whole rows, where some columns cost what all of them do
 
     @property
     @abstractmethod
@@ -109,7 +110,8 @@ def _fill(task: MatrixTask, path: Path, header: dict[str, Any], state: State, fr
             _create(path, header)
             journal.created()
         matrix = _open(path, header, "r+")
-        tiles = list(Grid(matrix.shape[:2], (header["block"],) * 2, header["symmetric"]))
+        breadth = matrix.shape[1] if task.whole_rows else header["block"]
+        tiles = list(Grid(matrix.shape[:2], (header["block"], breadth), header["symmetric"]))
         done = frozenset() if create else state.done
         with _progress(task, tiles, done) as bar:
             for number, tile in enumerate(tiles):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.estimators.images.dataset import DatasetImages
 from neural_kernels.runtime.boundary import as_array, precision_of
 from neural_kernels.runtime.types import Shape
 
@@ -23,7 +24,7 @@ class ImageBlocks:
 
     Parameters
     ----------
-    data : ndarray (a memmap, too) or Tensor
+    data : ndarray (a memmap, too), Tensor or DatasetImages
     dtype : numpy.dtype
         What their numbers become: float32 for bytes, which it holds exactly, else by the policy of all estimators.
     """
@@ -40,7 +41,10 @@ class ImageBlocks:
         TypeError, ValueError
             No array of numbers; no images, or no positions in them.
         """
-        data = X if isinstance(X, Tensor) else as_array(X, "X")
+        if DatasetImages.describes(X):
+            data = DatasetImages(X)
+        else:
+            data = X if isinstance(X, Tensor) else as_array(X, "X")
         shape = tuple(data.shape)
         if len(shape) < 3 or 0 in shape[1:]:
             flat = " Flat images are reshaped: X.reshape(-1, channels, height, width)." if len(shape) == 2 else ""

@@ -75,8 +75,9 @@ class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, auto_wr
     Notes
     -----
     Images may be NumPy arrays (memory maps, too) or torch tensors, shape (n, channels, height, width) or of any number
-    of positions. They are read in blocks of 2^21 numbers, so that bytes on disk are never held whole as floats; results
-    are NumPy arrays, float32 of bytes and of float32, else float64. Constant images become 0.
+    of positions; or data sets whose items are images, or pairs of an image and a label, as those of torchvision. They
+    are read in blocks of 2^21 numbers, so that bytes on disk are never held whole as floats; results are NumPy arrays,
+    float32 of bytes and of float32, else float64. Constant images become 0.
 
     Whitening holds a matrix of d^2 numbers, 75 MB for d = 3,072, and takes d^2 operations for every image, 10 d^3 once:
     it is for small images, up to d = 16,384.

@@ -1,9 +1,10 @@
 """CIFAR-10 from pixels to accuracy: a feature map of a convolutional kernel, and ridge regression; prints JSON.
 
-Images (JPEG-coded, of the data folder) are standardised or whitened, and their features written to a float32 file in
-blocks: plain, and averaged over an image and its mirror image. Ridge regression on centred features takes one pass over
-the file for each number of columns; fewer columns than the map has are its leading ones. Alpha, in units of the mean
-squared norm, is chosen on the last fifth of the training images, and the model solved anew with all of them.
+Images (JPEG-coded, of the data folder) are standardised or whitened, and their features written to a float32 file:
+plain, or averaged over an image and its mirror image. Of several networks features lie side by side. Ridge regression
+on centred features takes one pass over the file for each number of columns; fewer columns than the map has are its
+leading ones. Alpha, in units of the mean squared norm, is chosen on the last fifth of the training images, and the
+model solved anew with all of them.
 
 Sections: features (the above); exact (the exact kernel's classifier and that of features on the same few images of the
 lossless part, with the times and what they mean for 60,000 images).
@@ -26,7 +27,6 @@ from typing import Any
 import numpy as np
 import torch
 from _features import load_module
-from tqdm import tqdm
 
 import neural_kernels as nk
 
@@ -64,58 +64,57 @@ class Parts:
         return cls(split.x_train[:train], split.y_train[:train], split.x_test[:test], split.y_test[:test])
 
 
-def slices(n: int, what: str | None = None) -> Iterator[slice]:
+def slices(n: int) -> Iterator[slice]:
     """Blocks of rows."""
-    return (slice(start, min(start + BLOCK, n)) for start in tqdm(range(0, n, BLOCK), what, disable=what is None))
+    return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
 
 
-def features(phi: nk.FeatureMap, scaler: nk.ImageScaler, images: np.ndarray, files: dict[str, np.ndarray]) -> None:
-    """Write features to the files, plain and averaged over flips, those that are wanted."""
-    for block in slices(len(images), "features"):
-        x = scaler.transform(images[block])
-        plain = phi(x)
-        if "plain" in files:
-            files["plain"][block] = plain
-        if "flip" in files:
-            files["flip"][block] = (plain + phi(np.ascontiguousarray(x[..., ::-1]))) / 2
-
-
-def moments(rows: np.ndarray, targets: np.ndarray, columns: int) -> nk.Moments:
-    """Sums of products of the leading columns."""
-    sums = nk.Moments(columns, targets.shape[1])
-    for block in slices(len(rows)):
-        sums.update(np.ascontiguousarray(rows[block, :columns]), targets[block])
+def moments(files: list[np.ndarray], targets: np.ndarray, columns: int, rows: slice) -> nk.Moments:
+    """Sums of products of the leading columns of each file, side by side."""
+    sums = nk.Moments(columns * len(files), targets.shape[1])
+    for block in slices(rows.stop - rows.start):
+        block = slice(rows.start + block.start, rows.start + block.stop)
+        sums.update(beside(files, columns, block), targets[block])
     return sums
 
 
-def accuracy(model: tuple[np.ndarray, np.ndarray], rows: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the rows whose largest output is that of their label."""
-    coefficients, intercept = model[0].astype(rows.dtype), model[1]
-    right = [
-        (rows[block, : len(coefficients)] @ coefficients + intercept).argmax(1) == labels[block]
-        for block in slices(len(rows))
-    ]
-    return float(np.concatenate(right).mean())
+def beside(files: list[np.ndarray], columns: int, rows: slice) -> np.ndarray:
+    """The leading columns of each file."""
+    return np.concatenate([file[rows, :columns] for file in files], axis=1)
 
 
-def ridge(train: np.ndarray, test: np.ndarray, parts: Parts, columns: int) -> dict[str, Any]:
+def accuracy(
+    model: tuple[np.ndarray, np.ndarray], files: list[np.ndarray], columns: int, labels: np.ndarray, start: int = 0
+) -> float:
+    """Share of the rows, from one on, whose largest output is that of their label."""
+    coefficients, intercept = model[0].astype(np.float32), model[1]
+    right = 0
+    for block in slices(len(labels) - start):
+        block = slice(start + block.start, start + block.stop)
+        outputs = beside(files, columns, block) @ coefficients + intercept
+        right += int((outputs.argmax(1) == labels[block]).sum())
+    return right / (len(labels) - start)
+
+
+def ridge(train: list[np.ndarray], test: list[np.ndarray], parts: Parts, columns: int) -> dict[str, Any]:
     """Choose alpha on a fifth of the training rows, and test what is learned from all."""
     start = time.perf_counter()
+    n = len(parts.labels)
     targets = np.where(parts.labels[:, None] == np.arange(parts.labels.max() + 1), 1.0, -1.0)
-    held = len(train) - len(train) // 5
-    sums = moments(train[:held], targets[:held], columns)
+    held = n - n // 5
+    sums = moments(train, targets, columns, slice(0, held))
     scores = {}
     for alpha in ALPHAS:
         try:
             model = sums.solve(alpha * np.trace(sums.scatter))
         except np.linalg.LinAlgError:
             continue
-        scores[alpha] = accuracy(model, train[held:], parts.labels[held:])
+        scores[alpha] = accuracy(model, train, columns, parts.labels, held)
     best = max(scores, key=scores.__getitem__)
-    sums.merge(moments(train[held:], targets[held:], columns))
-    found = accuracy(sums.solve(best * np.trace(sums.scatter)), test, parts.test_labels)
+    sums.merge(moments(train, targets, columns, slice(held, n)))
+    found = accuracy(sums.solve(best * np.trace(sums.scatter)), test, columns, parts.test_labels)
     seconds = round(time.perf_counter() - start, 1)
-    return {"columns": columns, "alpha": best, "held out": scores[best], "accuracy": found, "ridge s": seconds}
+    return {"columns": columns, "alpha": f"{best:g}", "held out": scores[best], "accuracy": found, "ridge s": seconds}
 
 
 def peak() -> float:
@@ -125,35 +124,38 @@ def peak() -> float:
 
 def learning(parts: Parts, given: argparse.Namespace) -> None:
     """Print a line for each number of columns, plain and flipped."""
-    width = max(given.columns)
     method = nk.LayerwiseLandmarks(given.landmarks, given.values, given.windows, given.last, sample=given.sample)
     scaler = nk.ImageScaler(whiten=given.whiten).fit(parts.train)
-    start = time.perf_counter()
-    phi = nk.feature_map(NETS[given.network](), given.kernel, width, method, given.seed)
-    phi.fit(scaler.transform(parts.train[:BLOCK]))
-    fit = time.perf_counter() - start
-    views = ["plain", "flip"] if given.views == "both" else [given.views]
-    with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
-        made = {}
-        start = time.perf_counter()
-        for part, images in (("train", parts.train), ("test", parts.test)):
-            shape = len(images), width
-            made[part] = {view: np.memmap(f"{folder}/{part}-{view}", np.float32, "w+", shape=shape) for view in views}
-            features(phi, scaler, images, made[part])
-        seconds = time.perf_counter() - start
-        count = (len(parts.train) + len(parts.test)) * (1 if views == ["plain"] else 2)
-        about = {"network": given.network, "kernel": given.kernel, "whiten": given.whiten, "method": repr(method)}
-        rate = {"fit s": round(fit, 1), "features s": round(seconds, 1), "ms a view": round(seconds / count * 1e3, 2)}
-        print(json.dumps(about | rate | {"peak GiB": peak()}), flush=True)
-        for view in views:
+    about = {"kernel": given.kernel, "whiten": given.whiten, "method": repr(method)}
+    with tempfile.TemporaryDirectory() as folder:
+        for view in given.views:
+            files: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+            for network in given.network:
+                maker = nk.NeuralFeatures(
+                    NETS[network](), kernel=given.kernel, n_components=max(given.columns), method=method,
+                    augment=None if view == "plain" else "flip", random_state=given.seed,
+                )  # fmt: skip
+                start = time.perf_counter()
+                maker.fit(scaler.transform(parts.train[:BLOCK]))
+                fit, start = time.perf_counter() - start, time.perf_counter()
+                for part, images in (("train", parts.train), ("test", parts.test)):
+                    path = Path(given.keep or folder) / f"{network}-{given.kernel}-{view}-{part}.npy"
+                    make = lambda x, maker=maker: maker.transform(scaler.transform(x))  # noqa: E731
+                    files[part].append(nk.transform_to_disk(make, images, path, progress=True))
+                seconds = time.perf_counter() - start
+                images = len(parts.train) + len(parts.test)
+                row = {"network": network, "view": view, "fit s": round(fit, 1), "features s": round(seconds, 1)}
+                print(
+                    json.dumps(about | row | {"ms": round(seconds / images * 1e3, 2), "peak GiB": peak()}), flush=True
+                )
             for columns in given.columns:
-                row = ridge(made["train"][view], made["test"][view], parts, columns)
-                print(json.dumps({"view": view} | row | {"peak GiB": peak()}), flush=True)
+                row = ridge(files["train"], files["test"], parts, columns)
+                print(json.dumps({"networks": given.network, "view": view} | row | {"peak GiB": peak()}), flush=True)
 
 
 def exact(parts: Parts, given: argparse.Namespace) -> None:
     """Print accuracies and times of the exact kernel and of features on the same images."""
-    net, scaler = NETS[given.network](), nk.ImageScaler(whiten=given.whiten).fit(parts.train)
+    net, scaler = NETS[given.network[0]](), nk.ImageScaler(whiten=given.whiten).fit(parts.train)
     x, z = scaler.transform(parts.train), scaler.transform(parts.test)
     models = {
         "exact": nk.NeuralKernelClassifier(net, kernel=given.kernel, alpha=ALPHAS),
@@ -173,11 +175,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
     parser.add_argument("--section", choices=["features", "exact"], default="features")
-    parser.add_argument("--network", choices=list(NETS), default="myrtle5")
+    parser.add_argument("--network", choices=list(NETS), nargs="+", default=["myrtle5"], help="several: side by side")
     parser.add_argument("--kernel", choices=["ntk", "nngp"], default="ntk")
     parser.add_argument("--columns", type=int, nargs="+", default=[1024, 4096])
     parser.add_argument("--whiten", type=float, help="ZCA with this share of the mean eigenvalue; standardised without")
-    parser.add_argument("--views", choices=["plain", "flip", "both"], default="both")
+    parser.add_argument("--views", choices=["plain", "flip"], nargs="+", default=["plain", "flip"])
     parser.add_argument("--landmarks", type=int, default=128)
     for name in ("values", "windows", "last"):
         parser.add_argument(f"--{name}", type=int)
@@ -185,7 +187,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=50000)
     parser.add_argument("--test", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scratch", type=Path, help="folder for the files of features")
+    parser.add_argument("--keep", type=Path, help="folder where the features stay, and an interrupted run goes on")
     given = parser.parse_args()
     torch.set_num_threads(2)
     data = load_module(given.data)

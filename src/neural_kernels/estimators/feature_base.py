@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from typing_extensions import override
 
 from neural_kernels.estimators import inputs, settings
@@ -72,6 +72,7 @@ class FeatureRidge(PartsModel):
     scoring: Any
     memory_budget: int | None
     verbose: int
+    partial_fit: Any
     _solution: Solution | None = None
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -241,9 +242,25 @@ class FeatureRidge(PartsModel):
         inside = np.flatnonzero(np.concatenate(typical))
         return np.concatenate(parts, axis=1), inside if len(inside) else np.arange(len(y))
 
+    def _fit_in_parts(self, X: Any, y: Any, sample_weight: Any) -> bool:
+        """Fit to images in bytes, of which but a part is held as floats at a time; say whether X is such."""
+        parts = inputs.parts(X)
+        if not parts:
+            return False
+        check_consistent_length(X, y, sample_weight)
+        self._accumulation = self._solution = None
+        targets, weights = np.asarray(y), None if sample_weight is None else np.asarray(sample_weight)
+        for part in parts:
+            self.partial_fit(X[part], targets[part], sample_weight=None if weights is None else weights[part])
+        return True
+
     def _outputs(self, X: Any) -> Array:
         """Predict every output, shape (n, o), also where targets had but one axis."""
         check_is_fitted(self)
+        parts = inputs.parts(X)
+        return np.concatenate([self._outputs_of(X[part]) for part in parts]) if parts else self._outputs_of(X)
+
+    def _outputs_of(self, X: Any) -> Array:
         X = self._read(X, self._shape, reset=False)
         solution = self._solved()
         outputs = solution.built.map.project(X, solution.coefficients) + solution.intercept

@@ -107,9 +107,10 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
     @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureClassifier:
         """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1."""
-        X, y, weights = self._read_labels(X, y, sample_weight, reset=True)
-        self.classes_, self._named = find_classes(y[weights > 0]), False
-        self._begin(X, *code_all_labels(y, self.classes_, weights, self.class_weight))
+        if not self._fit_in_parts(X, y, sample_weight):
+            X, y, weights = self._read_labels(X, y, sample_weight, reset=True)
+            self.classes_, self._named = find_classes(y[weights > 0]), False
+            self._begin(X, *code_all_labels(y, self.classes_, weights, self.class_weight))
         self._solved()
         return self
 

@@ -74,7 +74,8 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     numbers): all, or a uniform sample, whose residuals choose alpha. Time, beside the features: n m^2 operations and
     m^3 / 3 for one alpha; for several 2 s m^2 more, with s rows kept, their features again and about 9 m^3. Memory: the
     rows kept, 16 m^2 bytes for one alpha, 32 m^2 for several, blocks of rows and some 50 bytes a row. float32 rows give
-    float32 features, whose products are summed in float64.
+    float32 features, whose products are summed in float64. Images in bytes, also of a memory map, are read in parts of
+    2^22 numbers, so that they are never held whole as floats; scale them by :class:`ImageScaler` where memory allows.
 
     Uncertainty, ``predict(X, return_std=True)``, is that of a Gaussian process whose kernel is the inner product of the
     features, in the targets' own units, with A, W and :math:`\mu` of :class:`solvers.Moments`:
@@ -139,7 +140,8 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
         """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1."""
-        self._take(X, y, sample_weight, reset=True)
+        if not self._fit_in_parts(X, y, sample_weight):
+            self._take(X, y, sample_weight, reset=True)
         self._solved()
         return self
 

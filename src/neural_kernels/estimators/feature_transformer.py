@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from neural_kernels.estimators import inputs
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.region import Region
@@ -96,6 +97,15 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
     def transform(self, X: Any) -> np.ndarray:
         """Features of rows, shape (n, n_components), in their precision."""
         check_is_fitted(self)
+        parts = inputs.parts(X)
+        if not parts:
+            return self._transform_part(X)
+        features = np.empty((len(X), self.n_components_))
+        for part in parts:
+            features[part] = self._transform_part(X[part])
+        return features
+
+    def _transform_part(self, X: Any) -> np.ndarray:
         X = self._read(X, self.map_.shape, reset=False)
         features = self.map_(X)
         self._region.warn_if_outside(X, self.kernel_)

@@ -16,6 +16,8 @@ from neural_kernels.errors import PositionsError
 from neural_kernels.runtime.boundary import precision_of
 from neural_kernels.runtime.types import Array, Shape
 
+_NUMBERS = 2**22  # of images in bytes that are held as floats
+
 NO_SCALE = (
     "all inputs are 0 (with a bias_var > 0 their kernel is positive), or the network ignores them, or it has no "
     'weights, so that its NTK is 0 (add nk.Dense(), or take kernel="nngp")'
@@ -28,6 +30,17 @@ def validate(estimator: Any, X: Any, **options: Any) -> Any:
         X = X.float()
     given: Any = X
     return validate_data(estimator, given, dtype=precision_of(X), **options)
+
+
+def parts(X: Any) -> list[slice]:
+    """Rows of images in bytes to be read one part after the other, 2^22 numbers each; none where all are read at once.
+
+    Bytes become floats of eight times their size, and may lie in a file larger than memory.
+    """
+    if not isinstance(X, np.ndarray) or X.ndim < 3 or X.itemsize > 1:
+        return []
+    step = max(1, _NUMBERS // max(1, math.prod(X.shape[1:])))
+    return [slice(start, start + step) for start in range(0, len(X), step)] if len(X) > step else []
 
 
 def read_weights(sample_weight: Any, X: Any) -> Array:

@@ -30,7 +30,7 @@ from _features import load_module
 from timing import seconds
 
 import neural_kernels as nk
-from neural_kernels.features.landmarks.natural import natural_images
+from neural_kernels.features.natural import natural_images
 
 CONV, RELU = nk.Conv(3, weight_var=2.0), nk.ReLU()
 BLOCK = nk.Residual(nk.Sequential(RELU, CONV))

@@ -28,7 +28,8 @@ What they share:
 - `reduction`: wide or sparse rows as dense ones of bounded width, in blocks;
 - `directions`: random directions in orthogonal blocks;
 - `distinct`: the order in which rows become landmarks;
-- `allotment`: which part of a factor gets how many columns.
+- `allotment`: which part of a factor gets how many columns;
+- `natural`: images such as there are, where a map is given none.
 """
 
 from neural_kernels.features.adaptive_sampling import AdaptiveSampling

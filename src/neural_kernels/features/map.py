@@ -88,7 +88,7 @@ class FeatureMap(nn.Module):
 
         Methods that learn from data make columns of them. All others are drawn from the seed and the width alone, but
         for how many columns each part of the kernel gets: that follows what the parts contribute for some of these
-        rows. Without `fit` it is decided for normal rows, and so the same in any process.
+        rows. Without `fit` it is decided for normal rows, or images that are drawn, and so the same in any process.
 
         Parameters
         ----------

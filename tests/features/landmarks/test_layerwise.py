@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 import neural_kernels as nk
-from neural_kernels.features.landmarks.natural import natural_images
+from neural_kernels.features.natural import natural_images
 
 CHANNELS = 2
 ALL = nk.LayerwiseLandmarks(landmarks=4000, values=4000, windows=4000)

@@ -16,8 +16,7 @@
 - `ending`: what stands behind the last activation;
 - `readout`: from features at positions to those of whole examples;
 - `flat`: the same for Flatten, which compares equal positions;
-- `residual`: random columns for what landmarks leave out;
-- `natural`: images to learn from where there are none.
+- `residual`: random columns for what landmarks leave out.
 """
 
 from neural_kernels.features.landmarks.landmark_map import landmarks_suit

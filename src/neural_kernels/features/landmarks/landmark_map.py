@@ -19,11 +19,11 @@ from neural_kernels.features.landmarks.flat import FlatReadout
 from neural_kernels.features.landmarks.forms import Form, MappedNode, RescaledNode, SourceNode
 from neural_kernels.features.landmarks.levels import Level, Levels, constant
 from neural_kernels.features.landmarks.linear import SingleStage, SourceStage, WindowStage
-from neural_kernels.features.landmarks.natural import natural_images
 from neural_kernels.features.landmarks.pointwise import PointStage
 from neural_kernels.features.landmarks.readout import LevelReadout, PooledReadout, Readout
 from neural_kernels.features.landmarks.run import Run
 from neural_kernels.features.method import BuiltMap, Task, UnsuitableError
+from neural_kernels.features.natural import natural_images
 from neural_kernels.features.reduction import Reduction
 from neural_kernels.sketches import derive_seed
 from neural_kernels.sketches.blocks import over_blocks

@@ -11,8 +11,8 @@ from typing_extensions import override
 from neural_kernels.checks import require_integer, require_number
 from neural_kernels.features.distinct import distinct
 from neural_kernels.features.landmarks.landmark_map import LandmarkMap, Widths
-from neural_kernels.features.landmarks.natural import natural_images
 from neural_kernels.features.method import BuiltMap, Method, Task
+from neural_kernels.features.natural import natural_images
 from neural_kernels.sketches import derive_seed
 
 _PROBES = 24  # examples by which two maps are compared

@@ -246,8 +246,8 @@ class KernelFactor(Representation):
         if not self.positions or not self.blocks:
             return self
         make = lambda seed, m: PositionSigns(self._width, self.positions, m, seed)  # noqa: E731
-        step, signs = self.draws.take(make, _share(self.positions))
-        return self._with([ColumnBlock(("signs", step), signs(self.phi), step=step)], self.diagonal)
+        step, signs = self.draws.take(make, _share(self.positions), self.strategy.least_product)
+        return self._with([ColumnBlock(("signs", step), signs(self.phi), step=step, alike=True)], self.diagonal)
 
     @property
     @override

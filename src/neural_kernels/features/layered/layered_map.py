@@ -15,6 +15,7 @@ from neural_kernels.features.layered.draws import Draws, Pass
 from neural_kernels.features.layered.kernel_factor import ColumnBlock, KernelFactor
 from neural_kernels.features.layered.nonlinearity import Strategy
 from neural_kernels.features.method import Task, UnsuitableError
+from neural_kernels.features.natural import natural_images
 from neural_kernels.features.reduction import ReducedMap, Reduction
 from neural_kernels.sketches import SRHT, derive_seed
 
@@ -32,7 +33,7 @@ class LayeredMap(ReducedMap):
     task : Task
     strategy : Strategy
     sample : Tensor or CSR matrix, shape (n, *shape), or None
-        Examples by which columns are allotted; None: by normal ones with mean square 1.
+        Examples by which columns are allotted; None: by normal rows, or images that are drawn, with mean square 1.
     """
 
     def __init__(self, task: Task, strategy: Strategy, sample: Any) -> None:
@@ -101,7 +102,11 @@ class _First(nn.Module):
 
 
 def _probes(task: Task, sample: Any) -> Any:
-    """Pick some examples that are not 0, or draw them from an isotropic distribution where there are none."""
+    """Pick some examples that are not 0; where there are none, draw normal rows, or images.
+
+    In white noise a pool would leave next to nothing of an activation's linear part, which in images is a third of the
+    kernel.
+    """
     count = max(4, _PROBES // math.prod(task.positions))
     if sample is not None:
         size = abs(sample).flatten(1).amax(1).numpy(force=True) if isinstance(sample, Tensor) else _largest(sample)
@@ -109,7 +114,9 @@ def _probes(task: Task, sample: Any) -> Any:
         if len(there):
             chosen = sample[there[np.linspace(0, len(there) - 1, min(count, len(there))).astype(np.intp)]]
             return chosen.cpu() if isinstance(sample, Tensor) else chosen  # maps are drawn there, and moved when built
-    draws = np.random.default_rng(0).standard_normal((count, task.in_features, *task.positions))
+    if task.positions:
+        return natural_images(count, task.in_features, task.positions, 0)
+    draws = np.random.default_rng(0).standard_normal((count, task.in_features))
     return torch.from_numpy(draws)
 
 

@@ -52,7 +52,7 @@ class Strategy(ABC):
     Attributes
     ----------
     least_value, least_product : float
-        The least share of all columns that activations and products have inside a network.
+        The least share of all columns that activations have inside a network; products, sums and signs.
     """
 
     least_value: ClassVar[float]

@@ -1,4 +1,4 @@
-"""Images such as there are: what a map of images learns from where it is given none."""
+"""Images such as there are: what maps of images go by where they are given none."""
 
 from __future__ import annotations
 

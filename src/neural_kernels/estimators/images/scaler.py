@@ -41,8 +41,8 @@ class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, auto_wr
 
     C the covariance of all pixels of all channels, :math:`\bar\lambda` its mean eigenvalue (ZCA). Directions of large
     variance, smooth ones in natural images, no longer drown edges; those of less variance than r times the mean are
-    not raised to the same height. On small natural images kernels of convolutional networks learn more from whitened
-    pixels; try r from 0.1 to 1.
+    not raised to the same height. On small photographs of things kernels of convolutional networks learn more from
+    whitened pixels, not on all images; try r from 0.1 to 1.
 
     Parameters
     ----------

@@ -265,3 +265,19 @@ def test_stationary_kernels() -> None:
     for bad in ((-1.0, 1.0), (1.0, 0.0), (1.0, 2.1), (np.nan, 1.0)):
         with pytest.raises(ValueError, match=r"gamma|exponent"):
             nk.GammaExponential(*bad)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+def test_stationary_kernels_of_sparse_rows_are_those_of_dense_ones(exponent: float) -> None:
+    """Also of rows of zeros, coincident ones, and some a millionth apart, where a product knows no distance."""
+    x = np.where(np.random.default_rng(0).random((9, 40)) < 0.2, np.random.default_rng(1).normal(size=(9, 40)), 0)
+    x[1], x[2], x[3] = 0, x[0], x[0] * (1 + 1e-6 * np.arange(40))
+    z, kernel = 3 * x[:5], nk.GammaExponential(0.5, exponent)
+    rows = sparse.csr_matrix(x)
+    for scale in (1.0, 1e-4):
+        assert np.allclose(kernel(scale * rows), kernel(scale * x), rtol=1e-12)
+        assert np.allclose(kernel(scale * rows, scale * z), kernel(scale * x, scale * z), rtol=1e-12)
+    assert np.allclose(1 - kernel(rows)[0, 3], 1 - kernel(x)[0, 3], rtol=1e-6)
+    assert (np.diag(kernel(rows)) == 1).all()
+    assert kernel(rows.astype(np.float32)).dtype == np.float32
+    assert np.array_equal(kernel.diag(rows), kernel.diag(x))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -163,6 +164,16 @@ class SparseRows(InputRows):
         inverse = safe_divide(torch.ones_like(norm), norm).to(torch.from_numpy(data[:0]).dtype)
         return cls(std, inverse, matrix.indptr, matrix.indices, data, matrix.shape)
 
+    def unit(self, rows: slice) -> Any:
+        """Some rows at norm 1 (or 0), as a SciPy CSR matrix."""
+        from scipy import sparse
+
+        start, stop, _ = rows.indices(len(self))
+        indptr = self.indptr[start : stop + 1]
+        part = slice(indptr[0], indptr[-1])
+        data = self.data[part] * np.repeat(self.inverse[start:stop].numpy(), np.diff(indptr))
+        return sparse.csr_matrix((data, self.indices[part], indptr - indptr[0]), (stop - start, self.features))
+
     def by_column(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same matrix column by column: indptr, indices (of rows), data."""
         from scipy import sparse
@@ -185,6 +196,19 @@ def delta_tile(
         return delta
     size = positions.numel()
     return delta.reshape(len(a), size, len(b), size).transpose(1, 2).reshape(len(a), len(b), *positions * 2)
+
+
+def sparse_delta_tile(
+    left: SparseRows, right: SparseRows, rows: slice, columns: slice
+) -> Float[Tensor, "rows columns"]:
+    """One minus the cosines of all pairs of sparse rows, at the cost of their product."""
+    a, b = left.unit(rows), right.unit(columns)
+    delta = (1 - (a @ b.T).toarray()).clip(0, 2)
+    i, j = np.nonzero(delta < NEAR[left.dtype])
+    parts = max(1, len(i) * (a.nnz + b.nnz) // (max(1, a.shape[0] + b.shape[0]) * _CHUNK))
+    for p, q in zip(np.array_split(i, parts), np.array_split(j, parts), strict=True):
+        delta[p, q] = np.asarray((a[p] - b[q]).power(2).sum(1)).ravel() / 2
+    return torch.from_numpy(delta)
 
 
 def delta_units(a: Float[Tensor, "n1 d"], b: Float[Tensor, "n2 d"]) -> Float[Tensor, "n1 n2"]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.checks import require_number
-from neural_kernels.engine.inputs import DenseRows, delta_tile
+from neural_kernels.engine.inputs import DenseRows, Rows, SparseRows, delta_tile, sparse_delta_tile
 from neural_kernels.exact.arrays import Batch, dress, read, read_pair
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.numerics import safe_sqrt
@@ -32,7 +32,8 @@ class GammaExponential(Kernel):
     Notes
     -----
     On the sphere the NTK of a dense ReLU network has the eigenfunctions of the Laplace kernel and eigenvalues that
-    decay alike (Geifman et al. 2020, arXiv 2007.01580). O(n1 n2 d) time; gradients are finite at coincident points.
+    decay alike (Geifman et al. 2020, arXiv 2007.01580). O(n1 n2 d) time, and of CSR matrices
+    that of their product; gradients are finite at coincident points.
 
     Examples
     --------
@@ -58,7 +59,7 @@ class GammaExponential(Kernel):
         Parameters
         ----------
         x1, x2 : array, shape (n1, d) and (n2, d)
-            NumPy, torch, pandas, polars or lists; None for `x2` means `x1`.
+            NumPy, torch, SciPy sparse, pandas, polars or lists; None for `x2` means `x1`.
         """
         first, second = read_pair(x1, x2)
         left, right = self._rows(first), self._rows(second)
@@ -73,7 +74,7 @@ class GammaExponential(Kernel):
         run_tiles(Grid((len(left), len(right)), (256, 2048), symmetric=False), work, progress=False)
         return dress(result, first, second)
 
-    def _rows(self, batch: Batch) -> DenseRows:
+    def _rows(self, batch: Batch) -> Rows:
         """Vectors, of which alone there is a distance."""
         name = type(self).__name__
         if batch.rows.std.ndim > 1:
@@ -81,15 +82,13 @@ class GammaExponential(Kernel):
                 f"{name} takes vectors, shape (n, d); got examples with positions, such as images. Flatten them: "
                 "x.reshape(len(x), -1)."
             )
-        if not isinstance(batch.rows, DenseRows):
-            raise TypeError(f"{name} takes dense rows; got a sparse matrix. Use its .toarray().")
         return batch.rows
 
-    def _entries(self, left: DenseRows, right: DenseRows, rows: slice, columns: slice) -> Tensor:
+    def _entries(self, left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
         """By the law of cosines, (s - t)^2 + 2 s t delta, in which nothing cancels."""
         d = left.features
         s, t = (left.std[rows, None] * d**0.5).to(left.dtype), (right.std[None, columns] * d**0.5).to(left.dtype)
-        squared = (s - t).square() + 2 * s * t * delta_tile(left, right, rows, columns)
+        squared = (s - t).square() + 2 * s * t * _deltas(left, right, rows, columns)
         distance = squared if self.exponent == 2 else safe_sqrt(squared) ** self.exponent
         return torch.exp(-self.gamma * distance)
 
@@ -97,6 +96,15 @@ class GammaExponential(Kernel):
         """Ones, shape (n,)."""
         batch = read(x, "x")
         return batch.dress(torch.ones_like(self._rows(batch).inverse))
+
+
+def _deltas(left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
+    """One minus the cosines of a tile, of two batches of one kind."""
+    if isinstance(left, SparseRows) and isinstance(right, SparseRows):
+        return sparse_delta_tile(left, right, rows, columns)
+    assert isinstance(left, DenseRows)
+    assert isinstance(right, DenseRows)
+    return delta_tile(left, right, rows, columns)
 
 
 def Laplace(gamma: float = 1.0) -> GammaExponential:  # noqa: N802 (named like the kernel it is)

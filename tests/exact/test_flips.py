@@ -10,6 +10,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import neural_kernels as nk
+from neural_kernels.estimators import settings
 
 RNG = np.random.default_rng(0)
 X, Z = RNG.standard_normal((7, 2, 4, 5)), RNG.standard_normal((3, 2, 4, 5))
@@ -50,6 +51,18 @@ def test_kernel_estimators_take_it() -> None:
     labels = np.arange(7) % 2
     model = nk.NeuralKernelClassifier(kernel=nk.FlipAverage(nk.NTK(NET)), alpha=1e-3).fit(X, labels)
     assert_allclose(model.decision_function(flip(Z)), model.decision_function(Z), rtol=1e-9)
+
+
+def test_deviations_are_those_of_an_ensemble_of_networks() -> None:
+    """Of images that are their own mirror images, averaging changes nothing."""
+    symmetric, other, y = X + flip(X), Z + flip(Z), np.arange(7.0)
+    plain = nk.NeuralKernelRegressor(NET, alpha=1e-2).fit(symmetric, y)
+    average = nk.NeuralKernelRegressor(kernel=nk.FlipAverage(nk.NTK(NET)), alpha=1e-2).fit(symmetric, y)
+    for options in ({}, {"noise": False}):
+        deviations = [model.predict(other, return_std=True, **options)[1] for model in (average, plain)]
+        assert_allclose(*deviations, rtol=1e-6)
+    process = nk.FlipAverage(nk.NNGP(NET))
+    assert settings.prior(process) is process
 
 
 def test_refusals() -> None:

@@ -61,6 +61,8 @@ def prior(kernel: Kernel) -> Kernel:
 
     Any other kernel is that of a Gaussian process itself.
     """
+    if isinstance(kernel, FlipAverage) and prior(kernel.kernel) is not kernel.kernel:
+        return FlipAverage(prior(kernel.kernel))  # of networks whose outputs are averaged
     return NNGP(kernel.net, progress=kernel.progress) if isinstance(kernel, NTK) else kernel
 
 

@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -107,7 +108,8 @@ class Separable(PositionMap):
         """What every entry of the S_a is, where they do not mix positions."""
         return math.prod(axis.weight for axis in self.taps)
 
-    @property
+    @cached_property
+    @torch.inference_mode(False)  # what is kept serves calls that want gradients, too
     def sources(self) -> Tensor:
         """Which position every S_a takes to each, shape (count, prod(after)), int64; their number stands for none.
 

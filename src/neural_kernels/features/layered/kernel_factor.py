@@ -269,6 +269,11 @@ def _share(positions: Shape) -> float:
     return max(_FEW, math.prod(positions) ** -0.5)
 
 
-def _spread(columns: Tensor, positions: PositionMap) -> Tensor:
+def _spread(columns: Tensor, positions: Separable) -> Tensor:
     """Put S_a applied to the columns side by side, for all a."""
-    return torch.cat([part.movedim(1, -1) for part in positions.spread(columns.movedim(-1, 1), 0)], -1)
+    if positions.mixing:
+        return torch.cat([part.movedim(1, -1) for part in positions.spread(columns.movedim(-1, 1), 0)], -1)
+    padded = nn.functional.pad(columns.flatten(1, -2), (0, 0, 0, 1))
+    sources = positions.sources.T.to(columns.device)
+    rows = (positions.weight * padded)[:, sources.reshape(-1)]
+    return rows.reshape(len(columns), *positions.after, sources.shape[1] * columns.shape[-1])

@@ -30,6 +30,7 @@ OBLIVIOUS: dict[str, Callable[[], Method]] = {
 METHODS: dict[str, Callable[[], Method]] = {
     **OBLIVIOUS,
     "anchors": lambda: nk.ZonalFeatures(anchors=1000),
+    "adaptive": lambda: nk.AdaptiveSampling(),
     "nystrom": lambda: nk.Nystrom(),
     "sklearn-nystroem": lambda: Transformer(landmarks),
 }

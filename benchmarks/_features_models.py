@@ -38,7 +38,7 @@ LINEAR: dict[str, Callable[[int], Any]] = {
 }
 FEATURES = ("default", "zonal", "anchors", "random", "polynomial")
 CLASSIFIERS = (*FEATURES, "tuned", *RBF)
-SPARSE_CLASSIFIERS = (*CLASSIFIERS, *LINEAR)
+SPARSE_CLASSIFIERS = (*CLASSIFIERS, "adaptive", *LINEAR)
 REGRESSORS = ("exact", *FEATURES, *RBF, "linear")
 
 

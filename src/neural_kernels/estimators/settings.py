@@ -67,8 +67,10 @@ def prior(kernel: Kernel) -> Kernel:
 
 
 def takes_sparse(kernel: object) -> bool:
-    """Whether the parameter `kernel` is known to take sparse X: names and kernels of networks; others may."""
-    return isinstance(kernel, NetworkKernel) if not isinstance(kernel, str) else not is_precomputed(kernel)
+    """Whether the parameter `kernel` is known to take sparse X: names, and kernels that say so; others may."""
+    if isinstance(kernel, str):
+        return not is_precomputed(kernel)
+    return isinstance(kernel, Kernel) and kernel.takes_sparse
 
 
 def alphas_of_features(value: npt.ArrayLike | None, example: Shape) -> Array:

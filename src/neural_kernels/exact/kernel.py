@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 _ROWS = 64  # of a callable's diagonal at a time: entries beside it are computed for nothing
 
@@ -31,6 +32,11 @@ class Kernel(ABC):
     @abstractmethod
     def diag(self, x: Any) -> Any:
         """k(x, x) for every example, shape (n,)."""
+
+    @property
+    def takes_sparse(self) -> bool:
+        """Whether examples are known to be taken as sparse matrices."""
+        return False
 
     def __sklearn_clone__(self) -> Self:
         # Kernels do not change, and a copy of a module for every fold would be another module to whoever compares.
@@ -58,6 +64,12 @@ class KernelSum(Kernel):
     first: Kernel
     second: Kernel
 
+    @property
+    @override
+    def takes_sparse(self) -> bool:
+        """Whether examples are known to be taken as sparse matrices."""
+        return self.first.takes_sparse and self.second.takes_sparse
+
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """Both Gram matrices, added."""
         first, second = _alike(self.first(x1, x2), self.second(x1, x2))
@@ -75,6 +87,12 @@ class KernelProduct(Kernel):
 
     first: Kernel
     second: Kernel
+
+    @property
+    @override
+    def takes_sparse(self) -> bool:
+        """Whether examples are known to be taken as sparse matrices."""
+        return self.first.takes_sparse and self.second.takes_sparse
 
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """Both Gram matrices, multiplied entry by entry."""
@@ -106,6 +124,12 @@ class AffineKernel(Kernel):
         for name, value in (("multiplied by", self.scale), ("added to", self.shift)):
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"a kernel {name} {value!r}: expected a finite number, at least 0")
+
+    @property
+    @override
+    def takes_sparse(self) -> bool:
+        """Whether examples are known to be taken as sparse matrices."""
+        return self.kernel.takes_sparse
 
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix, scaled and shifted."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from neural_kernels.algebra import K, KernelPair, Layer, Nothing, Traits
 from neural_kernels.checks import require_budget
@@ -46,6 +47,12 @@ class NetworkKernel(Kernel):
         features : int
             d: columns of the input, or its channels.
         """
+
+    @property
+    @override
+    def takes_sparse(self) -> bool:
+        """Whether examples are known to be taken as sparse matrices."""
+        return True
 
     def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
         """The Gram matrix.

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.checks import require_integer, require_number
 from neural_kernels.engine.inputs import SparseRows
@@ -54,6 +55,12 @@ class PolynomialKernel(Kernel):
         if self.gamma == 0:
             raise ValueError("gamma=0: expected a positive number; the kernel would be a constant")
         object.__setattr__(self, "degree", int(self.degree))
+
+    @property
+    @override
+    def takes_sparse(self) -> bool:
+        """Whether examples are known to be taken as sparse matrices."""
+        return True
 
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix, shape (n1, n2), of the kind, device and precision of `x1`.

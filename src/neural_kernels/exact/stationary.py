@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from neural_kernels.checks import require_number
 from neural_kernels.engine.inputs import DenseRows, Rows, SparseRows, delta_tile, sparse_delta_tile
@@ -52,6 +53,12 @@ class GammaExponential(Kernel):
         require_number(self, exponent=self.exponent)
         if not 0 < self.exponent <= 2:
             raise ValueError(f"exponent={self.exponent!r}: positive definite only for 0 < exponent <= 2")
+
+    @property
+    @override
+    def takes_sparse(self) -> bool:
+        """Whether examples are known to be taken as sparse matrices."""
+        return True
 
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix, shape (n1, n2), of the kind, device and precision of `x1`.

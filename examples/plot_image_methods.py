@@ -84,8 +84,9 @@ method = nk.LayerwiseLandmarks(landmarks=48)
 for scaler in (nk.ImageScaler(), nk.ImageScaler(whiten=0.1)):
     images = scaler.fit_transform(cut_patches(300))
     phi = nk.feature_map(nk.Sequential(wide, nk.Dense()), n_components=256, method=method).fit(images)
-    window, point = phi.map.stages[1], phi.map.stages[2]
-    filters = torch.einsum("tcs,sm->mtc", window.filters, point.landmarks.filters[:, :48]).reshape(48, 7, 7, 3)
+    tensors = phi.state_dict()
+    windows, landmarks = tensors["map.stages.1.filters"], tensors["map.stages.2.landmarks.filters"][:, :48]
+    filters = torch.einsum("tcs,sm->mtc", windows, landmarks).reshape(48, 7, 7, 3)
     filters = filters / filters.abs().amax((1, 2, 3), keepdim=True) / 2 + 0.5
 
     figure, axes = plt.subplots(4, 12, figsize=(8, 2.9), layout="constrained")

@@ -91,7 +91,7 @@ for scaler in (nk.ImageScaler(), nk.ImageScaler(whiten=0.1)):
 
     figure, axes = plt.subplots(4, 12, figsize=(8, 2.9), layout="constrained")
     for axis, image in zip(axes.flat, filters, strict=True):
-        axis.imshow(image)
+        axis.imshow(image.numpy())
         axis.set(xticks=[], yticks=[])
     figure.suptitle(f"what 48 landmarks of the first layer look at, {scaler}", fontsize=9)
 

@@ -64,6 +64,13 @@ def test_demo_shifts_training_images_alone(monkeypatch):
 
 
 @pytest.fixture
+def no_figures():
+    """A script that fails leaves none to the next."""
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
 def one_thread():
     """Threads that wait for each other are slow where tests run side by side, most of all in small trained networks."""
     before = torch.get_num_threads()
@@ -153,7 +160,7 @@ def test_graphs_reads_files(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread", "no_figures")
 def test_gallery(script):
     """Cell after cell, as the gallery does it, which takes the figures of a cell and closes them: none may be empty."""
     names, drawn = {"__name__": script.stem}, 0

@@ -41,6 +41,13 @@ def smooth(depth: int) -> nk.Sequential:
     return nk.Sequential(*(pool if isinstance(layer, nk.AvgPool) else layer for layer in layers))
 
 
+def early() -> nk.Sequential:
+    """Windows of 5 x 5 first, and the first mean right behind them."""
+    relu, conv, pool = nk.ReLU(), nk.Conv(3, weight_var=2.0), nk.AvgPool(3, stride=2, padding="same")
+    body = [nk.Conv(5), relu, pool, conv, relu, conv, relu, pool, conv, relu]
+    return nk.Sequential(*body, nk.GlobalAvgPool(), nk.Dense())
+
+
 NETS = {
     "cnn3": lambda: nk.cnn(3),
     "myrtle5": lambda: nk.myrtle(5),
@@ -48,6 +55,7 @@ NETS = {
     "myrtle10": lambda: nk.myrtle(10),
     "smooth5": lambda: smooth(5),
     "smooth7": lambda: smooth(7),
+    "early5": early,
 }
 
 

@@ -186,3 +186,15 @@ def test_no_evidence_without_noise(data):
     features, targets, _ = data
     with pytest.raises(ValueError, match="ridge above 0"):
         _ = fitted(features, targets).path([0.0]).evidence
+
+
+@pytest.mark.slow
+def test_many_features_are_solved():
+    """4 GiB of memory: from 16,384 columns on OpenBLAS dies of a segmentation fault."""
+    m = 16384
+    moments = Moments(m, 1)
+    moments.weight, moments.cross = 1.0, np.ones((m, 1))
+    moments.scatter[np.diag_indices(m)] = 1.0
+    coefficients, intercept = moments.solve(1.0)
+    assert np.allclose(coefficients, 0.5)
+    assert intercept == 0

@@ -6,7 +6,8 @@ from copy import deepcopy
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_solve, cholesky, eigh, get_lapack_funcs
+import torch
+from scipy.linalg import cho_solve, eigh, get_lapack_funcs
 
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
@@ -282,9 +283,11 @@ class Moments:
     def _factor(self, ridge: float) -> Array:
         """U with U^T U = A + ridge."""
         self._require_rows()
-        matrix = np.array(self.scatter, order="C").T  # upper triangle of a Fortran array, which LAPACK takes as it is
-        matrix[np.diag_indices_from(matrix)] += system.as_ridge(ridge)
-        try:
-            return cholesky(matrix, lower=False, overwrite_a=True, check_finite=False)
-        except np.linalg.LinAlgError as error:
-            raise system.singular(str(error), ridge) from None
+        # By torch: OpenBLAS, which SciPy calls, dies of a segmentation fault at m = 16,384 with two threads.
+        # The upper triangle of a matrix whose columns are contiguous, in which LAPACK works without another copy.
+        matrix, info = torch.from_numpy(self.scatter.copy()).mT, torch.empty((), dtype=torch.int32)
+        matrix.diagonal().add_(system.as_ridge(ridge))
+        torch.linalg.cholesky_ex(matrix, upper=True, out=(matrix, info))
+        if info:
+            raise system.singular(f"the leading minor of order {int(info)} is not", ridge)
+        return matrix.numpy()

@@ -140,6 +140,21 @@ def _as_sparse(batch: Batch) -> Batch:
     return Batch(SparseRows.of(matrix), batch.origin, batch.single, matrix)
 
 
+def require_vectors(batch: Batch, kernel: object) -> Batch:
+    """Refuse examples with positions, for kernels of inner products or distances.
+
+    Raises
+    ------
+    ValueError
+    """
+    if batch.rows.std.ndim > 1:
+        raise ValueError(
+            f"{type(kernel).__name__} takes vectors, shape (n, d); got examples with positions, such as images. "
+            "Flatten them: x.reshape(len(x), -1)."
+        )
+    return batch
+
+
 def dress(result: Tensor, first: Batch, second: Batch) -> Any:
     """A result for every pair of examples as the make of array that came in; a number for two single vectors."""
     if first.single and second.single:

@@ -10,8 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.checks import require_integer, require_number
-from neural_kernels.engine.inputs import SparseRows
-from neural_kernels.exact.arrays import Batch, dress, read, read_pair
+from neural_kernels.exact.arrays import dress, read, read_pair, require_vectors
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.boundary import require_range
 
@@ -76,27 +75,18 @@ class PolynomialKernel(Kernel):
             Powers that are not finite in the precision of the data.
         """
         first, second = read_pair(x1, x2)
-        left, right = self._rows(first), self._rows(second)
-        product = left @ right.T
+        left, right = (require_vectors(batch, self).data for batch in (first, second))
+        product: Any = left @ right.T
         return dress(self._power(product if isinstance(product, Tensor) else _dense(product)), first, second)
 
     def diag(self, x: Any) -> Any:
         """k(x, x) for every row, shape (n,)."""
-        batch = read(x, "x")
-        squares = batch.rows.std.square() * self._rows(batch).shape[1]
+        batch = require_vectors(read(x, "x"), self)
+        squares = batch.rows.std.square() * batch.data.shape[1]
         return batch.dress(self._power(squares.to(batch.rows.dtype)))
 
     def _power(self, product: Tensor) -> Tensor:
         return require_range((self.gamma * product + self.bias) ** self.degree, "powers of inner products")
-
-    def _rows(self, batch: Batch) -> Any:
-        """Vectors, of which alone there is an inner product."""
-        if not isinstance(batch.rows, SparseRows) and batch.rows.std.ndim > 1:
-            raise ValueError(
-                "PolynomialKernel takes vectors, shape (n, d); got examples with positions, such as images. Flatten "
-                "them: x.reshape(len(x), -1)."
-            )
-        return batch.data
 
 
 def _dense(product: Any) -> Tensor:

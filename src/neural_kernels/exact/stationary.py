@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from neural_kernels.checks import require_number
 from neural_kernels.engine.inputs import DenseRows, Rows, SparseRows, delta_tile, sparse_delta_tile
-from neural_kernels.exact.arrays import Batch, dress, read, read_pair
+from neural_kernels.exact.arrays import dress, read, read_pair, require_vectors
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
@@ -69,7 +69,7 @@ class GammaExponential(Kernel):
             NumPy, torch, SciPy sparse, pandas, polars or lists; None for `x2` means `x1`.
         """
         first, second = read_pair(x1, x2)
-        left, right = self._rows(first), self._rows(second)
+        left, right = (require_vectors(batch, self).rows for batch in (first, second))
         if left.std.requires_grad or right.std.requires_grad:
             everything = slice(None), slice(None)
             return dress(self._entries(left, right, *everything), first, second)
@@ -81,16 +81,6 @@ class GammaExponential(Kernel):
         run_tiles(Grid((len(left), len(right)), (256, 2048), symmetric=False), work, progress=False)
         return dress(result, first, second)
 
-    def _rows(self, batch: Batch) -> Rows:
-        """Vectors, of which alone there is a distance."""
-        name = type(self).__name__
-        if batch.rows.std.ndim > 1:
-            raise ValueError(
-                f"{name} takes vectors, shape (n, d); got examples with positions, such as images. Flatten them: "
-                "x.reshape(len(x), -1)."
-            )
-        return batch.rows
-
     def _entries(self, left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
         """By the law of cosines, (s - t)^2 + 2 s t delta, in which nothing cancels."""
         d = left.features
@@ -101,8 +91,8 @@ class GammaExponential(Kernel):
 
     def diag(self, x: Any) -> Any:
         """Ones, shape (n,)."""
-        batch = read(x, "x")
-        return batch.dress(torch.ones_like(self._rows(batch).inverse))
+        batch = require_vectors(read(x, "x"), self)
+        return batch.dress(torch.ones_like(batch.rows.inverse))
 
 
 def _deltas(left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:

@@ -108,15 +108,14 @@ class AdaptiveSampling(Method):
         squares = expansion.squares(rows.std).clamp(min=0).numpy()
         if not np.isfinite(squares.sum()):
             raise OverflowError("features of the rows to fit are not finite: they are too large. Scale them down")
-        indptr, indices, data = unit_rows(rows)
-        unit = _csr((data, indices, indptr), rows.shape)
+        unit = rows.unit(slice(None))
         rng = np.random.default_rng(derive_seed(task.seed, "monomials"))
         largest = squares.max()
         if largest == 0:  # rows of zeros alone, of a kernel that is 0 there
             factors, scales = np.empty((0, squares.shape[1] - 1), dtype=np.int64), np.empty(0)
         else:
             factors, scales = select(Sample(unit, squares / largest), task.n_components, self.ridge, rng)
-        usual = np.bincount(indices, minlength=task.in_features).astype(float)
+        usual = np.bincount(unit.indices, minlength=task.in_features).astype(float)
         return MonomialMap(expansion, Monomials(task.in_features, factors, scales, usual, task.dtype))
 
 

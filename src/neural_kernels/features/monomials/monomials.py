@@ -18,7 +18,8 @@ def unit_rows(rows: Rows) -> Unit:
     """Rows at norm 1; those of zeros stay."""
     if isinstance(rows, DenseRows):
         return rows.x * rows.inverse[:, None]
-    return rows.indptr, rows.indices, rows.data * np.repeat(rows.inverse.numpy(), np.diff(rows.indptr))
+    unit = rows.unit(slice(None))
+    return unit.indptr, unit.indices, unit.data
 
 
 class Monomials(nn.Module):

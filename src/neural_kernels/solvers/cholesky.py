@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
+from neural_kernels.solvers.factorise import factorise_lower
 from neural_kernels.solvers.protocol import RidgeSystem, Solver, vectors_memory
 from neural_kernels.solvers.spectral import SpectralRidge
 
@@ -165,11 +166,9 @@ class CholeskyRidge(RidgeSystem):
             _mirror(self._matrix.T)
         self._factorised, self._whole_diagonal, self._overwritten = None, None, True
         self._matrix[np.diag_indices_from(self._matrix)] = self._diagonal + ridge
-        potrf, pocon, lange = get_lapack_funcs(("potrf", "pocon", "lange"), (self._matrix,))
+        pocon, lange = get_lapack_funcs(("pocon", "lange"), (self._matrix,))
         norm = lange("1", self._matrix)
-        # clean=0: LAPACK does not touch the other triangle, where the Gram matrix stays.
-        self._matrix, failed = potrf(self._matrix, lower=1, clean=0, overwrite_a=1)
-        if failed:
+        if failed := factorise_lower(self._matrix):
             raise system.singular(f"the leading minor of order {failed} is not", ridge)
         self._factorised = ridge
         reciprocal, _ = pocon(self._matrix, norm, uplo="L")

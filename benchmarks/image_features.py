@@ -17,6 +17,7 @@ Run: ``python benchmarks/image_features.py [--data FOLDER] [--only SECTION ...] 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import math
 import statistics
@@ -148,6 +149,7 @@ def memory(images: Images, quick: bool) -> dict[str, float]:
 
 def beside(phi: nk.FeatureMap, x: np.ndarray) -> float:
     """MiB at the peak of a pass beside what was there and the result."""
+    ctypes.CDLL(None).malloc_trim(0)  # what other sections have freed would be used again, and not be seen
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = _status("VmRSS")
     result = phi(x)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from neural_kernels.importing import from_torch
     from neural_kernels.solvers.moments import Moments
+    from neural_kernels.sources import RowSource
 
 __version__ = "0.1.0"
 
@@ -70,6 +71,7 @@ _LAZY = {
     "PolynomialSketch": "neural_kernels.features",
     "PseudoNTK": "neural_kernels.empirical",
     "RandomFeatures": "neural_kernels.features",
+    "RowSource": "neural_kernels.sources",
     "TraceNTK": "neural_kernels.empirical",
     "UnsuitableError": "neural_kernels.features",
     "ZonalFeatures": "neural_kernels.features",
@@ -109,6 +111,7 @@ __all__ = [
     "PolynomialSketch",
     "PseudoNTK",
     "RandomFeatures",
+    "RowSource",
     "ScaleWarning",
     "TraceNTK",
     "UnsuitableError",

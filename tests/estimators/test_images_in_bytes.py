@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import neural_kernels as nk
 from neural_kernels.estimators import inputs
+from neural_kernels.sources import as_source
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(256, size=(60, 2, 4, 4), dtype=np.uint8)
@@ -29,10 +30,12 @@ def mapped(tmp_path: Any) -> np.ndarray:
     return np.load(tmp_path / "images.npy", mmap_mode="r")
 
 
-def test_parts_are_of_images_in_bytes_alone() -> None:
-    assert len(inputs.parts(BYTES)) == 9
+def test_of_arrays_in_memory_only_images_in_bytes_are_read_in_parts() -> None:
+    source = as_source(BYTES, numbers=7 * 32)
+    assert source is not None
+    assert len(list(source)) == 9
     for whole in (FLOATS, BYTES.reshape(60, -1), FLOATS.tolist(), BYTES[:7], BYTES[:0]):
-        assert not inputs.parts(whole)
+        assert as_source(whole, numbers=7 * 32) is None
 
 
 @pytest.mark.parametrize("weighted", [False, True])

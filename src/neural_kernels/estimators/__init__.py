@@ -4,7 +4,7 @@ What users call:
 
 - `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; `kernel_base` is what they share;
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
-  `feature_model` and, the linear ones, `feature_parts`, `feature_base`;
+  `feature_model` and, the linear ones, `feature_parts`, `feature_blocks`, `feature_base`;
 - `images`: images scaled for either of them;
 - `on_disk`: features of many rows in a file;
 - `linearized`: what training a torch module would give, by its empirical kernel.
@@ -15,6 +15,8 @@ What they are made of:
 - `inputs`: arrays and weights, and what is said where shapes do not fit;
 - `examples`: rows of no weight left out, copies merged;
 - `row_table`: such rows of a stream, in tables that add up, and samples of them;
+- `row_sample`: some rows of a stream, drawn at random, for a map;
+- `blocks`: rows that come in blocks, checked one after the other;
 - `built`, `accumulation`: sums over them, and all that a model on features has seen, apart from solving;
 - `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;
 - `selection`, `scores`, `jury`: which alpha is used, by which score, of which examples;

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from typing_extensions import override
 
 from neural_kernels.estimators import inputs, settings
@@ -17,7 +17,7 @@ from neural_kernels.estimators.accumulation import Accumulation, sample_size
 from neural_kernels.estimators.built import Built, ClassesApart, block_rows, blocks, features, squared_norms
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.feature_parts import PartsModel
+from neural_kernels.estimators.feature_blocks import BlocksModel
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.estimators.scores import SCORES
@@ -59,7 +59,7 @@ class Solution:
         return self.built.moments.path([self.choice.ridge])
 
 
-class FeatureRidge(PartsModel):
+class FeatureRidge(BlocksModel):
     """Private base: the linear model on features.
 
     Calls with rows accumulate them; they are solved with when something is read that depends on the solution.
@@ -71,8 +71,6 @@ class FeatureRidge(PartsModel):
     selection: Any
     scoring: Any
     memory_budget: int | None
-    verbose: int
-    partial_fit: Any
     _solution: Solution | None = None
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -172,6 +170,9 @@ class FeatureRidge(PartsModel):
         """Take in more rows."""
         assert self._accumulation is not None
         inputs.require_squares(X)
+        before = [table.targets.shape[1] for table in self._accumulation.kept[:1]]
+        if before not in ([], [targets.shape[1]]):
+            raise ValueError(f"y has {targets.shape[1]} outputs, that of the rows before {before[0]}")
         rows = RowTable.of(X, targets, weights, self._accumulation.seed)
         self._check_memory(sum(map(len, self._accumulation.kept)) + len(rows), X)
         self._accumulation, self._solution = self._accumulation.add(rows), None
@@ -242,23 +243,11 @@ class FeatureRidge(PartsModel):
         inside = np.flatnonzero(np.concatenate(typical))
         return np.concatenate(parts, axis=1), inside if len(inside) else np.arange(len(y))
 
-    def _fit_in_parts(self, X: Any, y: Any, sample_weight: Any) -> bool:
-        """Fit to images in bytes, of which but a part is held as floats at a time; say whether X is such."""
-        parts = inputs.parts(X)
-        if not parts:
-            return False
-        check_consistent_length(X, y, sample_weight)
-        self._accumulation = self._solution = None
-        targets, weights = np.asarray(y), None if sample_weight is None else np.asarray(sample_weight)
-        for part in parts:
-            self.partial_fit(X[part], targets[part], sample_weight=None if weights is None else weights[part])
-        return True
-
     def _outputs(self, X: Any) -> Array:
         """Predict every output, shape (n, o), also where targets had but one axis."""
         check_is_fitted(self)
-        parts = inputs.parts(X)
-        return np.concatenate([self._outputs_of(X[part]) for part in parts]) if parts else self._outputs_of(X)
+        outputs = self._by_blocks(X, self._outputs_of)
+        return self._outputs_of(X) if outputs is None else outputs
 
     def _outputs_of(self, X: Any) -> Array:
         X = self._read(X, self._shape, reset=False)

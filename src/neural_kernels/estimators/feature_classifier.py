@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,9 +106,12 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         self.verbose = verbose
 
     @atomic
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureClassifier:
-        """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1."""
-        if not self._fit_in_parts(X, y, sample_weight):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NeuralFeatureClassifier:
+        """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1.
+
+        X may be a source of blocks, as for :meth:`NeuralFeatureRegressor.fit`; labels may come in any of them.
+        """
+        if not self._fit_blocks(X, y, sample_weight, self._take_part):
             X, y, weights = self._read_labels(X, y, sample_weight, reset=True)
             self.classes_, self._named = find_classes(y[weights > 0]), False
             self._begin(X, *code_all_labels(y, self.classes_, weights, self.class_weight))
@@ -115,7 +119,9 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         return self
 
     @atomic
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> NeuralFeatureClassifier:
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
+    ) -> NeuralFeatureClassifier:
         """Take in more rows, as :meth:`NeuralFeatureRegressor.partial_fit` does.
 
         Parameters
@@ -126,6 +132,12 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
             All labels there will be, in the first call; others are then refused. None: those that come.
         sample_weight : array-like of shape (n,), optional
         """
+        take = partial(self._take_part, classes=classes)
+        if not self._add_blocks(X, y, sample_weight, take):
+            take(X, y, sample_weight)
+        return self
+
+    def _take_part(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         first, given = not self._started(), self.class_weight
         apart = isinstance(given, str) and given == "balanced"
         if not first and self._seen().apart != apart:
@@ -147,7 +159,6 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
             self._begin(X, targets, weights, apart)
         else:
             self._add(X, targets, weights)
-        return self
 
     def _read_labels(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
         X, y, weights = self._read_training(X, y, sample_weight, reset)

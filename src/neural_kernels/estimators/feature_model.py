@@ -11,11 +11,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from neural_kernels.estimators import inputs, settings
+from neural_kernels.estimators.blocks import gathered, over_blocks
 from neural_kernels.estimators.scales import diagonal, warn_of_columns, warn_of_rows
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap
 from neural_kernels.features.width import WIDEST
-from neural_kernels.runtime.types import Shape
+from neural_kernels.runtime.types import Array, Shape
+from neural_kernels.sources import RowSource, as_source
 
 
 class FeatureModel(BaseEstimator):
@@ -49,6 +51,23 @@ class FeatureModel(BaseEstimator):
         if fitted is not None:
             inputs.check_shape(self, X, fitted)
         return inputs.validate(self, X, accept_sparse="csr", allow_nd=True, **options)
+
+    def _source(self, X: Any, y: Any = None, sample_weight: Any = None) -> RowSource | None:
+        """The blocks that X stands for; None where it is an array to be read as a whole."""
+        budget = settings.as_budget(getattr(self, "memory_budget", None))
+        source = as_source(X, y, sample_weight, numbers=inputs.block_numbers(budget))
+        given, known = getattr(source, "names", None), getattr(self, "feature_names_in_", None)
+        if given is not None and known is not None and list(given) != list(known):
+            raise ValueError(f"X has the columns {list(given)}; expected those of fit: {list(known)}")
+        return source
+
+    def _by_blocks(self, X: Any, function: Callable[[Any], Array]) -> Array | None:
+        """What a function makes of the blocks of X, one below the other; None where X is read as a whole."""
+        source = self._source(X)
+        if source is None:
+            return None
+        title = type(self).__name__ if getattr(self, "verbose", 0) else None
+        return gathered(over_blocks(source, lambda block: function(block.X), title), source.rows)
 
     def _warn_of_scales(self, X: Any) -> None:
         """Warn of columns and rows of the first data on wildly different scales; of images, nothing is said."""

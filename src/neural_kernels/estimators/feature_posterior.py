@@ -56,7 +56,8 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
 
         Parameters
         ----------
-        X : array-like of shape (m, ...)
+        X : array-like of shape (m, ...), or source of blocks
+            As for `fit`; the results of all blocks are joined.
         return_std, return_cov : bool
             Also return standard deviations or covariances of targets at X about f, in the targets' own units: of the
             linear model with normal coefficients and noise whose amplitude is fitted to the targets, see Notes.
@@ -71,6 +72,12 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
         """
         if return_std and return_cov:
             raise ValueError("return_std and return_cov: ask for one of them")
+        if return_std:
+            pairs = self._by_blocks(X, lambda rows: np.stack(self.predict(rows, return_std=True, noise=noise), axis=1))
+            if pairs is not None:
+                return pairs[:, 0], pairs[:, 1]
+        if return_cov and not isinstance(X, np.ndarray) and self._source(X) is not None:
+            raise ValueError("return_cov: all rows are needed at once, as one array; got blocks")
         mean = self._outputs(X)
         if not (return_std or return_cov):
             return self._in_shape(mean)

@@ -138,15 +138,19 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         return tags
 
     @atomic
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
-        """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1."""
-        if not self._fit_in_parts(X, y, sample_weight):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NeuralFeatureRegressor:
+        """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1.
+
+        In the place of arrays, X may be a source of blocks, which bring their own targets and weights: an iterable of
+        (X, y) or (X, y, weight), a torch ``DataLoader``. A memory map is read in blocks.
+        """
+        if not self._fit_blocks(X, y, sample_weight, self._take_part):
             self._take(X, y, sample_weight, reset=True)
         self._solved()
         return self
 
     @atomic
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralFeatureRegressor:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NeuralFeatureRegressor:
         """Take in more rows: however rows are cut into calls, the model is that of one `fit` to all of them.
 
         That holds exactly for up to 16,384 distinct rows (or as many as `n_components`, if that is more; fewer for
@@ -154,8 +158,12 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         have learned from these first ones, and alpha is chosen by a uniform sample of as many rows: give streams in a
         random order where you can. Solving waits until a result is asked for, or `finalize`.
         """
-        self._take(X, y, sample_weight, reset=not self._started())
+        if not self._add_blocks(X, y, sample_weight, self._take_part):
+            self._take_part(X, y, sample_weight)
         return self
+
+    def _take_part(self, X: Any, y: Any, sample_weight: Any) -> None:
+        self._take(X, y, sample_weight, reset=not self._started())
 
     def _take(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> None:
         X, y, weights = self._read_training(X, y, sample_weight, reset, multi_output=True, y_numeric=True)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from neural_kernels.estimators import inputs
+from neural_kernels.estimators.accumulation import sample_size
 from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.blocks import over_blocks
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.region import Region
+from neural_kernels.estimators.row_sample import RowSample
+from neural_kernels.sources import RowSource
+from neural_kernels.sources.arrays import ArrayRows
 
 
 class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureModel):
@@ -85,25 +90,38 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
 
     @atomic
     def fit(self, X: Any, y: Any = None) -> NeuralFeatures:
-        """Build the map for rows like X, shape (n, d); y is ignored."""
-        X = self._read(X)
-        build = self._map_builder()[0]
+        """Build the map for rows like X, shape (n, d); y is ignored.
+
+        X may be a source of blocks: an iterable of X or (X, y), a torch ``DataLoader``. All blocks are then read, and
+        the map is built for a uniform sample of their distinct rows, 16,384 or as many as `n_components`, fewer where
+        these hold more than 2^23 numbers: whatever the order of rows and the size of blocks, it is the same. Of a
+        memory map, as many rows are drawn, and no others read.
+        """
+        build, seed = self._map_builder()
+        source = self._source(X)
+        X = self._read(X) if source is None else self._sample(source, seed)
         self._warn_of_scales(X)
         self.map_, self._region = build(X), Region.of(X)
         self.method_, self.reason_ = self.map_.method_, self.map_.reason_
         self.n_components_ = self._n_features_out = self.map_.n_components
         return self
 
+    def _sample(self, source: RowSource, seed: int) -> Any:
+        """So many rows as models on features keep."""
+        if isinstance(source, ArrayRows):
+            return self._read(source.sample(sample_size(math.prod(source.example), self._widest, math.inf), seed).X)
+        sample = RowSample(self._widest, seed)
+        for X in over_blocks(source, lambda block: self._read(block.X, sample.example, reset=sample.example is None)):
+            sample.add(X)
+        if source.names is not None:
+            self.feature_names_in_ = np.asarray(source.names, dtype=object)
+        return sample.rows()
+
     def transform(self, X: Any) -> np.ndarray:
         """Features of rows, shape (n, n_components), in their precision."""
         check_is_fitted(self)
-        parts = inputs.parts(X)
-        if not parts:
-            return self._transform_part(X)
-        features = np.empty((len(X), self.n_components_))
-        for part in parts:
-            features[part] = self._transform_part(X[part])
-        return features
+        features = self._by_blocks(X, self._transform_part)
+        return self._transform_part(X) if features is None else features
 
     def _transform_part(self, X: Any) -> np.ndarray:
         X = self._read(X, self.map_.shape, reset=False)

@@ -16,7 +16,8 @@ from neural_kernels.errors import PositionsError
 from neural_kernels.runtime.boundary import precision_of
 from neural_kernels.runtime.types import Array, Shape
 
-_NUMBERS = 2**22  # of images in bytes that are held as floats
+_NUMBERS = 2**21  # of X in a block, 16 MB as float64,
+_SHARE = 1 / 128  # of a budget in bytes at most: blocks are copied, and hashed, and have features
 
 NO_SCALE = (
     "all inputs are 0 (with a bias_var > 0 their kernel is positive), or the network ignores them, or it has no "
@@ -32,15 +33,9 @@ def validate(estimator: Any, X: Any, **options: Any) -> Any:
     return validate_data(estimator, given, dtype=precision_of(X), **options)
 
 
-def parts(X: Any) -> list[slice]:
-    """Rows of images in bytes to be read one part after the other, 2^22 numbers each; none where all are read at once.
-
-    Bytes become floats of eight times their size, and may lie in a file larger than memory.
-    """
-    if not isinstance(X, np.ndarray) or X.ndim < 3 or X.itemsize > 1:
-        return []
-    step = max(1, _NUMBERS // max(1, math.prod(X.shape[1:])))
-    return [slice(start, start + step) for start in range(0, len(X), step)] if len(X) > step else []
+def block_numbers(budget: float) -> int:
+    """How many numbers of X a block may hold, where blocks are cut here, for a budget in bytes."""
+    return max(1, int(min(_NUMBERS, _SHARE * budget)))
 
 
 def read_weights(sample_weight: Any, X: Any) -> Array:

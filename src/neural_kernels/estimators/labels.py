@@ -49,7 +49,7 @@ def code_labels(y: np.ndarray, classes: np.ndarray, weights: Array, class_weight
     label = np.searchsorted(classes, y).clip(max=k - 1)
     unknown = (classes[label] != y) & (weights > 0)
     if unknown.any():
-        raise ValueError(f"y holds {y[unknown][0]!r}, which is not among the classes {classes}")
+        raise ValueError(f"y holds {y[unknown].tolist()[0]!r}, which is not among the classes {classes}")
     targets = 2.0 * np.eye(k)[label] - 1
     factors = class_factors(class_weight, classes, label, weights)[label]
     return targets[:, 1:] if k == 2 else targets, weights * factors

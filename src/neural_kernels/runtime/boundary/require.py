@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,17 +14,21 @@ from neural_kernels.runtime.types import Shape
 _IMPUTE = "Remove those rows or impute the values (sklearn.impute)."
 
 
-def require_finite(values: Tensor | CSRRows, name: str, advice: str = _IMPUTE) -> None:
-    """Raise where a number is NaN or infinite: how many are, and where the first is.
+def require_finite(
+    values: Tensor | CSRRows, name: str, advice: str = _IMPUTE, columns: Sequence[str] | None = None
+) -> None:
+    """Raise where a number is NaN or infinite: how many are, and where the first is, by the name of its column, too.
 
     One pass without temporaries where all are finite: then their sum is, but for an overflow, which is looked into.
     """
     numbers = share(values.data) if isinstance(values, CSRRows) else values.detach()
     if not numbers.sum().isfinite():
-        refuse_infinite(values, name, advice)
+        refuse_infinite(values, name, advice, columns)
 
 
-def refuse_infinite(values: Tensor | CSRRows, name: str, advice: str = _IMPUTE) -> None:
+def refuse_infinite(
+    values: Tensor | CSRRows, name: str, advice: str = _IMPUTE, columns: Sequence[str] | None = None
+) -> None:
     """Raise, as `require_finite` does, where something else has told that a number may be NaN or infinite."""
     numbers = share(values.data) if isinstance(values, CSRRows) else values.detach()
     bad = torch.nonzero(~numbers.isfinite())
@@ -32,8 +38,8 @@ def refuse_infinite(values: Tensor | CSRRows, name: str, advice: str = _IMPUTE) 
             row = int(np.searchsorted(values.indptr, first[0], side="right")) - 1
             first = [row, int(values.indices[first[0]])]
         raise ValueError(
-            f"{name}: {len(bad)} of {numbers.numel()} entries are NaN or infinite, the first at {_place(first)}. "
-            + advice
+            f"{name}: {len(bad)} of {numbers.numel()} entries are NaN or infinite, the first at "
+            f"{_place(first)}{_called(first, columns)}. {advice}"
         )
 
 
@@ -46,6 +52,10 @@ def _place(index: list[int]) -> str:
         case [row, *rest]:
             return f"row {row}, place {tuple(rest)}"
     return "its only entry"
+
+
+def _called(index: list[int], columns: Sequence[str] | None) -> str:
+    return f" ({columns[index[1]]!r})" if columns is not None and len(index) == 2 else ""
 
 
 def require_examples(name: str, got: Shape, expected: Shape, owner: str) -> None:

@@ -1,6 +1,7 @@
 """What positions are worth: features of convolutional kernels beside those of the flat NTK, at equal columns; JSON.
 
-Digits of scikit-learn (8 x 8, a quarter held out), Fashion-MNIST (28 x 28) and CIFAR-10 (JPEG-coded) of the data folder.
+Digits of scikit-learn (8 x 8, a quarter held out), Fashion-MNIST (28 x 28) and CIFAR-10 (JPEG-coded) of the data
+folder.
 Channels are standardised; the flat network gets the same pixels as a vector of norm 1, which suits it better. Each
 classifier is `NeuralFeatureClassifier` with all its defaults but network and columns; seconds are of fit and predict.
 
@@ -38,8 +39,9 @@ def images(name: str, folder: Path, rows: int) -> tuple[np.ndarray, np.ndarray, 
     """Training images and labels, and those of the test."""
     if name == "digits":
         x, y = load_digits(return_X_y=True)
-        x, x_test, y, y_test = train_test_split(x.reshape(-1, 1, 8, 8), y, test_size=0.25, random_state=0, stratify=y)
-        return x.astype(np.float32), y, x_test.astype(np.float32), y_test
+        given = x.reshape(-1, 1, 8, 8).astype(np.float32)
+        parts: list[Any] = train_test_split(given, y, test_size=0.25, random_state=0, stratify=y)
+        return parts[0], parts[2], parts[1], parts[3]
     data = load_module(folder)
     split = data.fashion_mnist() if name == "fashion" else data.cifar10_jpeg()
     return split.x_train[:rows], split.y_train[:rows], split.x_test, split.y_test

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from neural_kernels.algebra.input_map import InputMap
 from neural_kernels.algebra.representation import KernelPair
 from neural_kernels.algebra.traits import Traits
 from neural_kernels.checks import require_integer
@@ -59,6 +60,13 @@ class Layer(ABC):
         shape : tuple of int
             Of one example at its output.
         """
+
+    def split(self) -> tuple[Layer, InputMap | None]:
+        """The same without the metric of its first layer, and the map of the data that stands for it, if there is one.
+
+        The kernels of the two, the map first, are those of this layer.
+        """
+        return self, None
 
     @property
     def has_weights(self) -> bool:

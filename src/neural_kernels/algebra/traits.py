@@ -23,17 +23,20 @@ class Traits:
         A new affine map lies between the place where the network branched and here.
     wide : bool
         An affine map came before, so the units are many; the input's are not.
+    data : bool
+        They are the input itself.
     """
 
     gaussian: bool
     centred: bool
     fresh: bool
     wide: bool
+    data: bool = False
 
     @classmethod
     def of_input(cls) -> Traits:
         """Give what is known of the data themselves: nothing."""
-        return cls(gaussian=False, centred=False, fresh=False, wide=False)
+        return cls(gaussian=False, centred=False, fresh=False, wide=False, data=True)
 
     def affine(self) -> Traits:
         """Give the traits after a new affine map, which hold whatever came before."""
@@ -41,11 +44,11 @@ class Traits:
 
     def mixed(self) -> Traits:
         """Give the traits after something neither affine nor a sum: dropout, concatenation, flattening, product."""
-        return replace(self, gaussian=False)
+        return replace(self, gaussian=False, data=False)
 
     def branch(self) -> Traits:
         """Give the traits at the head of a branch, where no affine map is its own yet."""
-        return replace(self, fresh=False)
+        return replace(self, fresh=False, data=False)
 
     def activated(self, owner: object, centred: bool) -> Traits:
         """Give the traits after an activation, whose units have mean 0 if it is `centred` (odd).

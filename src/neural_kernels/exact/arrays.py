@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.algebra import Graph, PerExample
+from neural_kernels.algebra import Graph, InputMap, PerExample
 from neural_kernels.engine.inputs import DenseRows, Rows, SparseRows
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.runtime import boundary
@@ -50,6 +51,21 @@ class Batch:
     def dress(self, result: Tensor) -> Any:
         """A result of one number, or row, for every example as the make of array that came in."""
         return boundary.dress(result, self.array, self.index)
+
+    def seen(self, through: InputMap | None) -> Batch:
+        """The same examples, mapped."""
+        if through is None:
+            return self
+        if isinstance(self.rows, SparseRows):
+            data = through.sparse(self.data)
+            if isinstance(data, np.ndarray):
+                return replace(self, rows=DenseRows.of(torch.from_numpy(data)), data=torch.from_numpy(data))
+            return replace(self, rows=SparseRows.of(data), data=data)
+        if isinstance(self.origin, Graphs):
+            data = through(self.data.movedim(-1, 1)).movedim(1, -1)
+            return replace(self, rows=DenseRows.of(data), data=data)
+        data = through(self.data)
+        return replace(self, rows=DenseRows.of(data.movedim(1, -1)), data=data)
 
 
 def read(x: Any, name: str, dtype: torch.dtype | None = None) -> Batch:

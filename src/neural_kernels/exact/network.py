@@ -80,7 +80,7 @@ class NetworkKernel(Kernel):
         OverflowError
             The kernel leaves the range of the precision.
         """
-        first, second = read_pair(x1, x2)
+        first, second = _seen(self.net, *read_pair(x1, x2))
         kernel = self._select(_distinct(first, second))
         outs = None if out is None else [out]
         (result,) = gram_matrices([kernel], (first, second), outs, self.memory_budget, self.progress)
@@ -88,7 +88,7 @@ class NetworkKernel(Kernel):
 
     def diag(self, x: Any) -> Any:
         """k(x, x) for every row, shape (n,), in O(n d); exact to rounding."""
-        batch = read(x, "x")
+        batch = read(x, "x").seen(self.net.split()[1])
         kernel = self._select([batch])
         require_range(largest_entry(kernel), batch.rows.dtype)
         return batch.dress(kernel.stds[0].square().to(batch.rows.dtype))
@@ -264,7 +264,7 @@ def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = N
     if out is not None and len(out) != 2:
         raise ValueError(f"out: expected two arrays, (nngp, ntk); got {len(out)}")
     _check_network(net)
-    first, second = read_pair(x1, x2)
+    first, second = _seen(net, *read_pair(x1, x2))
     both = _both(_propagate(net, _distinct(first, second)))
     results = gram_matrices(both, (first, second), out, memory_budget=None, progress=False)
     if out is not None:
@@ -273,7 +273,14 @@ def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = N
 
 
 def _propagate(net: Layer, batches: Sequence[Batch], ntk: bool = True) -> KernelPair[Gram]:
-    return propagate(net, [batch.rows for batch in batches], graph(batches), ntk)
+    return propagate(net.split()[0], [batch.rows for batch in batches], graph(batches), ntk)
+
+
+def _seen(net: Layer, first: Batch, second: Batch) -> tuple[Batch, Batch]:
+    """Both batches as the metric of the first layer has them; one batch stays one."""
+    _, through = net.split()
+    seen = first.seen(through)
+    return seen, seen if second is first else second.seen(through)
 
 
 def _both(pair: KernelPair[Gram]) -> list[Expression]:

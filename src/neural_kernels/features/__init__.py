@@ -8,7 +8,7 @@ What users hold, and what a method is:
 - `plan`: what is to be mapped, and by which method, from what users give;
 - `width`: the search of how many columns are needed;
 - `method`: what is to be mapped (`Task`), how a method answers (`Method`), and what it builds (`BuiltMap`);
-- `flipped`: maps of kernels that are averaged over flips;
+- `flipped`: maps of kernels that are averaged over flips; `measured`: of networks with a metric;
 - `choice`: which method is taken where none is named, and why.
 
 The methods, in the order of what they need to know of a kernel:

@@ -11,13 +11,17 @@ from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.exact.flips import FlipAverage, mirror
+from neural_kernels.features.measured import MeasuredMap, mapped, without_metric
 from neural_kernels.features.method import BuiltMap, Method, Task
 
 
 def build_map(method: Method, task: Task, sample: Any) -> BuiltMap:
     """Build the map of a task; of a kernel averaged over flips, that of the kernel itself, averaged."""
     if not isinstance(task.kernel, FlipAverage):
-        return method.build(task, sample)
+        plain, seen = without_metric(task)
+        if seen is None:
+            return method.build(task, sample)
+        return MeasuredMap(seen, method.build(plain, None if sample is None else mapped(seen, sample)))
     if sample is not None:
         mirror(sample[:1])  # refuses what is no image before anything is built
     return FlippedMap(build_map(method, without_flips(task), sample))

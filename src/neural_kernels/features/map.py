@@ -21,7 +21,8 @@ from neural_kernels.exact.flips import FlipAverage
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.distinct import distinct, held_out
 from neural_kernels.features.fidelity import GramErrors, prediction_difference, probe_count, read_targets
-from neural_kernels.features.flipped import build_map
+from neural_kernels.features.flipped import build_map, without_flips
+from neural_kernels.features.measured import mapped, without_metric
 from neural_kernels.features.method import BuiltMap, Method, Task
 from neural_kernels.features.plan import Plan, detached, example_shape
 from neural_kernels.features.reduction import WIDEST as WIDEST_ROWS
@@ -111,7 +112,9 @@ class FeatureMap(nn.Module):
         assert self.shape is not None
         count = probe_count(self.shape[1:])
         if self.method_.needs_data:
-            order = distinct(sample, self.seed)
+            assert self._task is not None
+            seen = without_metric(without_flips(self._task))[1]  # whose rows the method has put in order
+            order = distinct(sample if seen is None else mapped(seen, sample), self.seed)
             return order[-min(count, held_out(len(order))) :]
         return np.unique(np.linspace(0, sample.shape[0] - 1, count).astype(np.intp))
 

@@ -12,6 +12,7 @@ from neural_kernels.exact.arrays import Batch
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features.choice import choose
 from neural_kernels.features.flipped import without_flips
+from neural_kernels.features.measured import without_metric
 from neural_kernels.features.method import Method, Task, UnsuitableError
 
 
@@ -46,7 +47,11 @@ class Plan:
         features, *positions = example_shape(batch)
         numpy = not isinstance(batch.origin, Tensor)
         task = Task(kernel, n_components, features, seed, batch.rows.dtype, tuple(positions), numpy)
-        plan = cls(task, *choose(without_flips(task), sample)) if method is None else cls(task, method, "as asked for")
+        plan = (
+            cls(task, *choose(without_metric(without_flips(task))[0], sample))
+            if method is None
+            else cls(task, method, "as asked for")
+        )
         if plan.method.needs_data and sample is None:
             raise ValueError(f"{plan.method!r} learns from data: call fit(x) before the map")
         return plan

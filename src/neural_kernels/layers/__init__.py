@@ -1,6 +1,7 @@
 """Layers, and the functions that write out usual architectures of them.
 
 affine         what layers with weights and biases share
+measured       affine layers that may carry a metric, and what they see of the data if they come first
 dense          the fully connected layer
 windows        which positions a layer reads for each position of its output
 convolution    convolutions, with shared filters and without, and the transpose

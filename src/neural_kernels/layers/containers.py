@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Layer, Traits, independent, joined, short_repr, uncorrelated
+from neural_kernels.algebra import InputMap, K, KernelPair, Layer, Traits, independent, joined, short_repr, uncorrelated
 from neural_kernels.checks import require_number
 from neural_kernels.runtime.types import Shape
 
@@ -57,6 +57,11 @@ class Sequential(Layer):
     @override
     def check(self, traits: Traits) -> Traits:
         return reduce(lambda current, layer: layer.check(current), self.layers, traits)
+
+    @override
+    def split(self) -> tuple[Layer, InputMap | None]:
+        first, seen = self.layers[0].split()
+        return (self, None) if seen is None else (Sequential(first, *self.layers[1:]), seen)
 
     @property
     @override

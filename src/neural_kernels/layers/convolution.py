@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy.typing as npt
 import torch
 from torch import nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Separable, Taps, short_repr
+from neural_kernels.algebra import (
+    InputMap,
+    K,
+    KernelPair,
+    Layer,
+    Metric,
+    Separable,
+    Taps,
+    as_metric,
+    short_repr,
+)
 from neural_kernels.finite.variances import Variances
 from neural_kernels.layers import windows as _windows
 from neural_kernels.layers.affine import Affine
+from neural_kernels.layers.measured import Measured, WindowMap, require_no_metric
 from neural_kernels.runtime.types import Shape
 
 if TYPE_CHECKING:
@@ -57,7 +69,7 @@ class Filters(Affine):
 
 
 @dataclass(frozen=True)
-class Conv(Filters):
+class Conv(Measured, Filters):
     r"""Convolution over all axes of positions, a new affine map of the units in each window.
 
     With F places a in the window, positions p of x and q of y, and zeros (or the data again) outside,
@@ -79,6 +91,9 @@ class Conv(Filters):
         (before, behind) for each, as in torch.
     weight_var, bias_var, parametrization, width, trained
         As for :class:`~neural_kernels.Dense`; `width` is the number of channels.
+    metric : Metric or array-like, shape (channels F, channels F) or (channels F,), optional
+        Of the first layer alone: of the numbers in a window, ordered by channel, then by place, K[a, b] becomes
+        :math:`x^T M z / (\mathrm{channels} F)` of whole windows: learnt patches.
 
     Raises
     ------
@@ -107,8 +122,22 @@ class Conv(Filters):
     parametrization: str = "ntk"
     width: int | None = None
     trained: bool = True
+    metric: Metric | npt.ArrayLike | None = None
 
     __repr__ = short_repr
+
+    @override
+    def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
+        require_no_metric(self)
+        return super().propagate(pair)
+
+    @override
+    def split(self) -> tuple[Layer, InputMap | None]:
+        metric = as_metric(self.metric)
+        if metric is None:
+            return self, None
+        seen = WindowMap(metric, self.kernel_size, self.stride, self.padding, self.dilation)
+        return replace(self, metric=None, kernel_size=1, stride=1, padding="same", dilation=1), seen
 
     @override
     def _finite(

@@ -14,6 +14,7 @@ What they are made of:
 - `settings`: parameters (alpha, solver, network, memory_budget), read and refused in one place;
 - `inputs`: arrays and weights, and what is said where shapes do not fit;
 - `examples`: rows of no weight left out, copies merged;
+- `survey`: a first look at rows in parts, by which models of them all begin;
 - `row_table`: such rows of a stream, in tables that add up, and samples of them;
 - `row_sample`: some rows of a stream, drawn at random, for a map;
 - `blocks`: rows that come in blocks, checked one after the other;

@@ -128,11 +128,13 @@ class Accumulation:
         built = self.built and self.built.with_outputs(place, outputs, value)
         return replace(self, kept=kept, waiting=waiting, built=built)
 
-    def emptied(self, built: Built) -> Accumulation:
-        """One that has seen no rows, with a map that is built."""
-        none, start = self.kept[0].take(slice(0)), built.emptied()
-        sums = ClassesApart((start,) * none.targets.shape[1]) if self.apart else start
-        return replace(self, kept=(none,), limit=2**64 - 1, built=sums, waiting=())
+    def emptied(self, solved: Built | None) -> Accumulation:
+        """One that has seen no rows, with the map that was solved with, or else that of the rows so far."""
+        settled = self.settled()
+        rows, built = settled.kept[0], solved or settled.built or Built.of(settled.kept[0], self.build, self.verbose)
+        start = built.parts[0].emptied() if isinstance(built, ClassesApart) else built.emptied()
+        sums = ClassesApart((start,) * rows.targets.shape[1]) if self.apart else start
+        return replace(self, kept=(rows.take(slice(0)),), limit=2**64 - 1, built=sums, waiting=())
 
     def settled(self) -> Accumulation:
         """The same with every row of positive weight where it belongs, as solving needs it."""

@@ -112,7 +112,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         X may be a source of blocks, as for :meth:`NeuralFeatureRegressor.fit`; labels may come in any of them.
         """
         if not self._fit_blocks(X, y, sample_weight, self._take_part):
-            X, y, weights = self._read_labels(X, y, sample_weight, reset=True)
+            X, y, weights = self._read_rows(X, y, sample_weight, reset=True)
             self.classes_, self._named = find_classes(y[weights > 0]), False
             self._begin(X, *code_all_labels(y, self.classes_, weights, self.class_weight))
         self._solved()
@@ -142,7 +142,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         apart = isinstance(given, str) and given == "balanced"
         if not first and self._seen().apart != apart:
             raise ValueError(BALANCED)
-        X, y, weights = self._read_labels(X, y, sample_weight, reset=first)
+        X, y, weights = self._read_rows(X, y, sample_weight, reset=first)
         labels = np.unique(y[weights > 0])
         if first:
             self._named = classes is not None
@@ -160,7 +160,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         else:
             self._add(X, targets, weights)
 
-    def _read_labels(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
+    @override
+    def _read_rows(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
         X, y, weights = self._read_training(X, y, sample_weight, reset)
         check_classification_targets(y)
         return X, y, weights

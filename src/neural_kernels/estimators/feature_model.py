@@ -69,6 +69,10 @@ class FeatureModel(BaseEstimator):
         title = type(self).__name__ if getattr(self, "verbose", 0) else None
         return gathered(over_blocks(source, lambda block: function(block.X), title), source.rows)
 
+    def _read_rows(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
+        """Validate rows to fit, with their targets and weights."""
+        return self._read(X, reset=reset), y, np.ones(X.shape[0])
+
     def _warn_of_scales(self, X: Any) -> None:
         """Warn of columns and rows of the first data on wildly different scales; of images, nothing is said."""
         if X.ndim == 2:

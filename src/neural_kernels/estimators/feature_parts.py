@@ -33,12 +33,12 @@ class PartsModel(FeatureModel):
         model
             To be given its rows by `partial_fit`, and then to `merge`.
         """
-        seen, built = self._seen(), self._solved().built
+        seen, solved = self._seen(), self._solution and self._solution.built
         copy: Any = clone(self)
         for name in ("n_features_in_", "feature_names_in_", "classes_", "_named", "kernel_", "network_", "_single"):
             if name in vars(self):
                 setattr(copy, name, vars(self)[name])
-        copy._accumulation, copy._region = seen.emptied(built), self._region
+        copy._accumulation, copy._region = seen.emptied(solved), self._region
         return copy
 
     @atomic

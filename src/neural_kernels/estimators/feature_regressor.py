@@ -165,9 +165,13 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     def _take_part(self, X: Any, y: Any, sample_weight: Any) -> None:
         self._take(X, y, sample_weight, reset=not self._started())
 
-    def _take(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> None:
+    @override
+    def _read_rows(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
         X, y, weights = self._read_training(X, y, sample_weight, reset, multi_output=True, y_numeric=True)
-        y = np.asarray(y, dtype=np.float64)
+        return X, np.asarray(y, dtype=np.float64), weights
+
+    def _take(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> None:
+        X, y, weights = self._read_rows(X, y, sample_weight, reset)
         if reset:
             self._single = y.ndim == 1
         (self._begin if reset else self._add)(X, y.reshape(len(y), -1), weights)

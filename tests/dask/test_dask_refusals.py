@@ -63,6 +63,26 @@ def test_what_is_wrong_with_a_partition(cluster_or_none):
     assert not model.__sklearn_is_fitted__()
 
 
+@pytest.mark.parametrize("name", ["NeuralFeatureRegressor", "NeuralFeatureClassifier", "NeuralFeatures"])
+def test_estimators_of_arrays_name_those_of_collections(name):
+    model = getattr(nk, name)(n_components=8)
+    for lazy in (DX, [dask.delayed(X)]):
+        with pytest.raises(TypeError, match=rf"X is a lazy collection of Dask.*neural_kernels\.dask\.Dask{name} takes"):
+            model.fit(lazy, Y)
+    with pytest.raises(TypeError, match=rf"X is a lazy.*Dask{name}"):
+        model.partial_fit(DX, DY) if hasattr(model, "partial_fit") else model.fit_transform(DX)
+    model.fit(X, Y > 0)
+    with pytest.raises(TypeError, match=rf"X is a lazy.*Dask{name}"):
+        model.transform(DX) if hasattr(model, "transform") else model.predict(DX)
+
+
+def test_exact_estimators_refuse_what_is_lazy():
+    with pytest.raises(TypeError, match=r"X is a lazy collection.*compute\(\)"):
+        nk.NeuralKernelRegressor().fit(DX, Y)
+    with pytest.raises(TypeError, match=r"y is a lazy collection.*compute\(\)"):
+        nk.NeuralKernelRegressor().fit(X, DY)
+
+
 def test_a_failed_fit_leaves_the_model():
     model = DaskNeuralFeatureRegressor(n_components=16, random_state=0).fit(DX, DY)
     before = model.coef_

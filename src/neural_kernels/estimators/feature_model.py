@@ -50,7 +50,8 @@ class FeatureModel(BaseEstimator):
             raise TypeError(f"{type(self).__name__} takes arrays, got nk.Graphs, of which there are no feature maps")
         if fitted is not None:
             inputs.check_shape(self, X, fitted)
-        return inputs.validate(self, X, accept_sparse="csr", allow_nd=True, **options)
+        lazy = f"neural_kernels.dask.Dask{type(self).__name__} takes such collections"
+        return inputs.validate(self, X, lazy, accept_sparse="csr", allow_nd=True, **options)
 
     def _source(self, X: Any, y: Any = None, sample_weight: Any = None) -> RowSource | None:
         """The blocks that X stands for; None where it is an array to be read as a whole."""

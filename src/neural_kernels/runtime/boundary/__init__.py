@@ -13,7 +13,7 @@ imported but the one that an object came from.
 
 from neural_kernels.runtime.boundary.makes import columns_of, index_of
 from neural_kernels.runtime.boundary.precision import precision_of
-from neural_kernels.runtime.boundary.reading import CSRRows, as_array, read_dense, read_rows
+from neural_kernels.runtime.boundary.reading import CSRRows, as_array, is_of_dask, read_dense, read_rows
 from neural_kernels.runtime.boundary.require import (
     refuse_infinite,
     require_device,
@@ -29,6 +29,7 @@ __all__ = [
     "columns_of",
     "dress",
     "index_of",
+    "is_of_dask",
     "precision_of",
     "read_dense",
     "read_out",

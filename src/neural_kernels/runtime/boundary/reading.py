@@ -158,10 +158,15 @@ def _from_objects(x: Any, array: np.ndarray) -> np.ndarray:
         return array
 
 
+def is_of_dask(x: Any) -> bool:
+    """Whether x is a lazy collection of Dask: an array, a data frame, a delayed object."""
+    graph = getattr(x, "__dask_graph__", None)
+    return graph is not None and graph() is not None
+
+
 def _refuse_lazy(x: Any, name: str) -> None:
     """Raise for what is not computed yet: to do so unasked could take hours, or all memory."""
-    graph = getattr(x, "__dask_graph__", None)
-    if graph is not None and graph() is not None:
+    if is_of_dask(x):
         raise TypeError(
             f"{name}: got a lazy Dask array; nothing is computed unasked. Apply this to its blocks, "
             f"{name}.map_blocks(function), or pass {name}.compute()"

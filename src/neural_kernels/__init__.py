@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     )
     from neural_kernels.importing import from_torch
     from neural_kernels.solvers.moments import Moments
-    from neural_kernels.sources import RowSource
+    from neural_kernels.sources import RowSource, read_blocks
 
 __version__ = "0.1.0"
 
@@ -79,6 +79,7 @@ _LAZY = {
     "from_torch": "neural_kernels.importing",
     "linearize": "neural_kernels.empirical.linearize",
     "min_components": "neural_kernels.features",
+    "read_blocks": "neural_kernels.sources",
     "transform_to_disk": "neural_kernels.estimators",
 }
 
@@ -122,6 +123,7 @@ __all__ = [
     "kernels",
     "linearize",
     "min_components",
+    "read_blocks",
     "sketches",
     "solvers",
     "transform_to_disk",

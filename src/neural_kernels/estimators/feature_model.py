@@ -56,8 +56,10 @@ class FeatureModel(BaseEstimator):
     def _source(self, X: Any, y: Any = None, sample_weight: Any = None) -> RowSource | None:
         """The blocks that X stands for; None where it is an array to be read as a whole."""
         budget = settings.as_budget(getattr(self, "memory_budget", None))
-        source = as_source(X, y, sample_weight, numbers=inputs.block_numbers(budget))
-        given, known = getattr(source, "names", None), getattr(self, "feature_names_in_", None)
+        known, width = (getattr(self, name, None) for name in ("feature_names_in_", "n_features_in_"))
+        numbers = inputs.block_numbers(budget)
+        source = as_source(X, y, sample_weight, numbers=numbers, names=known, n_features=width)
+        given = getattr(source, "names", None)
         if given is not None and known is not None and list(given) != list(known):
             raise ValueError(f"X has the columns {list(given)}; expected those of fit: {list(known)}")
         return source

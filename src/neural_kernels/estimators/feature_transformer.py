@@ -15,7 +15,7 @@ from neural_kernels.estimators.blocks import over_blocks
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_sample import RowSample
-from neural_kernels.sources import RowSource
+from neural_kernels.sources import RowSource, is_readable
 from neural_kernels.sources.arrays import ArrayRows
 
 
@@ -92,13 +92,15 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
     def fit(self, X: Any, y: Any = None) -> NeuralFeatures:
         """Build the map for rows like X, shape (n, d); y is ignored.
 
-        X may be a source of blocks: an iterable of X or (X, y), a torch ``DataLoader``. All blocks are then read, and
+        X may be files or a source of blocks, as for :class:`NeuralFeatureRegressor`. All blocks are then read, and
         the map is built for a uniform sample of their distinct rows, 16,384 or as many as `n_components`, fewer where
         these hold more than 2^23 numbers: whatever the order of rows and the size of blocks, it is the same. Of a
         memory map, as many rows are drawn, and no others read.
         """
         build, seed = self._map_builder()
-        source = self._source(X)
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+        source = self._source(X, y if is_readable(X) else None)
         X = self._read(X) if source is None else self._sample(source, seed)
         self._warn_of_scales(X)
         self.map_, self._region = build(X), Region.of(X)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,36 +11,57 @@ from torch.utils.data import DataLoader
 from neural_kernels.sources.arrays import ArrayRows
 from neural_kernels.sources.base import RowSource
 from neural_kernels.sources.iterables import IterableRows, is_block
+from neural_kernels.sources.read import is_readable, read
+from neural_kernels.sources.request import Request
 
-NUMBERS = 2**21  # of X in a block, where the source is cut here: 16 MB in float64
 
-
-def as_source(X: Any, y: Any = None, weight: Any = None, *, numbers: int = NUMBERS) -> RowSource | None:
+def as_source(
+    X: Any,
+    y: Any = None,
+    weight: Any = None,
+    *,
+    numbers: int,
+    names: Sequence[str] | None = None,
+    n_features: int | None = None,
+) -> RowSource | None:
     """The blocks that an argument stands for; None for an array, which is read as a whole.
 
     Parameters
     ----------
     X : object
-        A `RowSource`; an iterable of blocks, a loader of torch among them; a memory map, or images in bytes, of more
-        than `numbers` numbers.
+        A `RowSource`; paths and tables of pyarrow, of which y and weight name columns; an iterable of blocks, a loader
+        of torch among them; a memory map, or images in bytes, of more than `numbers` numbers.
     y, weight : object
         What was given beside X.
     numbers : int
         Of X in a block, where blocks are cut here.
+    names, n_features : sequence of str, int
+        What a model was fitted to: which columns are read of files that have more, and how many of those without names.
 
     Raises
     ------
     TypeError
-        y or weight beside blocks, which bring their own.
+        y or weight beside blocks, which bring their own, or that are no names beside files.
     """
     if isinstance(X, np.ndarray):
         lies_on_disk = isinstance(X, np.memmap) or (X.ndim > 2 and X.itemsize == 1)  # bytes grow to eight times
         return ArrayRows(X, y, weight, numbers=numbers) if lies_on_disk and X.size > numbers and X.ndim > 1 else None
+    if is_readable(X):
+        return read(X, Request(_name("y", y), None, _name("sample_weight", weight), None, numbers, n_features, names))
     source = X if isinstance(X, RowSource) else IterableRows(X) if _gives_blocks(X) else None
     if source is not None and not (y is None and weight is None):
         name = "y" if y is not None else "sample_weight"
         raise TypeError(f"{name} beside blocks: they bring their own, as (X, y) or (X, y, weight); leave {name} out")
     return source
+
+
+def _name(what: str, value: Any) -> Any:
+    """Names of columns as they are; what else stands beside files is refused."""
+    if value is None or isinstance(value, str):
+        return value
+    if what == "y" and isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
+        return value
+    raise TypeError(f"{what} beside files or tables: expected the name of its column, got {type(value).__name__}")
 
 
 def _gives_blocks(X: Any) -> bool:

@@ -69,7 +69,7 @@ def test_blocks_order_merging_and_repetition_do_not_matter(data):
 def test_strips_of_columns_do_not_matter(data, monkeypatch):
     features, targets, weights = data
     whole = fitted(features, targets, weights)
-    monkeypatch.setattr("neural_kernels.solvers.moments._STRIP", 5)
+    monkeypatch.setattr("neural_kernels.solvers.triangle._STRIP", 5)
     assert_same(fitted(features, targets, weights, size=20), whole)
     assert_same(
         fitted(features[:30], targets[:30], weights[:30]).merge(fitted(features[30:], targets[30:], weights[30:])),
@@ -198,3 +198,40 @@ def test_many_features_are_solved():
     coefficients, intercept = moments.solve(1.0)
     assert np.allclose(coefficients, 0.5)
     assert intercept == 0
+
+
+@pytest.mark.parametrize("ridges", [RIDGES, RIDGES[:1]])
+def test_gcv_is_that_of_the_smoother(data, ridges):
+    """Weights that count rows are rows."""
+    features, targets, weights = data
+    index = np.repeat(np.arange(80), weights.astype(int))
+    x, y = features[index], targets[index]
+    centred = x - x.mean(axis=0)
+    found = fitted(features, targets, weights).path(ridges).gcv
+    for ridge, value in zip(ridges, found, strict=True):
+        smoother = centred @ np.linalg.solve(centred.T @ centred + ridge * np.eye(12), centred.T) + 1 / len(x)
+        lost = np.square(y - smoother @ y).sum(axis=0)
+        assert_allclose(value, len(x) * lost / (len(x) - np.trace(smoother)) ** 2, rtol=1e-8)
+
+
+def test_of_several_ridges_the_best_by_gcv_is_taken():
+    rng = np.random.default_rng(3)
+    features, slopes = rng.standard_normal((300, 60)), rng.standard_normal((60, 1))
+    targets = features @ slopes + 20 * rng.standard_normal((300, 1))
+    moments, ridges = fitted(features, targets), np.logspace(-3, 4, 15)
+    scores = moments.path(ridges).gcv[:, 0]
+    best = ridges[np.argmin(scores)]
+    assert ridges[0] < best < ridges[-1]
+    for one, two in zip(moments.solve(ridges), moments.solve(best), strict=True):
+        assert_allclose(one, two, rtol=1e-8)
+    new = rng.standard_normal((1000, 60))
+    errors = [np.square(new @ (slopes - c) - b).mean() for c, b in map(moments.solve, ridges)]
+    assert errors[int(np.argmin(scores))] < 1.2 * min(errors)
+
+
+def test_gcv_of_models_through_all_targets_is_infinite():
+    rng = np.random.default_rng(0)
+    features, targets = rng.standard_normal((5, 12)), rng.standard_normal((5, 1))
+    assert np.isinf(fitted(features[:, :4], targets).path([0.0]).gcv).all()
+    coefficients, _ = fitted(features, targets).solve([0.0, 1.0, 2.0])  # 0 is too small to solve with
+    assert np.isfinite(coefficients).all()

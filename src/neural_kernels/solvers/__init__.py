@@ -10,7 +10,9 @@ Settings, which estimators take as `solver`, and the systems that they make:
 
 Beside them:
 
-- `moments`: ridge regression on features, in one pass over the rows; `ridge_path`: for several ridges at once;
+- `moments`: sums over rows, in one pass; `moments_state`: as plain arrays; `reduction`: over processes of torch;
+- `normal_equations`: ridge regression from such sums; `ridge_path`: for several ridges at once; `triangle`: symmetric
+  matrices of which one triangle is held;
 - `evidence`: how likely targets are, at the amplitude that makes them the likeliest;
 - `posterior`: covariances of Gaussian processes and of trained ensembles, from a system's solutions;
 - `rpcholesky`: rows that say most about a kernel matrix, by randomly pivoted Cholesky;

@@ -1,35 +1,38 @@
-"""Ridge regression in one pass over the data: sums of products of features, whatever their number of rows."""
+"""Sums of products of features over rows that come in parts, from one machine or from many."""
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from scipy.linalg import cho_solve, eigh, get_lapack_funcs
 
 from neural_kernels.runtime.types import Array
-from neural_kernels.solvers import system
-from neural_kernels.solvers.ridge_path import RidgePath
+from neural_kernels.solvers import system, triangle
+from neural_kernels.solvers.moments_state import read_state
+from neural_kernels.solvers.normal_equations import NormalEquations
 
-_STRIP = 1024  # columns of a product at a time
+_EXPECTED = "features and targets: expected finite numbers, features float32 or float64"
 
 
-class Moments:
+class Moments(NormalEquations):
     r"""Weighted means and centred products of features and targets, all that ridge regression needs of the data.
 
     .. math:: W = \sum_i w_i, \quad \mu = \frac 1 W \sum_i w_i \phi_i, \quad
        A = \sum_i w_i (\phi_i - \mu)(\phi_i - \mu)^T, \quad B = \sum_i w_i (\phi_i - \mu)(y_i - \bar y)^T, \quad
        s = \sum_i w_i (y_i - \bar y)^2.
 
-    Blocks of rows come in one after the other (`update`), or from other machines (`merge`); both combine two parts
-    by [1]_
+    Blocks of rows come in one after the other (`update`), or from other machines (`merge`, `all_reduce`); parts are
+    combined by [1]_
 
     .. math:: A = A_1 + A_2 + \frac{W_1 W_2}{W_1 + W_2} \delta \delta^T, \qquad \delta = \mu_2 - \mu_1,
 
     so that nothing large is ever subtracted. Products of a block are made in the precision of its features and summed
-    in float64.
+    in float64. What travels, by `pickle` or `state`, is the lower triangle of A alone: 4 m^2 bytes.
+
+    It is scikit-learn's ``Ridge`` with a ``partial_fit``, and more: parts merge, rows have weights, one pass serves any
+    number of ridges, and which of them is best is known without another one (`solve` with several).
 
     Parameters
     ----------
@@ -57,7 +60,7 @@ class Moments:
     Notes
     -----
     An update of r rows costs r m^2 operations and one pass over A: blocks of some thousand rows are best. Memory: the
-    8 m^2 bytes of A.
+    8 m^2 bytes of A, and a copy of the block.
 
     References
     ----------
@@ -67,12 +70,18 @@ class Moments:
     Examples
     --------
     >>> import numpy as np
-    >>> from neural_kernels.solvers.moments import Moments
+    >>> from neural_kernels import Moments
     >>> features, targets = np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [2.0], [3.0]])
     >>> moments = Moments(1, 1).update(features[:2], targets[:2]).update(features[2:], targets[2:])
     >>> coefficients, intercept = moments.solve(ridge=0.5)
     >>> coefficients.round(4), intercept.round(4)
     (array([[0.5806]]), array([0.6452]))
+
+    Of several ridges, the best by generalised cross-validation:
+
+    >>> coefficients, intercept = moments.solve([1e-3, 0.5, 10.0])
+    >>> coefficients.round(4)
+    array([[0.6427]])
     """
 
     def __init__(self, n_features: int, n_outputs: int):
@@ -83,7 +92,10 @@ class Moments:
 
     def copy(self) -> Moments:
         """The same, to go on from."""
-        return deepcopy(self)
+        other = Moments(0, 0)
+        for name, value in vars(self).items():
+            setattr(other, name, value.copy() if isinstance(value, np.ndarray) else value)
+        return other
 
     def scaled(self, factor: float) -> Moments:
         """Moments of the same rows with so many times their weight, a positive number."""
@@ -150,33 +162,74 @@ class Moments:
         total = w.sum()
         if total == 0:
             return self
-        mean = np.concatenate([w @ features[:, part] for part in self.strips()]) / total
-        target_mean = w @ y / total
-        step, target_step, share = self._combine(total, mean, target_mean)
-        root = np.sqrt(w)[:, None]
+        root, target_mean = np.sqrt(w), w @ y / total
+        centre = (w / total).astype(features.dtype) @ features  # the mean, but for rounding
+        if not (np.isfinite(centre).all() and (w.all() or np.isfinite(features).all())):
+            raise ValueError(_EXPECTED)
         # The step between the means is one more row, so that A is passed over once.
-        rows = np.empty((len(w) + 1, len(mean)), features.dtype)
-        np.multiply(features - mean.astype(rows.dtype), root.astype(rows.dtype), out=rows[:-1])
+        rows = np.empty((len(w) + 1, len(centre)), features.dtype)
+        np.subtract(features, centre, out=rows[:-1])
+        if (w != 1).any():
+            rows[:-1] *= root[:, None].astype(rows.dtype)
+        left = root[:, None] * (y - target_mean)
+        cross, off = self._with_targets(rows[:-1], left, root)
+        step, target_step, share = self._combine(total, centre + off / total, target_mean)
         rows[-1] = np.sqrt(share) * step
-        left = np.vstack([root * (y - target_mean), np.sqrt(share) * target_step])
-        for part in self.strips():
-            self.scatter[part, : part.stop] += rows[:, part].T @ rows[:, : part.stop]
-            self.cross[part] += rows[:, part].T @ left
-        self.target_scatter += np.square(left).sum(axis=0) + scatter
+        triangle.add_product(self.scatter, rows)
+        self.cross += cross + share * np.outer(step, target_step)
+        self.target_scatter += np.square(left).sum(axis=0) + share * np.square(target_step) + scatter
         self.dtype = features.dtype
         return self
+
+    @staticmethod
+    def _with_targets(rows: np.ndarray, left: Array, root: Array) -> tuple[Array, Array]:
+        """Products of rows with targets, (m, o), and with the roots of weights, (m,), in float64."""
+        right = np.column_stack([left, root])
+        parts = [rows[:, part].astype(np.float64).T @ right for part in triangle.strips(rows.shape[1])]
+        products = np.concatenate([np.empty((0, right.shape[1])), *parts])
+        return products[:, :-1], products[:, -1]
 
     def merge(self, other: Moments) -> Moments:
         """Take in what another one has seen, of the same features; returns itself."""
         if other.cross.shape != self.cross.shape:
             raise ValueError(f"moments of shapes {self.cross.shape} and {other.cross.shape} cannot be merged")
         if other.weight:
+            self.dtype = self.dtype if self.weight else other.dtype
             step, target_step, share = self._combine(other.weight, other.mean, other.target_mean)
-            for part in self.strips():
+            for part in triangle.strips(len(step)):
                 self.scatter[part, : part.stop] += other.scatter[part, : part.stop]
                 self.scatter[part, : part.stop] += share * np.outer(step[part], step[: part.stop])
             self.cross += other.cross + share * np.outer(step, target_step)
             self.target_scatter += other.target_scatter + share * np.square(target_step)
+        return self
+
+    def all_reduce(self, group: Any = None) -> Moments:
+        """Take in what the other processes of a group have seen, as each of them does: all have the moments of all.
+
+        Parameters
+        ----------
+        group : torch.distributed.ProcessGroup, optional
+            Default: all processes. Every one of them calls this, also one that has seen no rows.
+
+        Returns
+        -------
+        Moments
+            Itself; equal to the last bit in all processes.
+
+        Raises
+        ------
+        ValueError
+            In all processes, if they have different numbers of features or outputs.
+        RuntimeError
+            By torch, if ``torch.distributed.init_process_group`` was not called.
+
+        Notes
+        -----
+        4 m^2 bytes go through the network, in strips.
+        """
+        from neural_kernels.solvers.reduction import reduce_moments
+
+        reduce_moments(self, group)
         return self
 
     def _combine(self, weight: float, mean: Array, target_mean: Array) -> tuple[Array, Array, float]:
@@ -185,109 +238,50 @@ class Moments:
         share = self.weight * weight / total
         self.mean = self.mean + weight / total * step
         self.target_mean = self.target_mean + weight / total * target_step
-        self.weight = total
+        self.weight = float(total)
         return step, target_step, share
-
-    def strips(self) -> list[slice]:
-        """Slices of the features that are taken at a time."""
-        m = len(self.mean)
-        return [slice(start, min(start + _STRIP, m)) for start in range(0, m, _STRIP)]
 
     def _check(self, features: np.ndarray, y: Array) -> None:
         r, (m, o) = len(y), self.cross.shape
         if features.shape != (r, m) or y.shape != (r, o):
             raise ValueError(f"features {features.shape}, targets {y.shape}: expected (r, {m}), (r, {o})")
-        if features.dtype not in (np.float32, np.float64) or not (np.isfinite(features).all() and np.isfinite(y).all()):
-            raise ValueError("features and targets: expected finite numbers, features float32 or float64")
+        if features.dtype not in (np.float32, np.float64) or not np.isfinite(y).all():
+            raise ValueError(_EXPECTED)
 
-    @property
-    def mean_square(self) -> float:
-        """Weighted mean of |phi|^2, the mean diagonal of the features' Gram matrix."""
-        return float(np.trace(self.scatter) / self.weight + self.mean @ self.mean)
-
-    def solve(self, ridge: float) -> tuple[Array, Array]:
-        r"""Ridge regression with an intercept, which is not penalised: :math:`(A + \lambda I)^{-1} B`.
-
-        Parameters
-        ----------
-        ridge : float
-            At least 0.
+    def state(self) -> dict[str, np.ndarray]:
+        """All there is to know, as arrays, to be stored or sent; of A the lower triangle, row after row.
 
         Returns
         -------
-        coefficients : ndarray of shape (m, o)
-        intercept : ndarray of shape (o,)
+        dict
+            `weight`, `mean`, `target_mean`, `scatter` of shape (m (m + 1) / 2,), `cross`, `target_scatter` in float64,
+            and `itemsize`, of the features in bytes.
+        """
+        return {
+            "weight": np.array(self.weight),
+            "itemsize": np.array(self.dtype.itemsize),
+            "mean": self.mean,
+            "target_mean": self.target_mean,
+            "scatter": triangle.packed(self.scatter),
+            "cross": self.cross,
+            "target_scatter": self.target_scatter,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.ArrayLike]) -> Moments:
+        """Make moments of what `state` gave.
 
         Raises
         ------
-        numpy.linalg.LinAlgError
-            If A with its ridge is not positive definite in float64.
-
-        Notes
-        -----
-        m^3 / 3 operations, 8 m^2 bytes more.
+        ValueError
+            It is no such state: names, shapes, numbers that are not finite, a negative weight.
         """
-        coefficients = cho_solve((self._factor(ridge), False), self.cross)
-        return coefficients, self.target_mean - self.mean @ coefficients
+        moments = cls(0, 0)
+        vars(moments).update(read_state(state))
+        return moments
 
-    def solvable(self, ridges: Array) -> np.ndarray:
-        """Positions of the ridges with which the sums, as rounding left them, are positive definite.
+    def __getstate__(self) -> dict[str, np.ndarray]:
+        return self.state()
 
-        Products of float32 features may fail to be so by themselves, and too small a ridge does not mend it. The
-        largest ridge is not tried. Cost: m^3 / 3 operations for each one tried, the smallest first, until one does.
-        """
-        least, *larger = np.sort(ridges)
-        for larger_one in larger:
-            try:
-                self._factor(least)
-                break
-            except np.linalg.LinAlgError:
-                least = larger_one
-        return np.flatnonzero(ridges >= least)
-
-    def path(self, ridges: npt.ArrayLike) -> RidgePath:
-        """Ridge regression for one or several ridges, with leave-one-out residuals and effective dimensions.
-
-        Parameters
-        ----------
-        ridges : array-like of shape (r,)
-
-        Raises
-        ------
-        numpy.linalg.LinAlgError
-            As for `solve`.
-
-        Notes
-        -----
-        One ridge: 2 m^3 / 3 operations; several: about 9 m^3, and 24 m^2 bytes more.
-        """
-        self._require_rows()
-        values = np.atleast_1d(np.asarray(ridges, dtype=np.float64))
-        if len(values) == 1:
-            (trtri,) = get_lapack_funcs(("trtri",), (self.scatter,))
-            inverse, _ = trtri(self._factor(values[0]), overwrite_c=1)
-            determinant = -2 * np.log(np.diagonal(inverse)).sum()
-            return RidgePath(self, values, inverse, np.ones((1, len(self.mean))), np.array([determinant]))
-        eigenvalues, basis = eigh(self.scatter, lower=True, check_finite=False, driver="evd")
-        rates = eigenvalues + np.array([system.as_ridge(value) for value in values])[:, None]
-        # Without a ridge only the size of an eigenvalue tells that it is 0; with one it need but be positive.
-        noise = np.where(values > 0, 8, len(eigenvalues)) * np.finfo(np.float64).eps * abs(eigenvalues[-1])
-        if (rates.min(axis=1) <= noise).any():
-            raise system.singular(f"its smallest eigenvalue is {rates.min():.3g}", values.min())
-        return RidgePath(self, values, basis, 1 / rates, np.log(rates).sum(axis=1))
-
-    def _require_rows(self) -> None:
-        if not self.weight:
-            raise ValueError("no rows of positive weight were seen: call update first")
-
-    def _factor(self, ridge: float) -> Array:
-        """U with U^T U = A + ridge."""
-        self._require_rows()
-        # By torch: OpenBLAS, which SciPy calls, dies of a segmentation fault at m = 16,384 with two threads.
-        # The upper triangle of a matrix whose columns are contiguous, in which LAPACK works without another copy.
-        matrix, info = torch.from_numpy(self.scatter.copy()).mT, torch.empty((), dtype=torch.int32)
-        matrix.diagonal().add_(system.as_ridge(ridge))
-        torch.linalg.cholesky_ex(matrix, upper=True, out=(matrix, info))
-        if info:
-            raise system.singular(f"the leading minor of order {int(info)} is not", ridge)
-        return matrix.numpy()
+    def __setstate__(self, state: dict[str, np.ndarray]) -> None:
+        vars(self).update(vars(type(self).from_state(state)))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neural_kernels.runtime.types import Array
-from neural_kernels.solvers import system
+from neural_kernels.solvers import system, triangle
 from neural_kernels.solvers.evidence import Evidence
 
 
@@ -22,10 +22,6 @@ class CentredSums(Protocol):
     target_mean: Array
     cross: Array
     target_scatter: Array
-
-    def strips(self) -> list[slice]:
-        """Slices of the features that are taken at a time."""
-        ...
 
 
 class RidgePath:
@@ -57,6 +53,33 @@ class RidgePath:
         self.effective_dimension = len(basis) - ridges * (response @ np.einsum("ij,ij->j", basis, basis))
         self._moments, self._response, self._basis = moments, response, basis.astype(moments.dtype)
         self._ridges, self._log_determinants = ridges, log_determinants
+
+    @property
+    def gcv(self) -> Array:
+        r"""Generalised cross-validation: the mean squared leave-one-out residual, told without the rows [1]_.
+
+        .. math:: \frac{W \sum_i w_i (y_i - f(x_i))^2}{(W - 1 - d_\lambda)^2}, \qquad
+           d_\lambda = \mathrm{tr}\, A (A + \lambda I)^{-1},
+
+        as if every row had the same leverage. Weights count rows. Infinite where :math:`1 + d_\lambda \ge W`, of
+        models that go through all targets.
+
+        Returns
+        -------
+        ndarray of shape (r, o)
+
+        References
+        ----------
+        .. [1] G. Golub, M. Heath, G. Wahba, "Generalized cross-validation as a method for choosing a good ridge
+           parameter", 1979.
+        """
+        c, ridges, moments = self.coefficients, self._ridges[:, None], self._moments
+        fitted = np.einsum("mo,rmo->ro", moments.cross, c) + ridges * np.square(c).sum(axis=1)
+        lost = np.maximum(moments.target_scatter - fitted, 0)
+        left = (moments.weight - 1 - self.effective_dimension)[:, None]
+        # What is left of the rows is known to rounding of their number.
+        known = left > 8 * np.finfo(np.float64).eps * moments.weight
+        return np.where(known, moments.weight * lost / np.where(known, left, 1) ** 2, np.inf)
 
     @property
     def evidence(self) -> Evidence:
@@ -148,5 +171,5 @@ class RidgePath:
     def _rotate(self, centred: np.ndarray) -> np.ndarray:
         if len(self.coefficients) > 1:
             return centred @ self._basis
-        strips = self._moments.strips()  # the inverse of a Cholesky factor is triangular
+        strips = triangle.strips(len(self._basis))  # the inverse of a Cholesky factor is triangular
         return np.hstack([centred[:, : part.stop] @ self._basis[: part.stop, part] for part in strips])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from neural_kernels.dask import sizes  # noqa: F401  (registered where models are results of tasks)
 from neural_kernels.dask.partitions import Partition
 from neural_kernels.dask.workers import merge_in_pairs, run_on_each, submit_at
 from neural_kernels.estimators.survey import Survey

@@ -131,7 +131,7 @@ class Accumulation:
     def emptied(self, solved: Built | None) -> Accumulation:
         """One that has seen no rows, with the map that was solved with, or else that of the rows so far."""
         settled = self.settled()
-        rows, built = settled.kept[0], solved or settled.built or Built.of(settled.kept[0], self.build, self.verbose)
+        rows, built = settled.kept[0], solved or settled.built or Built.begun(settled.kept[0], self.build, self.verbose)
         start = built.parts[0].emptied() if isinstance(built, ClassesApart) else built.emptied()
         sums = ClassesApart((start,) * rows.targets.shape[1]) if self.apart else start
         return replace(self, kept=(rows.take(slice(0)),), limit=2**64 - 1, built=sums, waiting=())

@@ -51,6 +51,15 @@ class Built:
         moments, squares = empty._taken(rows, verbose)
         return replace(empty, moments=moments, largest=largest_typical(squares, rows.weights))._counted(squares, rows)
 
+    @classmethod
+    def begun(cls, rows: RowTable, build: Callable[[Any], FeatureMap], verbose: bool) -> Built:
+        """Build a map for rows, and take in none: the same as `emptied` of all, without their products."""
+        fitted = build(rows.data)
+        parts = blocks(len(rows), fitted.columns, "features" if verbose else None)
+        squares = np.concatenate([squared_norms(features(fitted, rows.data[block])) for block in parts])
+        moments = Moments(fitted.columns, rows.targets.shape[1])
+        return cls(fitted, moments, rows.keys[fitted.learned], largest_typical(squares, rows.weights))
+
     def add(self, rows: RowTable, verbose: bool) -> Built:
         """Take in more rows; the moments are new, and those of before as they were."""
         moments, squares = self._taken(rows, verbose)

@@ -42,13 +42,17 @@ def cut(X: Any, y: Any = None, weight: Any = None, size: int = 70) -> Iterator[A
         yield tuple(values[part] for values in (X, y, weight) if values is not None)
 
 
+def few_rows(patch: pytest.MonkeyPatch) -> None:
+    """Bounds that the data exceed, and blocks that they fill."""
+    patch.setattr(accumulation, "_SAMPLE", 100)
+    patch.setattr(accumulation, "_FEWEST", 50)
+    patch.setattr(accumulation, "block_rows", lambda columns: 64)
+    patch.setattr(built, "block_rows", lambda columns: 64)
+
+
 @pytest.fixture
 def few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds that the data exceed, and blocks that they fill."""
-    monkeypatch.setattr(accumulation, "_SAMPLE", 100)
-    monkeypatch.setattr(accumulation, "_FEWEST", 50)
-    monkeypatch.setattr(accumulation, "block_rows", lambda columns: 64)
-    monkeypatch.setattr(built, "block_rows", lambda columns: 64)
+    few_rows(monkeypatch)
 
 
 KINDS = {
@@ -123,14 +127,37 @@ def test_predictions_block_by_block() -> None:
     assert_allclose(labels.decision_function(cut(Z, size=20)), labels.decision_function(Z), rtol=1e-10)
 
 
-@given(st.data())
-def test_any_order_and_size_of_blocks(data: st.DataObject) -> None:
-    """Of rows that are all kept, and of more with a map that needs no data and one block to begin with."""
-    order = np.array(data.draw(st.permutations(range(60))))
-    sizes = data.draw(st.lists(st.integers(1, 25), min_size=6, max_size=60))
-    bounds = np.cumsum(sizes)[np.cumsum(sizes) < 60]
-    blocks = [(X[part], Y[part]) for part in np.split(order, bounds)]
-    model, whole = regressor().fit(blocks), regressor().fit(X[:60], Y[:60])
+@st.composite
+def cuts(draw: st.DrawFn, rows: int = 150) -> list[np.ndarray]:
+    """Positions of rows in any order, in blocks of any sizes."""
+    order = np.random.default_rng(draw(st.integers(0, 1000))).permutation(rows)
+    if draw(st.booleans()):
+        order = np.argsort(Y[:rows])
+    bounds = np.cumsum(draw(st.lists(st.integers(1, 60), min_size=1, max_size=rows)))
+    return np.split(order, bounds[bounds < rows])
+
+
+@given(cuts(), st.booleans())
+def test_any_order_and_size_of_blocks_that_are_read_again(parts: list[np.ndarray], more: bool) -> None:
+    """Whether all rows are kept, or the map learns from a sample of them, it is the model of one call."""
+    with pytest.MonkeyPatch.context() as patch:
+        if more:
+            few_rows(patch)
+        whole = regressor().fit(X[:150], Y[:150])
+        model = regressor().fit([(X[part], Y[part]) for part in parts])
+        assert (model._accumulation.built is not None) == more
+    assert_allclose(model.coef_, whole.coef_, rtol=1e-10, atol=1e-10 * np.abs(whole.coef_).max())
+    assert model.alpha_ == whole.alpha_
+
+
+@given(cuts())
+def test_any_order_and_size_of_blocks_that_are_read_once(parts: list[np.ndarray]) -> None:
+    """The map is that of the rows that come first; what follows may come in any order and in any blocks."""
+    first, parts = np.arange(200, 320), [part for part in parts if len(part)]
+    with pytest.MonkeyPatch.context() as patch:
+        few_rows(patch)
+        whole = regressor().fit((X[part], Y[part]) for part in (first, np.arange(150)))
+        model = regressor().fit((X[part], Y[part]) for part in (first, *parts))
     assert_allclose(model.coef_, whole.coef_, rtol=1e-10, atol=1e-10 * np.abs(whole.coef_).max())
 
 
@@ -157,9 +184,11 @@ def test_a_sorted_memory_map_is_learned_from_in_all_its_parts(few_are_kept: None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inputs, "_NUMBERS", 30)
         model = regressor().fit(*sources)
-    assert model.moments_.weight == 400
-    assert model.score(X, Y) > 0.8
-    first = regressor().fit(cut(*sources, size=20))
+    whole = regressor().fit(X, Y)
+    assert_allclose(model.coef_, whole.coef_, rtol=1e-8)
+    assert model.alpha_ == whole.alpha_
+    first = regressor().fit(cut(*sources, size=20))  # by a generator: once, and the map is made of what comes first
+    assert model.moments_.weight == first.moments_.weight == 400
     assert model.score(X, Y) > first.score(X, Y)
 
 

@@ -128,6 +128,12 @@ class Accumulation:
         built = self.built and self.built.with_outputs(place, outputs, value)
         return replace(self, kept=kept, waiting=waiting, built=built)
 
+    def learning_from(self, sample: RowTable, outputs: int) -> Accumulation:
+        """One that has seen no rows, with the map of a sample of those that will come."""
+        rows = replace(sample.keyed(self.seed), targets=np.zeros((len(sample), outputs)))
+        rows = replace(rows, scatter=rows.targets)
+        return replace(self, built=Built.of(rows, self.build, self.verbose), kept=(rows,)).emptied(None)
+
     def emptied(self, solved: Built | None) -> Accumulation:
         """One that has seen no rows, with the map that was solved with, or else that of the rows so far."""
         settled = self.settled()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 from typing_extensions import override
 
 from neural_kernels.estimators import inputs, settings
-from neural_kernels.estimators.accumulation import Accumulation, sample_size
+from neural_kernels.estimators.accumulation import Accumulation
 from neural_kernels.estimators.built import Built, ClassesApart, block_rows, blocks, features, squared_norms
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.examples import Examples
@@ -159,9 +157,9 @@ class FeatureRidge(BlocksModel):
         settings.alphas_of_features(self.alpha, X.shape[1:])
         settings.criterion(self.selection, self.scoring, self.scorings)
         build, seed = self._map_builder()
-        example = 1 if issparse(X) else math.prod(X.shape[1:])
-        size = sample_size(example, self._widest, settings.as_budget(self.memory_budget))
-        self._accumulation = Accumulation(build, seed, size, bool(self.verbose), apart)
+        self._accumulation = Accumulation(build, seed, self._rows_kept(X), bool(self.verbose), apart)
+        if self._sample is not None:
+            self._accumulation = self._accumulation.learning_from(self._sample, targets.shape[1])
         self._warn_of_scales(X)
         self._region = None
         self._add(X, targets, weights)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from neural_kernels.estimators import settings
-from neural_kernels.estimators.accumulation import sample_size
+from neural_kernels.estimators import inputs
 from neural_kernels.estimators.blocks import over_blocks
 from neural_kernels.estimators.feature_parts import PartsModel
+from neural_kernels.estimators.row_sample import RowSample
+from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.sources import Block, RowSource
-from neural_kernels.sources.arrays import ArrayRows
-
-_SEED = 0  # of the rows of an array that come first
-
 
 Take = Callable[[Any, Any, Any], None]  # what takes in rows: X, y and weights, the first or others
 
@@ -26,6 +23,7 @@ class BlocksModel(PartsModel):
     """Private base: what was seen of the rows is added to, block by block."""
 
     verbose: int
+    _sample: RowTable | None = None  # while blocks are fitted to: rows for the map
 
     def _fit_blocks(self, X: Any, y: Any, sample_weight: Any, take: Take) -> bool:
         """Forget what was seen and take in all blocks, if X stands for such; say whether it does."""
@@ -35,10 +33,27 @@ class BlocksModel(PartsModel):
         if source is None:
             return False
         self._accumulation = self._solution = None
-        if isinstance(source, ArrayRows):
-            source = source.begun_by_sample(self._kept_at_most(source) + 1, _SEED)
+        self._sample = self._surveyed(source)
         self._take_blocks(source, take)
+        del self._sample
         return True
+
+    def _surveyed(self, source: RowSource) -> RowTable | None:
+        """Rows for a map to learn from, drawn from all; None where all are kept, or are read but once."""
+        if source.once or not source.steady:
+            return None
+        seed = self._map_builder()[1] if isinstance(self.random_state, Integral) else 0
+        sample: RowSample | None = None
+        for X, weights in over_blocks(source, self._rows_of, self._title and f"{self._title}, a first look"):
+            sample = sample or RowSample(self._rows_kept(X), seed)
+            sample.add(X, weights)
+        assert sample is not None
+        rows = sample.rows()
+        return None if sample.whole else rows
+
+    def _rows_of(self, block: Block) -> tuple[Any, Any]:
+        X = self._read(block.X, reset=True)
+        return X, inputs.read_weights_of_part(block.weight, X)
 
     def _add_blocks(self, X: Any, y: Any, sample_weight: Any, take: Take) -> bool:
         """Take in all blocks, beside what was seen, if X stands for such; say whether it does."""
@@ -66,8 +81,3 @@ class BlocksModel(PartsModel):
     @property
     def _title(self) -> str | None:
         return type(self).__name__ if self.verbose else None
-
-    def _kept_at_most(self, source: ArrayRows) -> int:
-        """How many rows are kept before the map is made of them."""
-        example = math.prod(source.example)
-        return sample_size(example, self._widest, settings.as_budget(getattr(self, "memory_budget", None)))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from neural_kernels.estimators import inputs, settings
+from neural_kernels.estimators.accumulation import sample_size
 from neural_kernels.estimators.blocks import gathered, over_blocks
 from neural_kernels.estimators.scales import diagonal, warn_of_columns, warn_of_rows
 from neural_kernels.exact.graphs import Graphs
@@ -87,6 +90,11 @@ class FeatureModel(BaseEstimator):
     def _widest(self) -> int:
         """How many columns the map has, or may have at most where their number is found from data."""
         return WIDEST if isinstance(self.n_components, str) else int(self.n_components)
+
+    def _rows_kept(self, X: Any) -> int:
+        """How many distinct rows like these are kept, or drawn for a map to learn from."""
+        example = 1 if issparse(X) else math.prod(X.shape[1:])
+        return sample_size(example, self._widest, settings.as_budget(getattr(self, "memory_budget", None)))
 
     def _map_builder(self) -> tuple[Callable[[Any], FeatureMap], int]:
         """Set `kernel_` and `network_`; return what builds the map for rows, and the seed that it uses."""

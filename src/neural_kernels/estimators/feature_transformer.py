@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from neural_kernels.estimators.accumulation import sample_size
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.blocks import over_blocks
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_sample import RowSample
 from neural_kernels.sources import RowSource, is_readable
-from neural_kernels.sources.arrays import ArrayRows
 
 
 class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureModel):
@@ -94,8 +91,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
 
         X may be files or a source of blocks, as for :class:`NeuralFeatureRegressor`. All blocks are then read, and
         the map is built for a uniform sample of their distinct rows, 16,384 or as many as `n_components`, fewer where
-        these hold more than 2^23 numbers: whatever the order of rows and the size of blocks, it is the same. Of a
-        memory map, as many rows are drawn, and no others read.
+        these hold more than 2^23 numbers: whatever the order of rows and the size of blocks, it is the same.
         """
         build, seed = self._map_builder()
         for name in ("n_features_in_", "feature_names_in_"):
@@ -109,15 +105,17 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         return self
 
     def _sample(self, source: RowSource, seed: int) -> Any:
-        """So many rows as models on features keep."""
-        if isinstance(source, ArrayRows):
-            return self._read(source.sample(sample_size(math.prod(source.example), self._widest, math.inf), seed).X)
-        sample = RowSample(self._widest, seed)
-        for X in over_blocks(source, lambda block: self._read(block.X, sample.example, reset=sample.example is None)):
-            sample.add(X)
+        """As many rows as models on features keep."""
+        sample: RowSample | None = None
+        shape = None
+        for X in over_blocks(source, lambda block: self._read(block.X, shape, reset=shape is None)):
+            shape = X.shape[1:]
+            sample = sample or RowSample(self._rows_kept(X), seed)
+            sample.add(X, np.ones(X.shape[0]))
         if source.names is not None:
             self.feature_names_in_ = np.asarray(source.names, dtype=object)
-        return sample.rows()
+        assert sample is not None
+        return sample.rows().data
 
     def transform(self, X: Any) -> np.ndarray:
         """Features of rows, shape (n, n_components), in their precision."""

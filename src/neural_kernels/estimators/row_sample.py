@@ -1,46 +1,54 @@
-"""A uniform sample of the rows of a stream."""
+"""A uniform sample of the rows of a stream, for a map to learn from."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from neural_kernels.estimators.accumulation import sample_size
 from neural_kernels.estimators.row_table import RowTable, joined
-from neural_kernels.runtime.types import Shape
+from neural_kernels.features.distinct import row_hashes
 
 
 class RowSample:
-    """Distinct rows drawn at random, the same whatever the order in which rows come; no more than twice as many held.
+    """Distinct rows drawn at random, the same whatever the order in which rows come; twice as many are held at most.
+
+    They are those whose keys are smallest, by which methods of feature maps choose rows themselves: `Nystrom` finds the
+    landmarks that it would find among all rows.
 
     Parameters
     ----------
-    columns : int
-        Of the map that is to be made of them.
+    size : int
     seed : int
+        Of the map.
+
+    Attributes
+    ----------
+    whole : bool
+        Whether no row had to be left out so far.
     """
 
-    def __init__(self, columns: int, seed: int) -> None:
-        self._columns, self._seed = columns, seed
+    def __init__(self, size: int, seed: int) -> None:
+        self._size, self._seed, self.whole = size, seed, True
         self._tables: list[RowTable] = []
-        self.example: Shape | None = None
 
-    def add(self, X: Any) -> None:
-        """Take in rows."""
-        self.example = tuple(X.shape[1:])
-        none = np.zeros((X.shape[0], 1))
-        self._tables.append(RowTable.of(X, none, np.ones(X.shape[0]), self._seed).owned())
+    def add(self, X: Any, weights: np.ndarray) -> None:
+        """Take in rows; those of no weight do not count."""
+        rows = RowTable.of(X, np.zeros((X.shape[0], 1)), weights, self._seed)
+        keys = row_hashes(rows.data, self._seed, rounded=True)
+        self._tables.append(replace(rows, keys=keys).owned())
         if sum(map(len, self._tables)) > 2 * self._size:
-            self._tables = [joined(self._tables).sample(self._size)]
+            self._tables = [self._drawn()]
 
-    def rows(self) -> Any:
-        """Those drawn, in an order of their own."""
-        sample = joined(self._tables).sample(self._size)
-        return sample.data[np.argsort(sample.keys)]
+    def rows(self) -> RowTable:
+        """Those drawn, with the weights of all their copies, in the order of their keys."""
+        if not self._tables:
+            raise ValueError("X: no rows in any block; expected one at least")
+        self._tables = [self._drawn()]
+        return self._tables[0].take(np.argsort(self._tables[0].keys))
 
-    @property
-    def _size(self) -> int:
-        assert self.example is not None
-        return sample_size(math.prod(self.example), self._columns, math.inf)
+    def _drawn(self) -> RowTable:
+        every = joined(self._tables)
+        self.whole = self.whole and every.distinct <= self._size
+        return every.sample(self._size)

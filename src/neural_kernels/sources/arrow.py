@@ -47,6 +47,7 @@ class ArrowRows(RowSource):
         self._columns = ArrowColumns.of(request, data.schema)
         self._rows = request.block_rows(len(self._columns.X))
         self.names, self.once = self._columns.X, hasattr(data, "read_next_batch")
+        self.steady = not self.once
         self.rows = getattr(data, "num_rows", None)
         if self.rows is None and hasattr(data, "count_rows"):
             self.rows = data.count_rows()

@@ -40,11 +40,15 @@ class RowSource(ABC):
         How many there are, where that is known.
     once : bool
         Whether the blocks can be read a single time, as those of a generator.
+    steady : bool
+        Whether each reading gives the same rows, at little cost beside learning from them. `fit` then reads twice: to
+        draw the rows that a map is made of from all of them, and to learn.
     """
 
     names: Sequence[str] | None = None
     rows: int | None = None
     once: bool = False
+    steady: bool = True
 
     @abstractmethod
     def blocks(self) -> Iterator[Block]:
@@ -61,7 +65,7 @@ class RowSource(ABC):
 class _MappedRows(RowSource):
     def __init__(self, source: RowSource, function: Callable[[Any], Any]) -> None:
         self._source, self._function = source, function
-        self.rows, self.once = source.rows, source.once
+        self.rows, self.once, self.steady = source.rows, source.once, source.steady
 
     @override
     def blocks(self) -> Iterator[Block]:

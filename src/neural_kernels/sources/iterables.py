@@ -26,6 +26,7 @@ class IterableRows(RowSource):
     def __init__(self, items: Iterable[Any]) -> None:
         self._items = items
         self.once = isinstance(items, Iterator)
+        self.steady = isinstance(items, list | tuple)  # loaders may shuffle, or draw what they give
         self.rows = _rows_of_loader(items)
 
     @override

@@ -13,7 +13,7 @@ from neural_kernels.estimators.blocks import over_blocks
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_sample import RowSample
-from neural_kernels.sources import RowSource, is_readable
+from neural_kernels.sources import Block, RowSource, is_readable
 
 
 class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureModel):
@@ -107,9 +107,11 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
     def _sample(self, source: RowSource, seed: int) -> Any:
         """As many rows as models on features keep."""
         sample: RowSample | None = None
-        shape = None
-        for X in over_blocks(source, lambda block: self._read(block.X, shape, reset=shape is None)):
-            shape = X.shape[1:]
+
+        def read(block: Block) -> Any:
+            return self._read(block.X, None if sample is None else sample.example, reset=sample is None)
+
+        for X in over_blocks(source, read):
             sample = sample or RowSample(self._rows_kept(X), seed)
             sample.add(X, np.ones(X.shape[0]))
         if source.names is not None:

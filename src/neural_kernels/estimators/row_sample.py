@@ -9,6 +9,7 @@ import numpy as np
 
 from neural_kernels.estimators.row_table import RowTable, joined
 from neural_kernels.features.distinct import row_hashes
+from neural_kernels.runtime.types import Shape
 
 
 class RowSample:
@@ -40,6 +41,11 @@ class RowSample:
         self._tables.append(replace(rows, keys=keys).owned())
         if sum(map(len, self._tables)) > 2 * self._size:
             self._tables = [self._drawn()]
+
+    @property
+    def example(self) -> Shape:
+        """Shape of a row."""
+        return tuple(self._tables[0].data.shape[1:])
 
     def rows(self) -> RowTable:
         """Those drawn, with the weights of all their copies, in the order of their keys."""

@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 import numpy as np
+from dask.delayed import delayed
 from distributed import Client, LocalCluster
 
 import neural_kernels as nk
@@ -54,7 +54,7 @@ def cluster(workers: int) -> Iterator[Any]:
 def parts(rows: int, partition: int) -> list[Any]:
     """Delayed (X, y), the same rows however they are cut, as long as a partition divides or is a multiple of 1000."""
 
-    @dask.delayed
+    @delayed
     def make(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         blocks = []
         for block in range(start // 1000, -(-stop // 1000)):

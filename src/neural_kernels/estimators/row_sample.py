@@ -42,6 +42,13 @@ class RowSample:
         if sum(map(len, self._tables)) > 2 * self._size:
             self._tables = [self._drawn()]
 
+    def merge(self, other: RowSample) -> RowSample:
+        """Of the rows of both, which stay as they are."""
+        both = RowSample(self._size, self._seed)
+        both._tables, both.whole = [*self._tables, *other._tables], self.whole and other.whole
+        both._tables = [both._drawn()]
+        return both
+
     @property
     def example(self) -> Shape:
         """Shape of a row."""

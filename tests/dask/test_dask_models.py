@@ -15,6 +15,8 @@ from sklearn.base import clone
 
 import neural_kernels as nk
 from neural_kernels.dask import DaskNeuralFeatureClassifier, DaskNeuralFeatureRegressor, DaskNeuralFeatures
+from neural_kernels.dask.part_sums import PartSums
+from neural_kernels.estimators.survey import map_of
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(1500, 3))
@@ -221,3 +223,19 @@ def test_each_worker_sends_its_sums_once(client, plain):
     assert moments < min(fits)
     assert max(fits) < 2.5 * 2 * moments
     assert abs(fits[1] - fits[0]) < 0.25 * moments
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_travels_is_packed(dtype):
+    """To each worker a map, and from each half of a square, and rows."""
+    some = X[:600].astype(dtype)
+    model = nk.NeuralFeatureRegressor(n_components=512, random_state=0).fit(some, Y[:600]).empty_copy()
+    begun = pickle.dumps(model)
+    fitted = map_of(model)
+    sums = PartSums(model.partial_fit(some, Y[:600]))
+    sent = pickle.dumps(sums)
+    assert len(begun) < (1.1 if dtype is np.float64 else 0.6) * 8 * 512**2
+    assert len(sent) < 0.6 * 8 * 512**2
+    again = pickle.loads(pickle.dumps(pickle.loads(sent))).model(fitted)
+    assert again.map_ is fitted
+    assert np.array_equal(again.coef_, sums.model(fitted).coef_)

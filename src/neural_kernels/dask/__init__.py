@@ -4,6 +4,7 @@
 - `partitions`: collections of rows, read as partitions;
 - `lazy`: what is predicted, partition by partition, when it is asked for;
 - `passes`: how a model comes to see all partitions;
+- `part_sums`: what a worker has summed, on its way to another one;
 - `sizes`: what models take of a worker's memory;
 - `workers`: one task for each worker, and results merged in pairs.
 """

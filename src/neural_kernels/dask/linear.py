@@ -14,7 +14,7 @@ from neural_kernels.dask.workers import require_memory, submit_at
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.built import block_rows
 from neural_kernels.estimators.settings import alphas_of_features
-from neural_kernels.estimators.survey import columns_of
+from neural_kernels.estimators.survey import map_of
 from neural_kernels.solvers.moments import Moments
 
 
@@ -53,7 +53,7 @@ class DaskLinear(DaskModel):
         if client is None:
             begun = passes.begin(passes.look(_here, partitions, model), model)
             say(begun[1])
-            fitted = passes.solve(passes.take_in(_here, partitions, begun))
+            fitted = passes.solve(passes.take_in(_here, partitions, begun), begun)
         else:
             fitted = self._fit_on(client, model, partitions)
         self._settled(fitted)
@@ -87,4 +87,4 @@ def _here(partition: Any) -> Any:
 
 
 def _described(begun: passes.Begun) -> tuple[int, list[Warning]]:
-    return columns_of(begun[0]), begun[1]
+    return map_of(begun[0]).columns, begun[1]

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from neural_kernels.dask import sizes  # noqa: F401  (registered where models are results of tasks)
+from neural_kernels.dask.part_sums import PartSums
 from neural_kernels.dask.partitions import Partition
 from neural_kernels.dask.workers import merge_in_pairs, run_on_each, submit_at
-from neural_kernels.estimators.survey import Survey
+from neural_kernels.estimators.survey import Survey, map_of
 
 Load = Callable[[Partition], tuple[Any, Any, Any]]
 Begun = tuple[Any, list[Warning]]  # a model, and what was said while it was made
@@ -24,8 +25,9 @@ def survey(client: Any, model: Any, partitions: Sequence[Partition]) -> tuple[st
 
 def sums(client: Any, begun: Any, partitions: Sequence[Partition]) -> Any:
     """On each worker one model for its partitions; return the future of the model of all of them, solved."""
-    address, merged = merge_in_pairs(client, run_on_each(client, take_in, partitions, begun), merge_models)
-    return submit_at(client, address, solve, merged)
+    parts = run_on_each(client, take_in, partitions, begun)
+    address, merged = merge_in_pairs(client, parts, merge_sums, begun)
+    return submit_at(client, address, solve, merged, begun)
 
 
 def look(load: Load, partitions: Sequence[Partition], model: Any) -> Survey | None:
@@ -54,25 +56,26 @@ def begin(found: Survey | None, model: Any) -> Begun:
     return begun, [warning.message for warning in said if isinstance(warning.message, Warning)]
 
 
-def take_in(load: Load, partitions: Sequence[Partition], begun: Begun) -> Any:
-    """A model of the rows of these partitions alone."""
+def take_in(load: Load, partitions: Sequence[Partition], begun: Begun) -> PartSums:
+    """Of the rows of these partitions alone."""
     model = copy.copy(begun[0])  # models replace what they hold, and never change it in place
     for partition in partitions:
         with _named(partition):
             X, y, weight = load(partition)
             if X.shape[0]:
                 model.partial_fit(X, y, sample_weight=weight)
-    return model
+    return PartSums(model)
 
 
-def merge_models(one: Any, other: Any) -> Any:
-    """A model of the rows of both, which stay as they are."""
-    return copy.copy(one).merge(other)
+def merge_sums(one: PartSums, other: PartSums, begun: Begun) -> PartSums:
+    """Of the rows of both, which stay as they are."""
+    fitted = map_of(begun[0])
+    return PartSums(copy.copy(one.model(fitted)).merge(other.model(fitted)))
 
 
-def solve(model: Any) -> Any:
-    """The model, ready to predict."""
-    return copy.copy(model).finalize()
+def solve(whole: PartSums, begun: Begun) -> Any:
+    """The model of all rows, ready to predict."""
+    return copy.copy(whole.model(map_of(begun[0]))).finalize()
 
 
 @contextmanager

@@ -8,11 +8,13 @@ import numpy as np
 from dask.sizeof import sizeof
 from torch import Tensor
 
+from neural_kernels.dask.part_sums import PartSums
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.survey import Survey
 
 
 @sizeof.register(FeatureModel)
+@sizeof.register(PartSums)
 @sizeof.register(Survey)
 def size_of(value: Any) -> int:
     """Bytes of the arrays that an object holds, each counted once.

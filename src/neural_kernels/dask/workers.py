@@ -50,11 +50,11 @@ def run_on_each(client: Any, work: Callable[..., Any], partitions: Sequence[Part
     return [(address, _submit(client, work, address, share, common)) for address, share in shares.items() if share]
 
 
-def merge_in_pairs(client: Any, results: Placed, merge: Callable[[Any, Any], Any]) -> tuple[str, Any]:
-    """Merge until one is left; each but that one is sent once."""
+def merge_in_pairs(client: Any, results: Placed, merge: Callable[..., Any], *common: Any) -> tuple[str, Any]:
+    """Merge until one is left, by ``merge(one, other, *common)``; each but that one is sent once."""
     while len(results) > 1:
         pairs = zip(results[::2], results[1::2], strict=False)
-        merged = [(address, submit_at(client, address, merge, one, other)) for (address, one), (_, other) in pairs]
+        merged = [(place, submit_at(client, place, merge, one, other, *common)) for (place, one), (_, other) in pairs]
         results = merged + results[len(results) & ~1 :]
     return results[0]
 

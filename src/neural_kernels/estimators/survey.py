@@ -12,6 +12,7 @@ from neural_kernels.estimators.class_weight import balance
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.labels import find_classes, union_of_labels
 from neural_kernels.estimators.row_sample import RowSample
+from neural_kernels.features import FeatureMap
 from neural_kernels.runtime.types import Array, Shape
 
 _NOT_ALIKE = "the parts have rows of {}: expected the same columns in all of them"
@@ -107,6 +108,6 @@ def _labels(y: np.ndarray, weights: Array) -> tuple[np.ndarray, Array]:
     return labels, np.bincount(place, weights[weights > 0], len(labels)).astype(np.float64)
 
 
-def columns_of(model: Any) -> int:
-    """How many columns the map of a model has that may have seen no rows."""
-    return model._accumulation.built.map.columns
+def map_of(model: Any) -> FeatureMap:
+    """The map of a model that has one, and may have seen no rows."""
+    return model._accumulation.built.map

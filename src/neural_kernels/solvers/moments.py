@@ -281,7 +281,8 @@ class Moments(NormalEquations):
         return moments
 
     def __getstate__(self) -> dict[str, np.ndarray]:
-        return self.state()
+        return self.state() if self.weight else {"empty": np.array(self.cross.shape)}
 
     def __setstate__(self, state: dict[str, np.ndarray]) -> None:
-        vars(self).update(vars(type(self).from_state(state)))
+        made = Moments(*state["empty"].tolist()) if "empty" in state else type(self).from_state(state)
+        vars(self).update(vars(made))

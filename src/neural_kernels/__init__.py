@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from neural_kernels.empirical.gradient_features import GradientFeatures
     from neural_kernels.empirical.linearize import linearize
     from neural_kernels.estimators import (
+        Checkpoint,
         ImageScaler,
         NeuralFeatureClassifier,
         NeuralFeatureRegressor,
@@ -54,6 +55,7 @@ __version__ = "0.1.0"
 # Loaded on first use: they bring scikit-learn and SciPy.
 _LAZY = {
     "AdaptiveSampling": "neural_kernels.features",
+    "Checkpoint": "neural_kernels.estimators",
     "EmpiricalNTK": "neural_kernels.empirical",
     "FeatureMap": "neural_kernels.features",
     "GradientFeatures": "neural_kernels.empirical.gradient_features",
@@ -88,6 +90,7 @@ __all__ = [
     "NTK",
     "AdaptiveSampling",
     "ArchitectureError",
+    "Checkpoint",
     "EmpiricalNTK",
     "FeatureMap",
     "FlipAverage",

@@ -18,6 +18,7 @@ What they are made of:
 - `row_table`: such rows of a stream, in tables that add up, and samples of them;
 - `row_sample`: some rows of a stream, drawn at random, for a map;
 - `blocks`: rows that come in blocks, checked one after the other;
+- `fit_state`, `checkpoints`: what was seen, stored now and then, for fits that go on where they were killed;
 - `built`, `accumulation`: sums over them, and all that a model on features has seen, apart from solving;
 - `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;
 - `selection`, `scores`, `jury`: which alpha is used, by which score, of which examples;
@@ -28,6 +29,7 @@ What they are made of:
 - `labels`, `class_weight`, `calibration`: labels as targets, and scores as probabilities.
 """
 
+from neural_kernels.estimators.checkpoints import Checkpoint
 from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
 from neural_kernels.estimators.feature_regressor import NeuralFeatureRegressor
 from neural_kernels.estimators.feature_transformer import NeuralFeatures
@@ -37,6 +39,7 @@ from neural_kernels.estimators.kernel_regressor import NeuralKernelRegressor
 from neural_kernels.estimators.on_disk import transform_to_disk
 
 __all__ = [
+    "Checkpoint",
     "ImageScaler",
     "NeuralFeatureClassifier",
     "NeuralFeatureRegressor",

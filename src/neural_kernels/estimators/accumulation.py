@@ -132,7 +132,7 @@ class Accumulation:
         """One that has seen no rows, with the map of a sample of those that will come."""
         rows = replace(sample.keyed(self.seed), targets=np.zeros((len(sample), outputs)))
         rows = replace(rows, scatter=rows.targets)
-        return replace(self, built=Built.of(rows, self.build, self.verbose), kept=(rows,)).emptied(None)
+        return replace(self, built=Built.begun(rows, self.build, self.verbose), kept=(rows,)).emptied(None)
 
     def emptied(self, solved: Built | None) -> Accumulation:
         """One that has seen no rows, with the map that was solved with, or else that of the rows so far."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from neural_kernels.estimators import inputs
 from neural_kernels.estimators.blocks import over_blocks
+from neural_kernels.estimators.checkpoints import ResumedFit
 from neural_kernels.estimators.feature_parts import PartsModel
 from neural_kernels.estimators.row_sample import RowSample
 from neural_kernels.estimators.row_table import RowTable
@@ -25,16 +26,21 @@ class BlocksModel(PartsModel):
     verbose: int
     _sample: RowTable | None = None  # while blocks are fitted to: rows for the map
 
-    def _fit_blocks(self, X: Any, y: Any, sample_weight: Any, take: Take) -> bool:
+    def _fit_blocks(self, X: Any, y: Any, sample_weight: Any, take: Take, checkpoint: Any) -> bool:
         """Forget what was seen and take in all blocks, if X stands for such; say whether it does."""
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
         source = self._source(X, y, sample_weight)
-        if source is None:
+        if source is None and checkpoint is None:
             return False
+        if source is None:
+            raise ValueError(
+                "checkpoint: expected rows in blocks, such as files, a memory map or [(X, y)]; got an array"
+            )
         self._accumulation = self._solution = None
+        resumed = None if checkpoint is None else ResumedFit(self, checkpoint)
         self._sample = self._surveyed(source)
-        self._take_blocks(source, take)
+        self._take_blocks(source, take, resumed)
         del self._sample
         return True
 
@@ -59,13 +65,22 @@ class BlocksModel(PartsModel):
         """Take in all blocks, beside what was seen, if X stands for such; say whether it does."""
         source = self._source(X, y, sample_weight)
         if source is not None:
-            self._take_blocks(source, take)
+            self._take_blocks(source, take, None)
         return source is not None
 
-    def _take_blocks(self, source: RowSource, take: Take) -> None:
+    def _take_blocks(self, source: RowSource, take: Take, resumed: ResumedFit | None) -> None:
         """Take in all blocks; one bar shows the progress of all, and none that of each."""
-        for _ in over_blocks(source, lambda block: self._take_block(block, take), self._title):
+
+        def learn(block: Block) -> None:
+            if resumed is None:
+                self._take_block(block, take)
+            else:
+                resumed.take(block, lambda: self._take_block(block, take))
+
+        for _ in over_blocks(source, learn, self._title):
             pass
+        if resumed is not None:
+            resumed.finish()
         assert self._accumulation is not None
         self._accumulation = replace(self._accumulation, verbose=bool(self.verbose))
         if source.names is not None:

@@ -106,12 +106,15 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         self.verbose = verbose
 
     @atomic
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NeuralFeatureClassifier:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
+    ) -> NeuralFeatureClassifier:
         """Fit to the labels y, shape (n,), with non-negative weights, shape (n,), default all 1.
 
-        X may be a source of blocks, as for :meth:`NeuralFeatureRegressor.fit`; labels may come in any of them.
+        X may be a source of blocks, and such a fit have a checkpoint, as for :meth:`NeuralFeatureRegressor.fit`; labels
+        may come in any block.
         """
-        if not self._fit_blocks(X, y, sample_weight, self._take_part):
+        if not self._fit_blocks(X, y, sample_weight, self._take_part, checkpoint):
             X, y, weights = self._read_rows(X, y, sample_weight, reset=True)
             self.classes_, self._named = find_classes(y[weights > 0]), False
             self._begin(X, *code_all_labels(y, self.classes_, weights, self.class_weight))

@@ -138,14 +138,18 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         return tags
 
     @atomic
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> NeuralFeatureRegressor:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
+    ) -> NeuralFeatureRegressor:
         """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1.
 
         In the place of arrays, X may be files or tables (see :func:`read_blocks`), with the names of their columns as y
         and `sample_weight`; or a source of blocks, which bring their own targets and weights: what `read_blocks` makes,
         an iterable of (X, y) or (X, y, weight), a torch ``DataLoader``. A memory map is read in blocks.
+
+        With a `checkpoint`, a path or a :class:`Checkpoint`, a fit to blocks that was killed goes on in the same call.
         """
-        if not self._fit_blocks(X, y, sample_weight, self._take_part):
+        if not self._fit_blocks(X, y, sample_weight, self._take_part, checkpoint):
             self._take(X, y, sample_weight, reset=True)
         self._solved()
         return self

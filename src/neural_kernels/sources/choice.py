@@ -30,7 +30,7 @@ def as_source(
     ----------
     X : object
         A `RowSource`; paths and tables of pyarrow, of which y and weight name columns; an iterable of blocks, a loader
-        of torch among them; a memory map, or images in bytes, of more than `numbers` numbers.
+        of torch among them; a memory map; images in bytes of more than `numbers` numbers.
     y, weight : object
         What was given beside X.
     numbers : int
@@ -44,8 +44,9 @@ def as_source(
         y or weight beside blocks, which bring their own, or that are no names beside files.
     """
     if isinstance(X, np.ndarray):
-        lies_on_disk = isinstance(X, np.memmap) or (X.ndim > 2 and X.itemsize == 1)  # bytes grow to eight times
-        return ArrayRows(X, y, weight, numbers=numbers) if lies_on_disk and X.size > numbers and X.ndim > 1 else None
+        large = X.ndim > 2 and X.itemsize == 1 and X.size > numbers  # bytes grow to eight times
+        lies_on_disk = isinstance(X, np.memmap) and X.ndim > 1 and len(X)
+        return ArrayRows(X, y, weight, numbers=numbers) if large or lies_on_disk else None
     if is_readable(X):
         return read(X, Request(_name("y", y), None, _name("sample_weight", weight), None, numbers, n_features, names))
     source = X if isinstance(X, RowSource) else IterableRows(X) if _gives_blocks(X) else None

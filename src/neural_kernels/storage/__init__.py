@@ -3,5 +3,6 @@
 - `matrix`: the task of a matrix, and the loop that writes its blocks
 - `kernel_task`: the task of a kernel's matrix, for kernels of any room
 - `journal`: the file beside a matrix that tells which of its blocks are done
+- `checkpoint`: the file of a computation's last whole state
 - `fingerprint`: texts and digests by which a later process tells whether it computes the same matrix
 """

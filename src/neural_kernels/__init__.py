@@ -13,7 +13,7 @@ from neural_kernels import activations as _activations
 from neural_kernels import layers as _layers
 from neural_kernels.activations import *  # noqa: F403
 from neural_kernels.algebra import Layer
-from neural_kernels.errors import ArchitectureError, ScaleWarning
+from neural_kernels.errors import ArchitectureError, LoadError, SaveError, ScaleWarning
 from neural_kernels.exact import NNGP, NTK, FlipAverage, GammaExponential, Kernel, Laplace, PolynomialKernel, kernels
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.layers import *  # noqa: F403
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         min_components,
     )
     from neural_kernels.importing import from_torch
+    from neural_kernels.saving import load, save
     from neural_kernels.solvers.moments import Moments
     from neural_kernels.sources import RowSource, read_blocks
 
@@ -80,7 +81,9 @@ _LAZY = {
     "feature_map": "neural_kernels.features",
     "from_torch": "neural_kernels.importing",
     "linearize": "neural_kernels.empirical.linearize",
+    "load": "neural_kernels.saving",
     "min_components": "neural_kernels.features",
+    "save": "neural_kernels.saving",
     "read_blocks": "neural_kernels.sources",
     "transform_to_disk": "neural_kernels.estimators",
 }
@@ -104,6 +107,7 @@ __all__ = [
     "Layer",
     "LayerwiseLandmarks",
     "LinearizedPredictor",
+    "LoadError",
     "Moments",
     "NeuralFeatureClassifier",
     "NeuralFeatureRegressor",
@@ -116,6 +120,7 @@ __all__ = [
     "PseudoNTK",
     "RandomFeatures",
     "RowSource",
+    "SaveError",
     "ScaleWarning",
     "TraceNTK",
     "UnsuitableError",
@@ -125,8 +130,10 @@ __all__ = [
     "from_torch",
     "kernels",
     "linearize",
+    "load",
     "min_components",
     "read_blocks",
+    "save",
     "sketches",
     "solvers",
     "transform_to_disk",

@@ -11,3 +11,11 @@ class PositionsError(ValueError):
 
 class ScaleWarning(UserWarning):
     """Columns or rows are on so different scales that a kernel sees few of them, or new rows far outside the old."""
+
+
+class SaveError(TypeError):
+    """An object holds something that a file cannot, such as a function or a torch module of the user's."""
+
+
+class LoadError(ValueError):
+    """A file is none by `nk.save`, damaged, of a newer format, or does not describe what this library has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.accumulation import sample_size
 from neural_kernels.estimators.blocks import gathered, over_blocks
 from neural_kernels.estimators.scales import diagonal, warn_of_columns, warn_of_rows
+from neural_kernels.exact import Kernel
 from neural_kernels.exact.graphs import Graphs
-from neural_kernels.features import FeatureMap
+from neural_kernels.features import FeatureMap, Method
 from neural_kernels.features.width import WIDEST
 from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.sources import RowSource, as_source
@@ -101,11 +102,31 @@ class FeatureModel(BaseEstimator):
         self.kernel_ = settings.augmented(settings.kernel(self.kernel, self.network), self.augment)
         self.network_ = getattr(self.kernel_, "net", None)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        make = partial(FeatureMap, None, self.kernel_, self.n_components, self.method, seed)
-        make()  # refuses parameters now, not when the rows are there
-        return partial(_build, make), seed
+        builder = MapBuilder(self.kernel_, self.n_components, self.method, seed)
+        builder.empty()  # refuses parameters now, not when the rows are there
+        return builder, seed
 
 
-def _build(make: Callable[[], FeatureMap], rows: Any) -> FeatureMap:
-    with inputs.advice_on_images(rows):
-        return make().fit(rows)
+@dataclass(frozen=True)
+class MapBuilder:
+    """What makes the feature map of rows, once they are there.
+
+    Parameters
+    ----------
+    kernel, n_components, method, seed
+        As for `FeatureMap`.
+    """
+
+    kernel: Kernel
+    n_components: int | str
+    method: Method | None
+    seed: int
+
+    def empty(self) -> FeatureMap:
+        """The map before it has seen rows."""
+        return FeatureMap(None, self.kernel, self.n_components, self.method, self.seed)
+
+    def __call__(self, rows: Any) -> FeatureMap:
+        """The map that is built for rows."""
+        with inputs.advice_on_images(rows):
+            return self.empty().fit(rows)

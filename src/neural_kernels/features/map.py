@@ -233,13 +233,34 @@ class FeatureMap(nn.Module):
     def _read(self, x: Any) -> Batch:
         """Check input, and build the map if this is the first and `fit` did not."""
         batch = read(x, "x")
-        if self.map is None:
+        if self._task is None:
             self._build(batch, None)
         assert self.shape is not None
-        assert self.map is not None
+        if self.map is None:
+            self.map = self._drawn().to(batch.rows.std.device)
         if not self.map.accepts(example_shape(batch), self.shape):
             require_examples("x", example_shape(batch), self.shape, "the map")
         return batch
+
+    def _drawn(self) -> BuiltMap:
+        """What a map that has seen no data is built of."""
+        assert self._task is not None
+        return build_map(self.method_, self._task, None)
+
+    def without_draws(self) -> FeatureMap:
+        """A map that is drawn anew from the seed when it is next called, where it is made of nothing else.
+
+        Returns
+        -------
+        FeatureMap
+            With the same features; itself where it has seen data, or was not built.
+        """
+        if self.map is None or self._held_out is not None:
+            return self
+        other = FeatureMap(None, self.kernel, self.n_components, self.method, self.seed)
+        vars(other).update({name: value for name, value in vars(self).items() if not name.startswith("_")})
+        other._task = self._task
+        return other
 
     def _blocks(self, n: int) -> Iterator[slice]:
         assert self.shape is not None

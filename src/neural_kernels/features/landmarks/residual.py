@@ -48,7 +48,7 @@ class RandomColumns(nn.Module):
             raise UnsuitableError(
                 "residual columns are random features of one activation function; leave residual at 0"
             )
-        self._function = recipe.dual.fn
+        self._activation = recipe.dual
         self._weights = math.sqrt(recipe.value / count), math.sqrt(recipe.slope / count)
         self.count = count
         generator = torch.Generator().manual_seed(derive_seed(fitting.seed, "residual"))
@@ -65,7 +65,7 @@ class RandomColumns(nn.Module):
     def of(self, rows: Tensor) -> Tensor:
         """The columns at units with these features, shape (n, count)."""
         both = torch.addmm(self.offset, rows, self.directions)
-        value, slope = value_and_slope(self._function, both[:, : self.count])
+        value, slope = value_and_slope(self._activation.fn, both[:, : self.count])
         if self.directions.shape[1] == self.count:
             return value * self._weights[0]
         return value * self._weights[0] + slope * both[:, self.count :] * self._weights[1]

@@ -1,0 +1,49 @@
+"""What a torch module of this library consists of, and a module made of that again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from neural_kernels.errors import LoadError, SaveError
+
+_OWN = frozenset(vars(nn.Module()))  # what torch keeps in every module: buffers, submodules, hooks
+
+
+def module_state(module: nn.Module) -> dict[str, Any]:
+    """Attributes, buffers and submodules."""
+    held = vars(module)
+    if held["_parameters"]:
+        raise SaveError(f"{type(module).__name__} has parameters: save its state_dict by torch")
+    if hasattr(type(module), "__getstate__") and "__getstate__" in vars(type(module)):
+        held = module.__getstate__()  # without what is made anew when wanted
+    return {
+        "attributes": {name: value for name, value in held.items() if name not in _OWN},
+        "buffers": dict(held["_buffers"]),
+        "passing": sorted(held["_non_persistent_buffers_set"]),
+        "modules": dict(held["_modules"]),
+    }
+
+
+def module_of(kind: Any, state: dict[str, Any]) -> nn.Module:
+    """The module of a class with such a state; its constructor is not run."""
+    module = kind.__new__(kind)
+    nn.Module.__init__(module)
+    if state.keys() != {"attributes", "buffers", "passing", "modules"}:
+        raise LoadError(f"a damaged file: {kind.__name__} with {sorted(state)}")
+    for name, value in state["buffers"].items():
+        module.register_buffer(name, value, persistent=name not in state["passing"])
+    for name, value in state["modules"].items():
+        module.add_module(name, value)
+    set_attributes(module, state["attributes"])
+    return module
+
+
+def set_attributes(made: Any, held: dict[str, Any]) -> None:
+    """Give an object what it held; nothing that would stand before a method or a property of its class."""
+    for name, value in held.items():
+        own = getattr(type(made), name, None)
+        if name.startswith("__") or callable(own) or isinstance(own, property):
+            raise LoadError(f"a damaged file: {type(made).__name__} with {name!r} in place of its own")
+        setattr(made, name, value)

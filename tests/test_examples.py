@@ -175,7 +175,8 @@ def test_gallery(script):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_pages(page):
+def test_pages(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     exec(compile(blocks(page), page.name, "exec"), {})
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from neural_kernels.estimators.row_table import RowTable
@@ -90,10 +91,13 @@ class Built:
     def _taken(self, rows: RowTable, verbose: bool) -> tuple[Moments, Array]:
         """The moments with these rows, and the squares of their features' norms."""
         moments, squares = self.moments.copy(), np.empty(len(rows))
+        # Fresh memory costs more than what is written to it: one block's serves all of them.
+        room = np.empty((min(len(rows), 2 * block_rows(self.map.columns)), self.map.columns), rows.data.dtype)
         for block in blocks(len(rows), self.map.columns, "features" if verbose else None):
-            phi, scatter = features(self.map, rows.data[block]), rows.scatter[block].sum(axis=0)
-            moments.update(phi, rows.targets[block], rows.weights[block], scatter)
+            phi = self.map.fill(rows.data[block], room[: block.stop - block.start])
+            scatter = rows.scatter[block].sum(axis=0)
             squares[block] = squared_norms(phi)
+            moments.update(phi, rows.targets[block], rows.weights[block], scatter, overwrite=True)
         return moments, squares
 
     def _counted(self, squares: Array, rows: RowTable) -> Built:
@@ -187,5 +191,5 @@ def features(fitted: FeatureMap, rows: Any) -> np.ndarray:
 
 
 def squared_norms(rows: np.ndarray) -> Array:
-    """In float64, shape (n,)."""
-    return np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    """In float64, shape (n,), from norms in the rows' precision."""
+    return torch.linalg.vector_norm(torch.from_numpy(rows), dim=1).double().square().numpy()

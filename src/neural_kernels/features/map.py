@@ -200,11 +200,33 @@ class FeatureMap(nn.Module):
             features = require_range(self.map(batch.data), _FEATURES)
             return _dress(nn.functional.pad(features, (0, self.n_components - self.columns)), batch)
         result = batch.rows.std.new_zeros((len(batch.rows), self.n_components), dtype=batch.rows.dtype)
-        with torch.no_grad():
-            for block in self._blocks(len(result)):
-                self.map.fill(batch.data[block], result[block, : self.columns])
-                require_range(result[block], _FEATURES)
+        self._fill(batch, result[:, : self.columns])
         return _dress(result, batch)
+
+    def fill(self, x: Any, out: np.ndarray) -> np.ndarray:
+        """Write the features, but for columns that are always 0, to memory that is there.
+
+        Parameters
+        ----------
+        x : array
+            As for `forward`, on the CPU.
+        out : ndarray of shape (n, columns)
+            Of the precision of x.
+
+        Returns
+        -------
+        ndarray
+            `out`.
+        """
+        self._fill(self._read(x), torch.from_numpy(out))
+        return out
+
+    def _fill(self, batch: Batch, out: Tensor) -> None:
+        assert self.map is not None
+        with torch.no_grad():
+            for block in self._blocks(len(out)):
+                self.map.fill(batch.data[block], out[block])
+                require_range(out[block], _FEATURES)
 
     def project(self, x: Any, weights: Any) -> Any:
         """The features times weights, without the features themselves where the method knows a shorter way.

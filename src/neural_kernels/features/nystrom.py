@@ -16,7 +16,7 @@ from neural_kernels.features.method import BuiltMap, KernelValues, Method, Task
 from neural_kernels.solvers.rpcholesky import pivots
 
 _FACTOR = 2**28  # numbers that the factor of RPCholesky may hold
-_STRIP = 1024  # columns at a time of a product with a triangle
+_STRIP = 512  # columns at a time of a product with a triangle
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,16 @@ class LandmarkFeatures(BuiltMap):
         return torch.cat([cross[:, : s.stop] @ self.whitening[: s.stop, s] for s in self._strips], dim=1)
 
     @override
+    def fill(self, x: Any, out: Tensor) -> None:
+        assert isinstance(self.whitening, Tensor)
+        if out.dtype != self.whitening.dtype:
+            super().fill(x, out)
+            return
+        cross = self.cross(x).to(self.whitening)
+        for s in self._strips:
+            torch.mm(cross[:, : s.stop], self.whitening[: s.stop, s], out=out[:, s])
+
+    @override
     def readout(self, weights: Tensor) -> tuple[Callable[[Any], Tensor], Tensor]:
         """Give k(x, L) and R^-T W, whose product is features times W without m^2 operations a row."""
         assert isinstance(self.whitening, Tensor)
@@ -159,7 +169,7 @@ class LandmarkFeatures(BuiltMap):
 
     @property
     def _strips(self) -> list[slice]:
-        return [slice(start, start + _STRIP) for start in range(0, self.columns, _STRIP)]
+        return [slice(start, min(start + _STRIP, self.columns)) for start in range(0, self.columns, _STRIP)]
 
 
 def _whitening(kernel: KernelValues, landmarks: Any, dtype: torch.dtype) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system, triangle
@@ -94,7 +95,8 @@ class Moments(NormalEquations):
         """The same, to go on from."""
         other = Moments(0, 0)
         for name, value in vars(self).items():
-            setattr(other, name, value.copy() if isinstance(value, np.ndarray) else value)
+            setattr(other, name, value.copy() if isinstance(value, np.ndarray) and name != "scatter" else value)
+        other.scatter = triangle.copied(self.scatter)
         return other
 
     def scaled(self, factor: float) -> Moments:
@@ -135,6 +137,7 @@ class Moments(NormalEquations):
         targets: np.ndarray,
         weights: npt.ArrayLike | None = None,
         scatter: float | npt.ArrayLike = 0.0,
+        overwrite: bool = False,
     ) -> Moments:
         """Take in rows.
 
@@ -146,6 +149,8 @@ class Moments(NormalEquations):
             Non-negative; default all 1.
         scatter : float or array-like of shape (o,)
             Where a row stands for copies: the weighted sum of squares of their targets about `targets`.
+        overwrite : bool
+            Whether the features may be written over, which saves memory for as many.
 
         Returns
         -------
@@ -166,28 +171,18 @@ class Moments(NormalEquations):
         centre = (w / total).astype(features.dtype) @ features  # the mean, but for rounding
         if not (np.isfinite(centre).all() and (w.all() or np.isfinite(features).all())):
             raise ValueError(_EXPECTED)
-        # The step between the means is one more row, so that A is passed over once.
-        rows = np.empty((len(w) + 1, len(centre)), features.dtype)
-        np.subtract(features, centre, out=rows[:-1])
+        rows = features if overwrite else features.copy()
+        torch.from_numpy(rows).sub_(torch.from_numpy(centre))
         if (w != 1).any():
-            rows[:-1] *= root[:, None].astype(rows.dtype)
+            rows *= root[:, None].astype(rows.dtype)
         left = root[:, None] * (y - target_mean)
-        cross, off = self._with_targets(rows[:-1], left, root)
-        step, target_step, share = self._combine(total, centre + off / total, target_mean)
-        rows[-1] = np.sqrt(share) * step
-        triangle.add_product(self.scatter, rows)
-        self.cross += cross + share * np.outer(step, target_step)
+        products = triangle.cross_products(np.column_stack([left, root]), rows)
+        step, target_step, share = self._combine(total, centre + products[-1] / total, target_mean)
+        triangle.add_product(self.scatter, rows, np.sqrt(share) * step)
+        self.cross += products[:-1].T + share * np.outer(step, target_step)
         self.target_scatter += np.square(left).sum(axis=0) + share * np.square(target_step) + scatter
         self.dtype = features.dtype
         return self
-
-    @staticmethod
-    def _with_targets(rows: np.ndarray, left: Array, root: Array) -> tuple[Array, Array]:
-        """Products of rows with targets, (m, o), and with the roots of weights, (m,), in float64."""
-        right = np.column_stack([left, root])
-        parts = [rows[:, part].astype(np.float64).T @ right for part in triangle.strips(rows.shape[1])]
-        products = np.concatenate([np.empty((0, right.shape[1])), *parts])
-        return products[:, :-1], products[:, -1]
 
     def merge(self, other: Moments) -> Moments:
         """Take in what another one has seen, of the same features; returns itself."""

@@ -8,7 +8,8 @@ import torch
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
 
-_STRIP = 512  # rows at a time
+_STRIP = 512  # rows of the triangle at a time
+_PART = 256  # rows whose products are summed in their own precision
 
 
 def strips(m: int) -> list[slice]:
@@ -16,19 +17,45 @@ def strips(m: int) -> list[slice]:
     return [slice(start, min(start + _STRIP, m)) for start in range(0, m, _STRIP)]
 
 
-def add_product(matrix: Array, rows: np.ndarray) -> None:
-    """Add rows^T rows to a float64 matrix (m, m), made in the precision of the rows, shape (r, m), strip by strip.
+def add_product(matrix: Array, rows: np.ndarray, step: Array) -> None:
+    """Add rows^T rows and step step^T to a float64 matrix (m, m), strip by strip, products in the rows' precision.
 
     Costs little more than half of the whole product.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (m, m)
+    rows : ndarray of shape (r, m)
+    step : ndarray of shape (m,)
     """
     m = len(matrix)
-    factor, total = torch.from_numpy(rows), torch.from_numpy(matrix)
+    factor, total, one = torch.from_numpy(rows), torch.from_numpy(matrix), torch.from_numpy(step.astype(rows.dtype))
     # NumPy asks the system for large pages: touching fresh memory for the first time would cost more than adding.
     room = torch.from_numpy(np.empty(min(_STRIP, m) * m, rows.dtype))
     for part in strips(m):
         product = room[: (part.stop - part.start) * part.stop].view(-1, part.stop)
         torch.mm(factor[:, part].T, factor[:, : part.stop], out=product)
-        total[part, : part.stop] += product
+        total[part, : part.stop] += product.addr_(one[part], one[: part.stop])
+
+
+def copied(matrix: Array) -> Array:
+    """The lower triangle in new memory, of which the rest is not touched, and 0."""
+    result = np.zeros(matrix.shape)  # by calloc, which touches nothing
+    for part in strips(len(matrix)):
+        torch.from_numpy(result)[part, : part.stop].copy_(torch.from_numpy(matrix)[part, : part.stop])
+    return result
+
+
+def cross_products(left: Array, rows: np.ndarray) -> Array:
+    """left^T rows, shape (k, m), of few columns (r, k) and rows (r, m): in their precision, in parts summed in float64.
+
+    Rows in float64 would take a copy of twice their size.
+    """
+    r = len(rows) // _PART * _PART
+    one, other = torch.from_numpy(left.astype(rows.dtype)), torch.from_numpy(rows)
+    parts = one[:r].view(-1, _PART, left.shape[1]).mT, other[:r].view(-1, _PART, rows.shape[1])
+    total = torch.bmm(*parts).sum(dim=0, dtype=torch.float64) + one[r:].T @ other[r:]
+    return total.numpy()
 
 
 def packed(matrix: Array) -> Array:

@@ -137,6 +137,20 @@ def test_gradients_against_differences(net: nk.Layer) -> None:
         torch.autograd.gradcheck(lambda a, kernel=kernel: kernel(a, z), (x,), atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-15, 1e15, 1e100])
+def test_gradients_of_rows_of_any_scale(scale: float) -> None:
+    """The kernel is homogeneous: rows 1e15 times as long have the same gradients, beside rows of zeros as well."""
+    rng = np.random.default_rng(0)
+    x, z = torch.from_numpy(rng.standard_normal((4, 12))), torch.from_numpy(rng.standard_normal((3, 12)))
+    kernel = nk.NTK(nk.mlp(2))
+    found = []
+    for factor in (1.0, scale):
+        rows = (factor * torch.cat([x, torch.zeros(1, 12)])).requires_grad_()
+        found.append(torch.autograd.grad(kernel(rows, z).sum(), rows)[0])
+    assert found[0][:4].abs().min() > 0
+    torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=0)
+
+
 @pytest.mark.parametrize("net", [nk.mlp(3), nk.mlp(2, nk.Erf(), 0.1), nk.mlp(1, nk.ELU()), nk.mlp(1, nk.Abs(), 0.1)])
 def test_gradients_are_finite_at_coincident_and_zero_rows(net: nk.Layer) -> None:
     x = torch.from_numpy(X[:5]).clone()

@@ -18,7 +18,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from typing_extensions import override
 
-from neural_kernels.runtime.numerics import safe_divide
+from neural_kernels.runtime.numerics import safe_divide, times_power_of_two
 
 # Below this, one minus a cosine from a matrix product is no longer good to 1e-6 (1e-11) of the angle.
 NEAR = {torch.float32: 1e-2, torch.float64: 1e-6}
@@ -107,9 +107,9 @@ class DenseRows(InputRows):
         if ((norm < _IN_RANGE[0]) | (norm > _IN_RANGE[1])).any():
             size = torch.linalg.vector_norm(x.detach(), torch.inf, dim=-1).to(torch.float64)
             exponent = torch.frexp(torch.where(size.isfinite(), size, 0))[1]
-            x = torch.ldexp(x, -exponent[..., None]).to(x.dtype)
+            x = times_power_of_two(x, -exponent[..., None])
             norm = _norms(x)
-        std = (norm if exponent is None else torch.ldexp(norm, exponent)) / x.shape[-1] ** 0.5
+        std = (norm if exponent is None else times_power_of_two(norm, exponent)) / x.shape[-1] ** 0.5
         return cls(std, safe_divide(torch.ones_like(norm), norm).to(x.dtype), x)
 
     def unit(self, rows: slice, dtype: torch.dtype) -> Float[Tensor, "rows *positions d"]:

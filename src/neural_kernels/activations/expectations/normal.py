@@ -82,7 +82,9 @@ class BivariateNormal:
     @property
     def angle(self) -> Tensor:
         """Arccos of the correlation, in [0, pi]; its gradient at coincidence is taken as 0."""
-        return 2 * torch.atan2(safe_sqrt(self.delta), safe_sqrt(self.opposite))
+        # Rounding tells whether two equal rows are a little apart, and to which side: a gradient of it would be noise.
+        noise = (8 * torch.finfo(self.delta.dtype).eps) ** 2
+        return 2 * torch.atan2(safe_sqrt(self.delta, noise), safe_sqrt(self.opposite, noise))
 
     @property
     def acute_angle(self) -> Tensor:

@@ -25,6 +25,7 @@ What they are made of:
 - `atomic`: a fit that does not end leaves the estimator as it was;
 - `kernel_posterior`, `feature_posterior`, `predictive`: deviations, samples and intervals of targets;
 - `ensemble_noise`: how far apart trained networks are, and how noisy the targets;
+- `input_gradients`: how predictions change with their inputs;
 - `leave_one_out`: what is predicted without an example, and jackknife+ intervals;
 - `labels`, `class_weight`, `calibration`: labels as targets, and scores as probabilities.
 """

@@ -16,6 +16,7 @@ from neural_kernels.estimators.built import Built, ClassesApart, block_rows, blo
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.feature_blocks import BlocksModel
+from neural_kernels.estimators.input_gradients import InputGradients, gradients_on_features
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.estimators.scores import SCORES
@@ -57,7 +58,7 @@ class Solution:
         return self.built.moments.path([self.choice.ridge])
 
 
-class FeatureRidge(BlocksModel):
+class FeatureRidge(InputGradients, BlocksModel):
     """Private base: the linear model on features.
 
     Calls with rows accumulate them; they are solved with when something is read that depends on the solution.
@@ -253,6 +254,15 @@ class FeatureRidge(BlocksModel):
         outputs = solution.built.map.project(X, solution.coefficients) + solution.intercept
         self._region.warn_if_outside(X, self.kernel_)
         return outputs
+
+    @override
+    def _input_gradients(self, X: Any) -> Array:
+        check_is_fitted(self)
+        if X is None:
+            raise ValueError("X=None: the model does not keep its rows; give rows to average over")
+        X = self._read(X, self._shape, reset=False)
+        solution = self._solved()
+        return gradients_on_features(solution.built.map, solution.coefficients, X)
 
     def _check_memory(self, rows: int, X: Any) -> None:
         """Raise MemoryError, before anything large is made, if moments, map and blocks exceed `memory_budget`."""

@@ -9,14 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.input_gradients import InputGradients
 from neural_kernels.estimators.jury import Jury
 from neural_kernels.estimators.leave_one_out import loo_residuals
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.scales import warn_of_columns, warn_of_rows
 from neural_kernels.estimators.selection import AlphaChoice, two_best
+from neural_kernels.exact.gradients import gradients
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.posterior import gp_covariance
 from neural_kernels.solvers.system import as_time, diagonal, largest_typical, mean_diagonal
@@ -27,7 +30,7 @@ _SAMPLE = 100  # training rows that tell how new a row usually is
 BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget is smaller
 
 
-class KernelModel(BaseEstimator):
+class KernelModel(InputGradients, BaseEstimator):
     """Private base: the parameters are documented in its subclasses, which add what their targets mean."""
 
     scorings: ClassVar[tuple[str, ...]]  # the leave-one-out scores that alphas are chosen by; the first is the default
@@ -175,6 +178,14 @@ class KernelModel(BaseEstimator):
             cross = self._cross(X[rows])
             variance[rows] = gp_covariance(prior[rows], cross, self._system.solve(cross.T, self.ridge_).T)
         return np.sqrt(variance / self._usual_variance())
+
+    @override
+    def _input_gradients(self, X: Any) -> Array:
+        check_is_fitted(self)
+        if settings.is_precomputed(self.kernel):
+            raise ValueError('kernel="precomputed": gradients need the inputs themselves; give a kernel object')
+        X = self.X_fit_ if X is None else self._read(X, reset=False)
+        return gradients(self.kernel_, X, self.X_fit_, self.dual_coef_.reshape(len(self.support_), -1))
 
     def _usual_variance(self) -> float:
         """Median, over some training rows, of the posterior variance without the row: 1 / C_ii less its noise."""

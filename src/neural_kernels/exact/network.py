@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Layer, Nothing, Traits
+from neural_kernels.algebra import Graph, K, KernelPair, Layer, Nothing, Traits
 from neural_kernels.checks import require_budget
+from neural_kernels.engine.inputs import Rows
 from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
@@ -33,8 +34,8 @@ class NetworkKernel(Kernel):
         require_budget(self.memory_budget)
 
     @abstractmethod
-    def _select(self, batches: Sequence[Batch]) -> Expression:
-        """This kernel among the network's."""
+    def expression(self, sides: Sequence[Rows], graph: Graph | None = None) -> Expression:
+        """This kernel, of one or two batches as the network sees them: mapped, if its first layer has a metric."""
 
     @abstractmethod
     def represent(self, data: K, features: int) -> K:
@@ -81,7 +82,7 @@ class NetworkKernel(Kernel):
             The kernel leaves the range of the precision.
         """
         first, second = _seen(self.net, *read_pair(x1, x2))
-        kernel = self._select(_distinct(first, second))
+        kernel = self.expression(_distinct(first, second), graph([first, second]))
         outs = None if out is None else [out]
         (result,) = gram_matrices([kernel], (first, second), outs, self.memory_budget, self.progress)
         return out if out is not None else dress(result, first, second)
@@ -89,7 +90,7 @@ class NetworkKernel(Kernel):
     def diag(self, x: Any) -> Any:
         """k(x, x) for every row, shape (n,), in O(n d); exact to rounding."""
         batch = read(x, "x").seen(self.net.split()[1])
-        kernel = self._select([batch])
+        kernel = self.expression([batch.rows], graph([batch]))
         require_range(largest_entry(kernel), batch.rows.dtype)
         return batch.dress(kernel.stds[0].square().to(batch.rows.dtype))
 
@@ -168,8 +169,10 @@ class NTK(NetworkKernel):
            [0.0796, 0.5   ]])
     """
 
-    def _select(self, batches: Sequence[Batch]) -> Expression:
-        return _both(_propagate(self.net, batches))[1]
+    @override
+    def expression(self, sides: Sequence[Rows], graph: Graph | None = None) -> Expression:
+        """The NTK's component of the recursion, by entries."""
+        return _both(propagate(self.net.split()[0], sides, graph))[1]
 
     def represent(self, data: K, features: int) -> K:
         """The NTK's component of the recursion."""
@@ -198,8 +201,10 @@ class NNGP(NetworkKernel):
     array([0.25, 0.25])
     """
 
-    def _select(self, batches: Sequence[Batch]) -> Expression:
-        return _propagate(self.net, batches, ntk=False).nngp.expression
+    @override
+    def expression(self, sides: Sequence[Rows], graph: Graph | None = None) -> Expression:
+        """The NNGP kernel's component of the recursion, by entries."""
+        return propagate(self.net.split()[0], sides, graph, ntk=False).nngp.expression
 
     def represent(self, data: K, features: int) -> K:
         """The NNGP kernel's component of the recursion, which does without the NTK."""
@@ -265,15 +270,11 @@ def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = N
         raise ValueError(f"out: expected two arrays, (nngp, ntk); got {len(out)}")
     _check_network(net)
     first, second = _seen(net, *read_pair(x1, x2))
-    both = _both(_propagate(net, _distinct(first, second)))
+    both = _both(propagate(net.split()[0], _distinct(first, second), graph([first, second])))
     results = gram_matrices(both, (first, second), out, memory_budget=None, progress=False)
     if out is not None:
         return out[0], out[1]
     return dress(results[0], first, second), dress(results[1], first, second)
-
-
-def _propagate(net: Layer, batches: Sequence[Batch], ntk: bool = True) -> KernelPair[Gram]:
-    return propagate(net.split()[0], [batch.rows for batch in batches], graph(batches), ntk)
 
 
 def _seen(net: Layer, first: Batch, second: Batch) -> tuple[Batch, Batch]:
@@ -295,5 +296,5 @@ def _check_network(net: object) -> None:
     net.check(Traits.of_input())
 
 
-def _distinct(first: Batch, second: Batch) -> list[Batch]:
-    return [first] if first is second else [first, second]
+def _distinct(first: Batch, second: Batch) -> list[Rows]:
+    return [first.rows] if first is second else [first.rows, second.rows]

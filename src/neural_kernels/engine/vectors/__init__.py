@@ -4,4 +4,5 @@
 - `machine`: one row of a tile through all operations.
 - `rows`: all rows of a tile, from the inner products of dense or sparse data.
 - `fill`: all tiles of a matrix, by several threads.
+- `slopes`: the derivative by the angle in its place.
 """

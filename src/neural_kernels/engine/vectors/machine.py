@@ -30,19 +30,9 @@ from neural_kernels.runtime.jit import compiled
 
 @compiled
 def execute(program, registers, row, column, n, results):
-    """Run a program on `n` columns, whose inputs are in two registers, and write the kernels to `results`.
-
-    The program is (operations, numbers, left, right, outputs, stds, integers, floats): `outputs` are the registers of
-    the kernels' correlations, `stds` the vectors of their standard deviations, the last two are of tables.
-    """
-    operations, numbers, left, right, outputs, stds, integers, floats = program
-    for o in range(operations.shape[0]):
-        if operations[o, 0] == TABLE:
-            _look_up(operations[o], row, column, n, left, right, integers, floats, registers)
-        elif operations[o, 0] == KINKS:
-            _integrate(operations[o], row, column, n, left, right, integers, floats, registers)
-        else:
-            _operate(operations[o], numbers[o], row, column, n, left, right, registers)
+    """Run a program on `n` columns, whose inputs are in two registers, and write the kernels to `results`."""
+    compute(program, registers, row, column, n)
+    _, _, left, right, outputs, stds, _, _ = program
     for k in range(len(results)):
         scale = left[stds[k], row]
         source = registers[outputs[k], :n]
@@ -50,6 +40,23 @@ def execute(program, registers, row, column, n, results):
         target = results[k][row, column : column + n]
         for c in range(n):
             target[c] = scale * other[c] * (1 - source[c])
+
+
+@compiled
+def compute(program, registers, row, column, n):
+    """Run a program on `n` columns, whose inputs are in two registers; what it makes of them stays in others.
+
+    The program is (operations, numbers, left, right, outputs, stds, integers, floats): `outputs` are the registers of
+    the kernels' correlations, `stds` the vectors of their standard deviations, the last two are of tables.
+    """
+    operations, numbers, left, right, _, _, integers, floats = program
+    for o in range(operations.shape[0]):
+        if operations[o, 0] == TABLE:
+            _look_up(operations[o], row, column, n, left, right, integers, floats, registers)
+        elif operations[o, 0] == KINKS:
+            _integrate(operations[o], row, column, n, left, right, integers, floats, registers)
+        else:
+            _operate(operations[o], numbers[o], row, column, n, left, right, registers)
 
 
 @compiled

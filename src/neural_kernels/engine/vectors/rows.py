@@ -8,6 +8,17 @@ from neural_kernels.runtime.jit import compiled
 
 
 @compiled
+def ends_dense(products, row, column, left, right, threshold, ends):
+    """One minus and one plus the cosines of a dense row with several, from their inner products."""
+    (x1, inverse1), (x2, inverse2) = left, right
+    scales = inverse2[column : column + products.size]
+    if _correlate(products, inverse1[row], scales, threshold, ends):
+        others = x2[column : column + products.size]
+        _refine_dense(ends[0], threshold, x1[row], inverse1[row], others, scales)
+        _refine_dense(ends[1], threshold, x1[row], -inverse1[row], others, scales)
+
+
+@compiled
 def run_dense(products, place, left, right, threshold, program, registers, results):
     """Kernels of a tile of inner products of dense rows.
 
@@ -15,7 +26,6 @@ def run_dense(products, place, left, right, threshold, program, registers, resul
     columns at or behind the diagonal.
     """
     first_row, first_column, symmetric = place
-    (x1, inverse1), (x2, inverse2) = left, right
     rows, columns = products.shape
     strip = registers.shape[1]
     for i in range(rows):
@@ -23,11 +33,7 @@ def run_dense(products, place, left, right, threshold, program, registers, resul
         for j in range(max(0, row - first_column) if symmetric else 0, columns, strip):
             n, column = min(strip, columns - j), first_column + j
             ends = registers[INPUT, :n], registers[OPPOSITE, :n]
-            scales = inverse2[column : column + n]
-            if _correlate(products[i, j : j + n], inverse1[row], scales, threshold, ends):
-                others = x2[column : column + n]
-                _refine_dense(ends[0], threshold, x1[row], inverse1[row], others, scales)
-                _refine_dense(ends[1], threshold, x1[row], -inverse1[row], others, scales)
+            ends_dense(products[i, j : j + n], row, column, left, right, threshold, ends)
             execute(program, registers, row, column, n, results)
 
 

@@ -1,0 +1,160 @@
+"""How predictions change with their inputs: gradients of sums of kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.engine.inputs import DenseRows
+from neural_kernels.exact.arrays import read_pair
+from neural_kernels.exact.evaluate import evaluate
+from neural_kernels.exact.kernel import Kernel
+from neural_kernels.exact.network import NetworkKernel
+
+_STEP = 2e-5  # relative, of norms
+_FACTORS = (0.3, 7.0, 1e3)  # of norms, by which a network without biases is told
+_BLOCK = 2**25  # entries of a kernel at a time; through autograd a kernel keeps some dozens of arrays of them,
+_SMALL = 2**17  # or some hundreds
+
+
+def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:
+    r"""Gradients of :math:`f_c(x) = \sum_i k(x, x_i) a_{ic}` by the input.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    x : array, shape (n, *shape)
+    support : array, shape (m, *shape)
+        The rows :math:`x_i`.
+    coefficients : ndarray of shape (m, o)
+
+    Returns
+    -------
+    ndarray of shape (n, o, *shape), float64
+
+    Notes
+    -----
+    Networks on vectors, on the CPU: derivatives of the kernel by the angle and by the norm,
+
+    .. math:: \nabla f(x) = \frac{1}{|x|} \sum_i a_i \Bigl[ \hat x \frac{\partial k}{\partial \log |x|}
+              - (\hat z_i - \rho_i \hat x) \frac{\partial k}{\partial \delta} \Bigr], \qquad \delta = 1 - \rho,
+
+    are differences of the compiled kernel: four times its entries, or, where they grow with the norm as those of
+    networks without biases, three times, half of them if `support` is `x` itself; and a product of matrices for each
+    output. Rows that are one have an angle of 0, where the sum's derivative by it is dropped: the kernel of a network
+    with kinks has none. A row of zeros has gradient 0. All else goes through autograd, block by block of rows, at
+    some hundred times the cost of the kernel.
+    """
+    fast = _of_vectors(kernel, x, support, coefficients) if isinstance(kernel, NetworkKernel) else None
+    return _by_autograd(kernel, x, support, coefficients) if fast is None else fast
+
+
+def differentiated(function: Callable[[Tensor], Tensor], x: Any, step: int) -> np.ndarray:
+    """Gradients (n, o, *shape) of a function of rows, (n, *shape) to (n, o), each of its own row; `step` at a time."""
+    parts = []
+    for start in range(0, len(x), step):
+        rows = x[start : start + step].detach().clone().requires_grad_()
+        outputs = function(rows).sum(0)
+        if not outputs.requires_grad:
+            raise TypeError(
+                "no gradients come out of the kernel or feature map: a kernel of one's own must be written in torch"
+            )
+        last = len(outputs) - 1
+        found = [torch.autograd.grad(out, rows, retain_graph=k < last)[0] for k, out in enumerate(outputs)]
+        parts.append(torch.stack(found, 1))
+    return torch.cat(parts).numpy()
+
+
+def _by_autograd(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:
+    rows, others = _as_tensor(x), _as_tensor(support)
+    weights = torch.from_numpy(np.ascontiguousarray(coefficients, dtype=np.float64))
+    step = max(1, _SMALL // (len(others) * max(1, rows[0, 0].numel())))
+    return differentiated(lambda part: torch.as_tensor(kernel(part, others)).to(weights) @ weights, rows, step)
+
+
+def _as_tensor(x: Any) -> Tensor:
+    return torch.as_tensor(x.toarray() if hasattr(x, "toarray") else np.asarray(x)).to(torch.float64)
+
+
+def _of_vectors(kernel: NetworkKernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray | None:
+    """As `gradients`, by the compiled kernel; None where there is no program for it."""
+    rows = _as_tensor(x)
+    first, second = read_pair(rows, rows if support is x else _as_tensor(support))
+    net, through = kernel.net.split()
+    plain = replace(kernel, net=net, progress=False, memory_budget=None)
+    left = first.seen(through).rows
+    right = left if second is first else second.seen(through).rows
+    if left.std.ndim > 1 or not (isinstance(left, DenseRows) and isinstance(right, DenseRows)):
+        return None
+    result = np.empty((len(left), coefficients.shape[1], left.features))
+    step = max(1, _BLOCK // len(right))
+    for start in range(0, len(left), step):
+        rows = slice(start, start + step)
+        part = left if step >= len(left) else DenseRows(left.std[rows], left.inverse[rows], left.x[rows])
+        slopes = _slopes(plain, part, right)
+        if slopes is None:
+            return None
+        result[rows] = _assemble(slopes, _radial(plain, part, right, coefficients), part, right, coefficients)
+    return result if through is None else _pulled_back(through, first.data, result)
+
+
+def _slopes(kernel: NetworkKernel, left: DenseRows, right: DenseRows) -> np.ndarray | None:
+    """Derivatives by one minus the cosine, (n, m)."""
+    from neural_kernels.engine.vectors.slopes import fill_slopes
+    from neural_kernels.exact.compile.vectors import compile_vectors
+
+    program = compile_vectors([kernel.expression(_sides(left, right))], torch.float64)
+    if program is None:
+        return None
+    slopes = np.empty((len(left), len(right)))
+    fill_slopes(program, left, right, slopes)
+    return slopes
+
+
+def _radial(kernel: NetworkKernel, left: DenseRows, right: DenseRows, coefficients: np.ndarray) -> np.ndarray:
+    """Derivatives of f by the logarithm of the norm, (n, o); f itself, if it grows with the norm."""
+    if _homogeneous(kernel, left):
+        return evaluate([kernel.expression(_sides(left, right))], left, right)[0].numpy() @ coefficients
+    ends = []
+    for factor in (1 + _STEP, 1 - _STEP):
+        scaled = replace(left, std=left.std * factor)
+        ends.append(evaluate([kernel.expression([scaled, right])], scaled, right)[0].numpy() @ coefficients)
+    return (ends[0] - ends[1]) / (2 * _STEP)
+
+
+def _homogeneous(kernel: NetworkKernel, rows: DenseRows) -> bool:
+    """Whether standard deviations of outputs are proportional to those of inputs, wherever the latter may be."""
+    own = kernel.expression([rows]).stds[0]
+    scaled = (kernel.expression([replace(rows, std=rows.std * factor)]).stds[0] / factor for factor in _FACTORS)
+    return all(bool(torch.isclose(std, own, rtol=1e-13, atol=0).all()) for std in scaled)
+
+
+def _sides(left: DenseRows, right: DenseRows) -> list[DenseRows]:
+    return [left] if left is right else [left, right]
+
+
+def _assemble(
+    slopes: np.ndarray, radial: np.ndarray, left: DenseRows, right: DenseRows, coefficients: np.ndarray
+) -> np.ndarray:
+    everything = slice(None)
+    x, z = (side.unit(everything, torch.float64).numpy() for side in (left, right))
+    length = (left.std * left.features**0.5).numpy()
+    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)[:, None]
+    result = np.empty((len(x), coefficients.shape[1], x.shape[1]))
+    for c, a in enumerate(coefficients.T):
+        towards = (slopes * a) @ z
+        along = radial[:, c] + np.einsum("nd,nd->n", towards, x)
+        result[:, c] = (along[:, None] * x - towards) * inverse
+    return result
+
+
+def _pulled_back(through: Any, x: Tensor, result: np.ndarray) -> np.ndarray:
+    """Gradients by what was mapped, as those by the data."""
+    backward = torch.func.vjp(through, x)[1]
+    parts = [backward(torch.from_numpy(np.ascontiguousarray(result[:, c])))[0] for c in range(result.shape[1])]
+    return torch.stack(parts, 1).numpy()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         NeuralFeatures,
         NeuralKernelClassifier,
         NeuralKernelRegressor,
+        StreamPipeline,
         transform_to_disk,
     )
     from neural_kernels.estimators.linearized.predictor import LinearizedPredictor
@@ -75,6 +76,7 @@ _LAZY = {
     "PseudoNTK": "neural_kernels.empirical",
     "RandomFeatures": "neural_kernels.features",
     "RowSource": "neural_kernels.sources",
+    "StreamPipeline": "neural_kernels.estimators",
     "TraceNTK": "neural_kernels.empirical",
     "UnsuitableError": "neural_kernels.features",
     "ZonalFeatures": "neural_kernels.features",
@@ -122,6 +124,7 @@ __all__ = [
     "RowSource",
     "SaveError",
     "ScaleWarning",
+    "StreamPipeline",
     "TraceNTK",
     "UnsuitableError",
     "ZonalFeatures",

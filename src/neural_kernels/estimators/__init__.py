@@ -5,6 +5,7 @@ What users call:
 - `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; `kernel_base` is what they share;
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
   `feature_model` and, the linear ones, `feature_parts`, `feature_blocks`, `feature_base`;
+- `stream_pipeline`: steps before them, fitted to blocks too;
 - `images`: images scaled for either of them;
 - `on_disk`: features of many rows in a file;
 - `linearized`: what training a torch module would give, by its empirical kernel.
@@ -38,6 +39,7 @@ from neural_kernels.estimators.images.scaler import ImageScaler
 from neural_kernels.estimators.kernel_classifier import NeuralKernelClassifier
 from neural_kernels.estimators.kernel_regressor import NeuralKernelRegressor
 from neural_kernels.estimators.on_disk import transform_to_disk
+from neural_kernels.estimators.stream_pipeline import StreamPipeline
 
 __all__ = [
     "Checkpoint",
@@ -47,5 +49,6 @@ __all__ = [
     "NeuralFeatures",
     "NeuralKernelClassifier",
     "NeuralKernelRegressor",
+    "StreamPipeline",
     "transform_to_disk",
 ]

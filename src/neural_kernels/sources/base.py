@@ -69,4 +69,5 @@ class _MappedRows(RowSource):
 
     @override
     def blocks(self) -> Iterator[Block]:
-        return (block._replace(X=self._function(block.X)) for block in self._source.blocks())
+        some = (block for block in self._source.blocks() if block.X.shape[0])  # a function may refuse no rows
+        return (block._replace(X=self._function(block.X)) for block in some)

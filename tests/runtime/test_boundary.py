@@ -35,6 +35,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "sketch": SKETCH,
     "analysis": lambda x: analysis.attribution(x, np.eye(D), np.ones(D)),
 }
+STAY_LAZY = {"kernel", "two batches", "diagonal"}
 TAKE_SPARSE = [name for name in CALLS if name != "analysis"]
 
 
@@ -296,6 +297,9 @@ def test_lazy_arrays_are_not_computed(call: str) -> None:
         raise AssertionError("computed unasked")
 
     lazy = da.ones((6, D), chunks=(3, D)).map_blocks(fail, dtype=np.float64, meta=np.empty((0, 0)))
+    if call in STAY_LAZY:
+        assert CALLS[call](lazy).shape[0] == 6
+        return
     with pytest.raises(TypeError, match=r"lazy Dask array.*map_blocks.*compute\(\)"):
         CALLS[call](lazy)
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from dask.delayed import delayed
 
-from neural_kernels.dask.partitions import is_array, is_frame, is_future, require_collection, require_whole_rows
+from neural_kernels.dask.partitions import is_array, is_frame, is_future, require_collection
+from neural_kernels.runtime.boundary import require_whole_rows
 
 
 @dataclass(frozen=True)

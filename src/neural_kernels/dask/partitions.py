@@ -13,6 +13,8 @@ from dask.local import get_sync
 from dask.optimization import cull
 from dask.utils import ensure_dict
 
+from neural_kernels.runtime.boundary import require_whole_rows
+
 _EXPECTED = (
     "expected a Dask array chunked by rows, a Dask data frame, or a list of delayed parts (arrays, CSR matrices, data "
     "frames)"
@@ -92,17 +94,6 @@ def is_frame(X: Any) -> bool:
     """Whether X is a Dask data frame or series."""
     # A delayed object has any attribute that it is asked for.
     return not isinstance(X, Delayed) and hasattr(X, "map_partitions") and hasattr(X, "to_delayed") and not is_array(X)
-
-
-def require_whole_rows(X: Any, name: str = "X") -> None:
-    """Require that a Dask array has all columns of a row in one chunk."""
-    split = [axis for axis, blocks in enumerate(X.numblocks) if axis and blocks > 1]
-    if split:
-        chunks = ", ".join(f"{axis}: -1" for axis in split)
-        raise ValueError(
-            f"{name} has its columns in chunks, {tuple(X.numblocks)} of them by axis; a row must lie in one: "
-            f"{name}.rechunk({{{chunks}}})"
-        )
 
 
 def require_collection(X: Any, name: str = "X") -> None:

@@ -14,6 +14,7 @@
 - `compile/`: from expressions to programs of the engine.
 - `gradients`: how sums of kernels change with their inputs.
 - `on_disk`: matrices in files.
+- `lazy`: matrices of Dask arrays.
 
 Imports go expressions < compile < variances < gram, evaluate < results < network.
 """

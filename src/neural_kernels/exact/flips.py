@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.exact.kernel import Kernel, len_of
+from neural_kernels.exact.lazy import diagonal_by_blocks, gram_by_blocks
 
 _ROWS = 2  # of images at a time, of which each is to meet its own mirror image alone
 
@@ -62,6 +63,7 @@ class FlipAverage(Kernel):
         return getattr(self.kernel, "net", None)
 
     @override
+    @gram_by_blocks
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix, shape (n1, n2), of the kind, device and precision of `x1`."""
         first, mirrored = _both_ways(x1)
@@ -73,6 +75,7 @@ class FlipAverage(Kernel):
         return (straight + (self.kernel(first, other) + self.kernel(mirrored, second))) / 4
 
     @override
+    @diagonal_by_blocks
     def diag(self, x: Any) -> Any:
         """k(x, x) for every image, shape (n,), from small Gram matrices."""
         first, mirrored = _both_ways(x)

@@ -18,6 +18,7 @@ from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
 from neural_kernels.exact.kernel import Kernel, as_kernel
+from neural_kernels.exact.lazy import diagonal_by_blocks, gram_by_blocks
 from neural_kernels.exact.results import gram_matrices, largest_entry, require_range
 
 
@@ -55,22 +56,23 @@ class NetworkKernel(Kernel):
         """Whether examples are known to be taken as sparse matrices."""
         return True
 
+    @gram_by_blocks
     def __call__(self, x1: Any, x2: Any = None, out: Any = None) -> Any:
         """The Gram matrix.
 
         Parameters
         ----------
         x1, x2 : array, shape (n1, d) and (n2, d)
-            NumPy, torch (CPU or CUDA), SciPy sparse or CSR of torch, pandas, polars, lists; None for `x2` means `x1`,
-            at half the work. float32 is kept, half precision becomes float32, all else float64. Two vectors of shape
-            (d,) give one number.
+            NumPy, torch (CPU or CUDA), SciPy sparse or CSR of torch, pandas, polars, lists, Dask arrays chunked by
+            rows; None for `x2` means `x1`, at half the work. float32 is kept, half precision becomes float32, all else
+            float64. Two vectors of shape (d,) give one number.
         out : array, shape (n1, n2), optional
             Filled and returned; a `numpy.memmap` for results larger than memory.
 
         Returns
         -------
         array, shape (n1, n2)
-            Of the kind, device and precision of `x1`. For torch inputs that require gradients, differentiable.
+            Of the kind, device and precision of `x1`; lazy for Dask arrays, differentiable for torch inputs that are.
 
         Raises
         ------
@@ -87,6 +89,7 @@ class NetworkKernel(Kernel):
         (result,) = gram_matrices([kernel], (first, second), outs, self.memory_budget, self.progress)
         return out if out is not None else dress(result, first, second)
 
+    @diagonal_by_blocks
     def diag(self, x: Any) -> Any:
         """k(x, x) for every row, shape (n,), in O(n d); exact to rounding."""
         batch = read(x, "x").seen(self.net.split()[1])
@@ -130,8 +133,7 @@ class NetworkKernel(Kernel):
         from neural_kernels.storage.matrix import fill_file
 
         identity = {"kernel": type(self).__name__, "network": hash_text(describe(self.net, (Layer,)))}
-        quiet = replace(self, progress=False)
-        task = BatchTask(quiet, identity, (x1, x2), self.memory_budget, self.progress)
+        task = BatchTask(replace(self, progress=False), identity, (x1, x2), self.memory_budget, self.progress)
         return fill_file(task, path, resume, block)
 
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 from neural_kernels.checks import require_integer, require_number
 from neural_kernels.exact.arrays import dress, read, read_pair, require_vectors
 from neural_kernels.exact.kernel import Kernel
+from neural_kernels.exact.lazy import diagonal_by_blocks, gram_by_blocks
 from neural_kernels.runtime.boundary import require_range
 
 
@@ -61,6 +62,7 @@ class PolynomialKernel(Kernel):
         """Whether examples are known to be taken as sparse matrices."""
         return True
 
+    @gram_by_blocks
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix, shape (n1, n2), of the kind, device and precision of `x1`.
 
@@ -79,6 +81,7 @@ class PolynomialKernel(Kernel):
         product: Any = left @ right.T
         return dress(self._power(product if isinstance(product, Tensor) else _dense(product)), first, second)
 
+    @diagonal_by_blocks
     def diag(self, x: Any) -> Any:
         """k(x, x) for every row, shape (n,)."""
         batch = require_vectors(read(x, "x"), self)

@@ -13,6 +13,7 @@ from neural_kernels.checks import require_number
 from neural_kernels.engine.inputs import DenseRows, Rows, SparseRows, delta_tile, sparse_delta_tile
 from neural_kernels.exact.arrays import dress, read, read_pair, require_vectors
 from neural_kernels.exact.kernel import Kernel
+from neural_kernels.exact.lazy import diagonal_by_blocks, gram_by_blocks
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
@@ -60,6 +61,7 @@ class GammaExponential(Kernel):
         """Whether examples are known to be taken as sparse matrices."""
         return True
 
+    @gram_by_blocks
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix, shape (n1, n2), of the kind, device and precision of `x1`.
 
@@ -89,6 +91,7 @@ class GammaExponential(Kernel):
         distance = squared if self.exponent == 2 else safe_sqrt(squared) ** self.exponent
         return torch.exp(-self.gamma * distance)
 
+    @diagonal_by_blocks
     def diag(self, x: Any) -> Any:
         """Ones, shape (n,)."""
         batch = require_vectors(read(x, "x"), self)

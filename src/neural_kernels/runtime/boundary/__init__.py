@@ -20,6 +20,7 @@ from neural_kernels.runtime.boundary.require import (
     require_examples,
     require_finite,
     require_range,
+    require_whole_rows,
 )
 from neural_kernels.runtime.boundary.results import dress, read_out
 
@@ -39,4 +40,5 @@ __all__ = [
     "require_examples",
     "require_finite",
     "require_range",
+    "require_whole_rows",
 ]

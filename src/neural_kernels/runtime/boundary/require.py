@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,3 +80,14 @@ def require_range(result: Tensor, what: str) -> Tensor:
         precision = str(numbers.dtype).removeprefix("torch.")
         raise OverflowError(f"{what} are not finite in {precision}: x is too large. Scale it down, x / abs(x).max()")
     return result
+
+
+def require_whole_rows(X: Any, name: str = "X") -> None:
+    """Require that a Dask array has all columns of a row in one chunk."""
+    split = [axis for axis, blocks in enumerate(X.numblocks) if axis and blocks > 1]
+    if split:
+        chunks = ", ".join(f"{axis}: -1" for axis in split)
+        raise ValueError(
+            f"{name} has its columns in chunks, {tuple(X.numblocks)} of them by axis; a row must lie in one: "
+            f"{name}.rechunk({{{chunks}}})"
+        )

@@ -20,7 +20,7 @@ X, Y = RNG.standard_normal((40, 3)), RNG.standard_normal(40)
 STEPS = {
     "weights": (inputs, "read_weights"),
     "settings": (settings, "solver"),
-    "unit": (base, "mean_diagonal"),
+    "unit": (base, "robust_mean"),
     "residuals": (SpectralRidge, "loo_residuals"),
     "solution": (SpectralRidge, "solve"),
 }

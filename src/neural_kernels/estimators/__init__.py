@@ -22,7 +22,7 @@ What they are made of:
 - `fit_state`, `checkpoints`: what was seen, stored now and then, for fits that go on where they were killed;
 - `built`, `accumulation`: sums over them, and all that a model on features has seen, apart from solving;
 - `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;
-- `selection`, `scores`, `jury`: which alpha is used, by which score, of which examples;
+- `selection`, `scores`, `jury`, `held_out`: which alpha is used, by which score, of which examples;
 - `atomic`: a fit that does not end leaves the estimator as it was;
 - `kernel_posterior`, `feature_posterior`, `predictive`: deviations, samples and intervals of targets;
 - `ensemble_noise`: how far apart trained networks are, and how noisy the targets;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 from scipy import sparse
 
 from neural_kernels.runtime.types import Array
+
+_PART = 1 << 24  # bytes of rows looked at together
+_LONG = 1 << 10  # bytes
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,16 @@ def _distinct(rows: Any) -> tuple[np.ndarray, np.ndarray]:
         spans = [slice(start, stop) for start, stop in zip(rows.indptr[:-1], rows.indptr[1:], strict=True)]
         keys = [rows.indices[span].tobytes() + rows.data[span].tobytes() for span in spans]
     else:
-        flat = np.ascontiguousarray(rows).reshape(n, -1) + 0.0  # -0.0 becomes 0.0
-        keys = [row.tobytes() for row in flat]
+        step = max(1, _PART // max(1, rows[:1].nbytes))
+        parts = (np.ascontiguousarray(rows[k : k + step]).reshape(-1, rows[0].size) + 0.0 for k in range(0, n, step))
+        keys = [_key(row) for part in parts for row in part]  # -0.0 became 0.0
     seen: dict[bytes, int] = {}
     group = np.fromiter((seen.setdefault(key, len(seen)) for key in keys), dtype=np.intp, count=n)
     first = np.unique(group, return_index=True)[1]
     return first, group
+
+
+def _key(row: np.ndarray) -> bytes:
+    """The bytes of a row, of a long one their hash: all keys are in memory at once."""
+    content = row.tobytes()
+    return content if len(content) <= _LONG else hashlib.blake2b(content, digest_size=32).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,16 +37,32 @@ class Jury:
     criterion: str
 
     @classmethod
-    def of_part(cls, gram: np.ndarray, examples: Examples, judges: np.ndarray, criterion: str, count: int) -> Jury:
-        """Of so many judges, drawn by lot, with a system of these alone: for a first glance at all ridges."""
+    def of_part(
+        cls,
+        block: Callable[[np.ndarray], np.ndarray],
+        examples: Examples,
+        judges: np.ndarray,
+        criterion: str,
+        count: int,
+    ) -> Jury:
+        """Of so many judges, drawn by lot, with a system of these alone: for a first glance at all ridges.
+
+        `block` gives the Gram matrix of some of the examples.
+        """
         rows = _drawn(judges)[:count]
         part = examples.take(np.sort(rows))
-        system = Spectral().system(gram[np.ix_(np.sort(rows), np.sort(rows))], part.weights)
+        system = Spectral().system(block(np.sort(rows)), part.weights)
         return cls(system, part, np.arange(len(rows)), criterion)
 
     def reduced(self, count: int) -> Jury:
         """With so many judges at most, drawn by lot from the other end than `of_part` does."""
         return replace(self, judges=np.sort(_drawn(self.judges)[-count:]))
+
+    def residuals(self, ridge: float) -> Array:
+        """Exact residuals (len(judges), o) of predictions without the example itself."""
+        examples = self.examples
+        centred = examples.targets - examples.offset
+        return loo_residuals(self.system, centred, examples.weights, np.array([ridge]), self.judges)[0]
 
     def scores(self, ridges: Array) -> Array:
         """Of each ridge, the larger the better; errors as from `RidgeSystem.loo_residuals`."""

@@ -13,19 +13,23 @@ from typing_extensions import override
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.held_out import HeldOut
 from neural_kernels.estimators.input_gradients import InputGradients
 from neural_kernels.estimators.jury import Jury
-from neural_kernels.estimators.leave_one_out import loo_residuals
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.scales import warn_of_columns, warn_of_rows
 from neural_kernels.estimators.selection import AlphaChoice, two_best
+from neural_kernels.exact import Kernel
 from neural_kernels.exact.gradients import gradients
 from neural_kernels.runtime.types import Array
+from neural_kernels.solvers.operators import GramOperator, KernelOperator, MatrixOperator
 from neural_kernels.solvers.posterior import gp_covariance
-from neural_kernels.solvers.system import as_time, diagonal, largest_typical, mean_diagonal
+from neural_kernels.solvers.system import as_time, diagonal, largest_typical, require_scale, robust_mean
 
 SMALL = 300  # examples on which all ridges are tried: their eigendecomposition takes no longer than their kernel
 JUDGES = 1000  # examples that decide between two ridges on all of more
+_GLANCE = 2000  # examples on which all ridges are tried where many would not be judged by leave-one-out
+_KEPT = 2**31  # bytes of kernel entries kept between products, where no budget is given
 _SAMPLE = 100  # training rows that tell how new a row usually is
 BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget is smaller
 
@@ -63,49 +67,81 @@ class KernelModel(InputGradients, BaseEstimator):
         X, y = self._read(X, y=y, **options)
         return X, y, inputs.read_weights(sample_weight, X)
 
-    def _fit_examples(self, X: Any, examples: Examples) -> np.ndarray:
+    def _fit_examples(self, X: Any, examples: Examples) -> Jury | HeldOut:
         """Set `dual_coef_` (m, o), `y_offset_` (o,) and all that does not depend on what targets mean.
 
-        Returns the positions of the examples that may judge predictions: those that lie not far outside.
+        Returns those that judge predictions: examples that lie not far outside.
         """
         alphas = settings.alphas(self.alpha)
         criterion = settings.criterion(self.selection, self.scoring, self.scorings)
-        self.support_ = examples.support
+        self.support_, self.y_offset_ = examples.support, examples.offset
+        self._mass = float(examples.weights.sum())
+        self._targets = examples.targets - self.y_offset_
         n, outputs = examples.targets.shape
+        size = X.dtype.itemsize * n * n
+        iterative = settings.iterative_solver(self.solver, self.memory_budget, n, outputs, size, criterion)
+        if iterative is not None:
+            self.solver_, self.solver_reason_ = iterative
+            return self._fit_operator(self._training_operator(X), examples, alphas, criterion)
         free = self.alpha is None and self.solver is None  # nobody asks for all ridges on all examples
         glance = free and n > SMALL and criterion != settings.EVIDENCE
         ridges = 2 if glance else len(alphas)
         self.solver_, self.solver_reason_ = settings.solver(
-            self.solver, self.memory_budget, n, outputs, ridges, gram=X.dtype.itemsize * n * n
+            self.solver, self.memory_budget, n, outputs, ridges, gram=size
         )
         gram = self._training_gram(X)
-        if not settings.is_precomputed(self.kernel):
-            warn_of_columns(self.X_fit_, self.kernel_)
-        scale = mean_diagonal(gram, examples.weights, inputs.NO_SCALE)
-        values = diagonal(gram)
-        warn_of_rows(values, self.support_)
-        judges = np.flatnonzero(values <= largest_typical(values, examples.weights))
+        scale, judges = self._unit_and_judges(diagonal(gram), examples)
         among = None
         if glance:
-            part = Jury.of_part(gram, examples, judges, criterion, max(SMALL, n // 4))
-            among = two_best(part.scores_where_regular(alphas * scale))
-            self.solver_reason_ += f"; the {ridges} alphas are the best by {len(part.judges):,} examples"
+            part = Jury.of_part(lambda k: gram[np.ix_(k, k)], examples, judges, criterion, max(SMALL, n // 4))
+            among = self._glance(part, alphas * scale)
         self._system = self.solver_.system(gram, examples.weights)
-        jury = Jury(self._system, examples, judges, criterion).reduced(JUDGES if glance else n)
+        every = Jury(self._system, examples, judges, criterion)
+        jury = every.reduced(JUDGES if glance else n)
         score = jury.scores_where_regular if self.alpha is None else jury.scores
-        chosen = AlphaChoice.of(alphas, scale, score, among)
+        self._choose(AlphaChoice.of(alphas, scale, score, among), alphas)
+        self.dual_coef_, self.convergence_ = self._system.solve(self._targets, self.ridge_), None
+        return every
+
+    def _fit_operator(
+        self, operator: GramOperator, examples: Examples, alphas: Array, criterion: str
+    ) -> Jury | HeldOut:
+        """The same without the Gram matrix in memory: held-out examples judge."""
+        solver: Any = self.solver_
+        scale, candidates = self._unit_and_judges(operator.diagonal(), examples)
+        jury = HeldOut(lambda w: solver.system_of(operator, w), examples, candidates, criterion, JUDGES)
+        among = None
+        if self.alpha is None:
+            part = Jury.of_part(operator.block, examples, candidates, criterion, _GLANCE)
+            among = self._glance(part, alphas * scale)
+        self._choose(AlphaChoice.of(alphas, scale, jury.scores, among), alphas)
+        self._system = solver.system_of(operator, examples.weights)
+        self.dual_coef_ = self._system.solve(self._targets, self.ridge_)
+        self.convergence_ = self._system.solution_
+        self._system = self._system.settled()
+        return jury
+
+    def _unit_and_judges(self, values: Array, examples: Examples) -> tuple[float, np.ndarray]:
+        """The ridge that an alpha of 1 means, and the examples that are not far outside, by k(x, x)."""
+        if not settings.is_precomputed(self.kernel):
+            warn_of_columns(self.X_fit_, self.kernel_)
+        scale = require_scale(
+            robust_mean(values, examples.weights), "mean diagonal of the training kernel", inputs.NO_SCALE
+        )
+        warn_of_rows(values, self.support_)
+        return scale, np.flatnonzero(values <= largest_typical(values, examples.weights))
+
+    def _glance(self, part: Jury, ridges: Array) -> np.ndarray:
+        """Positions of the two ridges that part of the examples find best."""
+        self.solver_reason_ += f"; the 2 alphas are the best by {len(part.judges):,} examples"
+        return two_best(part.scores_where_regular(ridges))
+
+    def _choose(self, chosen: AlphaChoice, alphas: Array) -> None:
         self.alphas_, self.loo_scores_ = alphas, chosen.scores
         self.alpha_, self.ridge_ = chosen.alpha, chosen.ridge
-        self.y_offset_ = examples.offset
-        self._mass = float(examples.weights.sum())
-        self._targets = examples.targets - self.y_offset_
-        self.dual_coef_ = self._system.solve(self._targets, self.ridge_)
-        return judges
 
-    def _training_gram(self, X: Any) -> np.ndarray:
-        if settings.is_precomputed(self.kernel):
-            _check_gram(X, 'kernel="precomputed"')
-            return X[np.ix_(self.support_, self.support_)]
+    def _read_kernel(self, X: Any) -> Kernel:
+        """Set what tells the kernel and its examples; the kernel."""
         kernel = settings.kernel(self.kernel, self.network)
         named = isinstance(self.kernel, str)
         self.kernel_ = replace(kernel, progress=bool(self.verbose)) if named else kernel  # pyright: ignore
@@ -114,14 +150,29 @@ class KernelModel(InputGradients, BaseEstimator):
         self._region = Region.of(self.X_fit_)
         with inputs.advice_on_images(X):
             inputs.check_outputs(self.kernel_, X)
+        return kernel
+
+    def _training_gram(self, X: Any) -> np.ndarray:
+        if settings.is_precomputed(self.kernel):
+            _check_gram(X, 'kernel="precomputed"')
+            return X[np.ix_(self.support_, self.support_)]
+        self._read_kernel(X)
+        with inputs.advice_on_images(X):
             gram = np.asarray(self.kernel_(self.X_fit_))
-        if not named:
+        if not isinstance(self.kernel, str):
             _check_gram(gram, f"kernel={self.kernel!r}")
         return gram
 
-    def _loo_residuals(self, examples: Examples, ridges: Array) -> Array:
-        """Exact residuals (r, m, o) of predictions without the example itself, neither in f nor in the offset."""
-        return loo_residuals(self._system, examples.targets - examples.offset, examples.weights, ridges)
+    def _training_operator(self, X: Any) -> GramOperator:
+        """Products with the Gram matrix: of the kernel, as much of it kept as there is room, or of the matrix given."""
+        if settings.is_precomputed(self.kernel):
+            _check_gram(X, 'kernel="precomputed"')
+            whole = len(self.support_) == len(X)
+            return MatrixOperator(X if whole else X[np.ix_(self.support_, self.support_)])
+        kernel = self._read_kernel(X)
+        budget = settings.as_budget(self.memory_budget)
+        spare = budget - self.solver_.memory(len(self.support_), len(self.y_offset_))
+        return KernelOperator(kernel, self.X_fit_, spare if np.isfinite(budget) else float(_KEPT))
 
     def _rate(self, time: float | None) -> float:
         """Training time in units of the solver: the loss is a mean over examples and outputs."""

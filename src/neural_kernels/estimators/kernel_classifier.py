@@ -53,7 +53,9 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     solver : Solver, optional
         Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for few alphas, else Spectral if
         memory allows, as `solver_reason_` says. Spectral also makes training times cheap; Cholesky decomposes when the
-        first one is asked for.
+        first one is asked for. ``nk.solvers.ConjugateGradient()``, taken by itself above 20,000 examples or where a
+        factorisation exceeds `memory_budget`, holds no Gram matrix: alphas are then judged, and probabilities made, by
+        up to 1,000 held-out examples.
     class_weight : dict or "balanced", optional
         Positive factors of the sample weights by class; "balanced" gives all classes the same total weight.
         Probabilities then refer to the population so weighted.
@@ -148,9 +150,8 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         self.classes_ = find_classes(y[weights > 0])
         targets, weights = code_labels(y, self.classes_, weights, self.class_weight)
         examples = Examples.of(X, targets, weights)
-        judges = self._fit_examples(X, examples)
-        residuals = self._loo_residuals(examples, np.array([self.ridge_]))[0]
-        self.calibration_ = calibrate(examples.take(judges), residuals[judges])
+        jury = self._fit_examples(X, examples)
+        self.calibration_ = calibrate(examples.take(jury.judges), jury.residuals(self.ridge_))
         self.temperature_ = self.calibration_.temperature
         return self
 

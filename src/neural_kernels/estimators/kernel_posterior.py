@@ -17,7 +17,7 @@ from neural_kernels.estimators.leave_one_out import LeftOut
 from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
 from neural_kernels.exact import kernels
 from neural_kernels.runtime.types import Array
-from neural_kernels.solvers import ensemble_covariance, gp_covariance
+from neural_kernels.solvers import IterativeSolver, ensemble_covariance, gp_covariance
 
 
 class KernelPosterior(PredictiveModel, KernelModel):
@@ -119,22 +119,36 @@ class KernelPosterior(PredictiveModel, KernelModel):
 
     def _fit_posterior(self, examples: Examples) -> None:
         """Set what tells the units of targets, after `_fit_examples`."""
-        evidence = self._system.evidence(self._targets, self.ridge_, examples.scatter)
-        self.log_marginal_likelihood_ = float(evidence.log_likelihood)
-        self._amplitude, self._examples = evidence.amplitude, examples
+        if isinstance(self.solver_, IterativeSolver):
+            owed = examples.scatter / self.ridge_ if self.ridge_ else np.where(examples.scatter > 0, np.inf, 0.0)
+            misfit = np.einsum("ij,ij->j", self._targets, self.dual_coef_) + owed
+            self._amplitude, self.log_marginal_likelihood_ = np.maximum(misfit, 0) / self._mass, np.nan
+        else:
+            evidence = self._system.evidence(self._targets, self.ridge_, examples.scatter)
+            self._amplitude, self.log_marginal_likelihood_ = evidence.amplitude, float(evidence.log_likelihood)
+        self._examples = examples
         for computed in ("_left_out", "_variances"):
             vars(self).pop(computed, None)
 
     @cached_property
     def _left_out(self) -> LeftOut:
+        self._require_gram("predict_interval")
         return LeftOut.of(self._system, self._targets, self._examples.copies, self.ridge_)
 
     @cached_property
     def _variances(self) -> TargetVariances:
         if settings.is_precomputed(self.kernel) or settings.prior(self.kernel_) is self.kernel_:
             return TargetVariances(self._amplitude, self.ridge_ * self._amplitude)
+        self._require_gram("return_std of an NTK")
         train, scatter = np.asarray(settings.prior(self.kernel_)(self.X_fit_)), self._examples.scatter
         return TargetVariances(*ensemble_variances(self._system, train, self._targets, self.ridge_, scatter))
+
+    def _require_gram(self, what: str) -> None:
+        if isinstance(self.solver_, IterativeSolver):
+            raise NotImplementedError(
+                f"{what}: {type(self.solver_).__name__} does not hold what it needs, the factorised kernel matrix; fit "
+                'with solver=nk.solvers.Cholesky(), take kernel="nngp" with return_std, or nk.NeuralFeatureRegressor'
+            )
 
     def _covariance(self, X: Any, rate: float, noise: bool, whole: bool) -> Array:
         """Covariances, (m, m, o), or block by block of rows their diagonal, (m, o)."""

@@ -45,9 +45,12 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
     solver : Solver, optional
         Such as ``nk.solvers.Cholesky()`` or ``nk.solvers.Spectral()``. None: Cholesky for few alphas, else Spectral if
         memory allows, as `solver_reason_` says. Spectral also makes training times cheap; Cholesky decomposes when the
-        first one is asked for.
+        first one is asked for. ``nk.solvers.ConjugateGradient()``, taken by itself above 20,000 examples or where a
+        factorisation exceeds `memory_budget`, holds no Gram matrix: alphas are then judged by up to 1,000 held-out
+        examples.
     memory_budget : int, optional
-        Bytes that the Gram matrix and the solver may take.
+        Bytes that the Gram matrix and the solver may take. With conjugate gradients, kernel entries are kept between
+        products as far as there is room, without a budget up to 2 GiB.
     verbose : int
         Above 0, the kernel shows a progress bar.
 
@@ -57,6 +60,8 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
         The alpha in use, and the ridge it means.
     solver_, solver_reason_
         The solver in use, and why this one.
+    convergence_ : IterativeSolution or None
+        Residuals and iterations of an iterative solver.
     alphas_ : ndarray of shape (r,)
         Those that it was chosen from.
     loo_scores_ : ndarray of shape (r,) or None
@@ -70,6 +75,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
         What multiplies the prior kernel, and the variance of targets about the function: fitted to the targets, see
         Notes. Of a Gaussian process the second is `ridge_` times the first.
     log_marginal_likelihood_ : float
+        NaN with an iterative solver, which gives no determinant.
         Of the targets as a Gaussian process with the kernel in use and that amplitude and noise; summed over outputs.
     support_ : ndarray of shape (m,)
         Positions of those examples in the training data.

@@ -13,7 +13,7 @@ from neural_kernels.checks import require_budget
 from neural_kernels.exact import NNGP, NTK, FlipAverage, Kernel, NetworkKernel, resolve_kernel
 from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.solvers.automatic import Automatic
-from neural_kernels.solvers.protocol import Solver
+from neural_kernels.solvers.protocol import IterativeSolver, Solver
 
 PRECOMPUTED = "precomputed"
 EVIDENCE = "evidence"
@@ -148,9 +148,46 @@ def solver(value: object, budget: Any, n: int, outputs: int, ridges: int, gram: 
     if work > room:
         raise MemoryError(
             f"the Gram matrix of {n:,} examples takes {gram:,} bytes and solving with it {work:,} more; memory_budget "
-            f"is {int(budget):,}. Raise the budget, or take a "
+            f"is {int(budget):,}. Raise the budget, take solver=nk.solvers.ConjugateGradient(), or a "
             "model that is linear in the number of examples: nk.NeuralFeatureRegressor, nk.NeuralFeatureClassifier."
         )
+    return chosen, reason
+
+
+def iterative_solver(
+    value: object, budget: Any, n: int, outputs: int, gram: int, criterion: str
+) -> tuple[IterativeSolver, str] | None:
+    """Select a solver that needs no Gram matrix in memory, where one was named or nothing else fits; else None.
+
+    Parameters and result are those of `solver`, and the criterion that chooses among ridges.
+
+    Raises
+    ------
+    ValueError
+        For the criterion "evidence", which such a solver cannot give.
+    MemoryError
+        If not even its vectors fit into memory.
+    """
+    room = as_budget(budget)
+    if value is None:
+        found = Automatic().select_iterative(n, outputs, room, gram)
+    else:
+        found = value.select(n, outputs) if isinstance(value, IterativeSolver) else None
+    if found is None:
+        return None
+    chosen, reason = found
+    if criterion == EVIDENCE:
+        raise ValueError(
+            f'selection="evidence" needs the determinant of the kernel matrix, which {type(chosen).__name__} does not '
+            f'give ({reason}): take selection="loo", or solver=nk.solvers.Cholesky()'
+        )
+    if (work := chosen.memory(n, outputs)) > room:
+        raise MemoryError(
+            f"{type(chosen).__name__} takes {work:,} bytes for {n:,} examples; memory_budget is {int(room):,}. Raise "
+            "the budget, lower the rank of the preconditioner, or take nk.NeuralFeatureRegressor or "
+            "nk.NeuralFeatureClassifier."
+        )
+    assert isinstance(chosen, IterativeSolver)
     return chosen, reason
 
 

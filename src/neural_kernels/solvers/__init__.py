@@ -6,6 +6,8 @@ Settings, which estimators take as `solver`, and the systems that they make:
 - `cholesky`: one factorisation, the cheapest for one ridge; `factorise`: of one triangle, the other left alone;
 - `spectral`: one eigendecomposition, for every ridge and training time;
 - `block`: kernels whose entries are matrices over outputs, by one of those two;
+- `conjugate_gradient`: many examples, by products with the kernel matrix alone; `krylov`: its iteration for several
+  ridges at once; `preconditioner`: what keeps iterations few; `checkpoint`: iterations on disk;
 - `automatic`: which of them is taken where none is named.
 
 Beside them:
@@ -15,6 +17,7 @@ Beside them:
   matrices of which one triangle is held;
 - `evidence`: how likely targets are, at the amplitude that makes them the likeliest;
 - `posterior`: covariances of Gaussian processes and of trained ensembles, from a system's solutions;
+- `operators`: matrices that are multiplied and need not lie in memory;
 - `rpcholesky`: rows that say most about a kernel matrix, by randomly pivoted Cholesky;
 - `system`: the checks, errors and weighted matrix that the above share.
 """
@@ -22,10 +25,13 @@ Beside them:
 from neural_kernels.solvers.automatic import Automatic
 from neural_kernels.solvers.block import BlockRidge
 from neural_kernels.solvers.cholesky import Cholesky, CholeskyRidge
+from neural_kernels.solvers.conjugate_gradient import ConjugateGradient, IterativeRidge, IterativeSolution
 from neural_kernels.solvers.evidence import Evidence
 from neural_kernels.solvers.moments import Moments as Moments  # documented as nk.Moments
+from neural_kernels.solvers.operators import GramOperator, KernelOperator, MatrixOperator
 from neural_kernels.solvers.posterior import ensemble_covariance, gp_covariance
-from neural_kernels.solvers.protocol import RidgeSystem, Solver
+from neural_kernels.solvers.preconditioner import RPCholesky
+from neural_kernels.solvers.protocol import IterativeSolver, RidgeSystem, Solver
 from neural_kernels.solvers.ridge_path import RidgePath
 from neural_kernels.solvers.rpcholesky import pivots
 from neural_kernels.solvers.spectral import Spectral, SpectralRidge, max_learning_rate
@@ -35,7 +41,15 @@ __all__ = [
     "BlockRidge",
     "Cholesky",
     "CholeskyRidge",
+    "ConjugateGradient",
     "Evidence",
+    "GramOperator",
+    "IterativeRidge",
+    "IterativeSolution",
+    "IterativeSolver",
+    "KernelOperator",
+    "MatrixOperator",
+    "RPCholesky",
     "RidgePath",
     "RidgeSystem",
     "Solver",

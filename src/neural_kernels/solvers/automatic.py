@@ -9,10 +9,13 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from neural_kernels.solvers.cholesky import Cholesky
-from neural_kernels.solvers.protocol import RidgeSystem, Solver
+from neural_kernels.solvers.conjugate_gradient import ConjugateGradient
+from neural_kernels.solvers.protocol import IterativeSolver, RidgeSystem, Solver
 from neural_kernels.solvers.spectral import Spectral
 
 _FEW = 6  # factorisations with their residuals take 2.5 units of time each, an eigendecomposition 17, as measured
+
+_LARGE = 20_000  # examples: two float64 matrices take 6.4 GB, a factorisation minutes
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,23 @@ class Automatic(Solver):
     def memory(self, n: int, outputs: int = 1) -> int:
         """What the solver for one ridge takes, as `system` makes it."""
         return Cholesky().memory(n, outputs)
+
+    def select_iterative(self, n: int, outputs: int, budget: float, gram: int) -> tuple[IterativeSolver, str] | None:
+        """Say which solver works without a Gram matrix in memory, and why, where one should be taken.
+
+        Parameters
+        ----------
+        n, outputs : int
+        budget : float
+            Bytes, infinity where none was given.
+        gram : int
+            Bytes of the Gram matrix.
+        """
+        chosen, needed = ConjugateGradient(), gram + Cholesky().memory(n, outputs)
+        if np.isinf(budget):
+            if n <= _LARGE:
+                return None
+            return chosen, f"a factorisation of {n:,} examples would take {needed / 1e9:.1f} GB and n^3 / 3 operations"
+        if needed <= budget or chosen.memory(n, outputs) > budget:
+            return None
+        return chosen, f"a factorisation of {n:,} examples would take {needed:,} bytes, more than memory_budget"

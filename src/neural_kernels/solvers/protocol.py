@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.evidence import Evidence
+from neural_kernels.solvers.operators import GramOperator
 
 AS_ASKED = "as asked for"
 
@@ -189,6 +190,14 @@ class Solver(ABC):
         Solving for one time, infinity, and leave-one-out residuals are counted in; the coefficients of so many outputs
         as well.
         """
+
+
+class IterativeSolver(Solver):
+    """Settings of a solver that needs products with the Gram matrix, and no Gram matrix in memory."""
+
+    @abstractmethod
+    def system_of(self, operator: GramOperator, sample_weight: npt.ArrayLike | None = None) -> RidgeSystem:
+        """Make the system of a matrix that is multiplied; weights and errors as for `system`."""
 
 
 def vectors_memory(n: int, outputs: int) -> int:

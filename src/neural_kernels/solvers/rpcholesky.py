@@ -14,8 +14,8 @@ _EXPLAINED = 1e-6  # of k(x, x): what is left below that is rounding of single p
 class KernelFunction(Protocol):
     """What pivots are drawn by: the Gram matrix of two batches, and the diagonal of one."""
 
-    def __call__(self, x1: Any, x2: Any) -> Any:
-        """Return the entries, shape (n1, n2), NumPy or torch."""
+    def __call__(self, x1: Any, x2: Any = None) -> Any:
+        """Return the entries, shape (n1, n2), NumPy or torch; None for `x2` means `x1`."""
         ...
 
     def diag(self, x: Any) -> Any:
@@ -52,6 +52,13 @@ def pivots(kernel: KernelFunction, rows: Any, count: int, generator: np.random.G
     .. [2] E. Epperly, J. Tropp, R. Webber, "Embrace rejection: kernel matrix approximation by accelerated randomly
        pivoted Cholesky", 2024, arXiv:2410.03969, algorithms 2.1 and 2.2.
     """
+    return pivoted_factor(kernel, rows, count, generator)[0]
+
+
+def pivoted_factor(
+    kernel: KernelFunction, rows: Any, count: int, generator: np.random.Generator
+) -> tuple[np.ndarray, torch.Tensor]:
+    """The `pivots`, and the factor F of shape (n, r) that they make: F F^T equals the kernel in their rows."""
     variance = torch.as_tensor(kernel.diag(rows))
     left = variance.clone()
     factor = left.new_empty((len(left), count))
@@ -72,7 +79,7 @@ def pivots(kernel: KernelFunction, rows: Any, count: int, generator: np.random.G
         left -= factor[:, k : k + len(new)].square().sum(1)
         left[new] = 0  # rounding would leave a little, and draw the row again
         chosen.extend(new.tolist())
-    return np.array(chosen, dtype=np.intp)
+    return np.array(chosen, dtype=np.intp), factor[:, : len(chosen)]
 
 
 def _accept(residual: np.ndarray, proposal: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from neural_kernels.estimators.row_table import RowTable, joined
 from neural_kernels.features.distinct import row_hashes
@@ -33,12 +33,17 @@ class RowSample:
     def __init__(self, size: int, seed: int) -> None:
         self._size, self._seed, self.whole = size, seed, True
         self._tables: list[RowTable] = []
+        self._limit = np.uint64(2**64 - 1)  # rows of larger keys are not in the sample
 
     def add(self, X: Any, weights: np.ndarray) -> None:
         """Take in rows; those of no weight do not count."""
-        rows = RowTable.of(X, np.zeros((X.shape[0], 1)), weights, self._seed)
-        keys = row_hashes(rows.data, self._seed, rounded=True)
-        self._tables.append(replace(rows, keys=keys).owned())
+        if sparse.issparse(X) and not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        keys = row_hashes(X, self._seed, rounded=True)
+        some = np.flatnonzero((keys <= self._limit) & (weights > 0))
+        none = np.zeros((len(some), 1))
+        self._tables.append(RowTable(X[some], keys[some], none, weights[some], none))
         if sum(map(len, self._tables)) > 2 * self._size:
             self._tables = [self._drawn()]
 
@@ -63,5 +68,7 @@ class RowSample:
 
     def _drawn(self) -> RowTable:
         every = joined(self._tables)
-        self.whole = self.whole and every.distinct <= self._size
-        return every.sample(self._size)
+        sample = every.sample(self._size)
+        if every.distinct > self._size:
+            self.whole, self._limit = False, sample.keys.max()
+        return sample

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,20 @@ def test_what_uncertainty_needs(data) -> None:
         regressor().fit(X, y).predict(Z, return_std=True, return_cov=True)
     with pytest.raises(ValueError, match="coverage"):
         regressor().fit(X, y).predict_interval(Z, coverage=1.5)
+
+
+def test_covariances_keep_within_a_budget(data) -> None:
+    X, y, _ = data
+    n = 1500
+    new = np.random.default_rng(1).standard_normal((n, 3))
+    need = 8 * n * (2 * n + 3 * 20)
+    model = regressor(memory_budget=need).fit(X, y[:, 0])
+    model.predict(new[:5], return_cov=True)  # compiles
+    tracemalloc.start()
+    covariance = model.predict(new, return_cov=True)[1]
+    assert tracemalloc.get_traced_memory()[1] < 1.2 * need
+    tracemalloc.stop()
+    assert_allclose(np.sqrt(np.diagonal(covariance)), model.predict(new, return_std=True)[1], rtol=1e-8)
+    model.memory_budget = need - 1
+    with pytest.raises(MemoryError, match="return_std"):
+        model.predict(new, return_cov=True)

@@ -168,7 +168,7 @@ def sample_size(example: int, columns: int, budget: float) -> int:
 
     At least as many as the map has columns: those that are made of rows need them.
     """
-    return max(_FEWEST, columns, min(_SAMPLE, int(min(_NUMBERS, budget / 32)) // max(1, example)))
+    return max(_FEWEST, columns, min(_SAMPLE, int(min(_NUMBERS, budget / 64)) // max(1, example)))
 
 
 def _same(one: FeatureMap, other: FeatureMap, rows: Any) -> bool:

@@ -277,7 +277,7 @@ class FeatureRidge(InputGradients, BlocksModel):
             Moments.memory(m, ridges)
             + (8 * (sums + 1) * m * m if sums > 1 else 0)
             + itemsize * m * m
-            + 5 * itemsize * block_rows(m) * m
+            + 3 * itemsize * block_rows(m) * m  # features, the kernel that they are made of, and room
         )
         if need > budget:
             raise MemoryError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neural_kernels.checks import require_number
+from neural_kernels.estimators import settings
 from neural_kernels.estimators.built import blocks, features, squared_norms
 from neural_kernels.estimators.feature_base import FeatureRidge, Solution
 from neural_kernels.estimators.leave_one_out import upper_quantile
@@ -81,12 +82,14 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
         mean = self._outputs(X)
         if not (return_std or return_cov):
             return self._in_shape(mean)
+        if return_cov:
+            self._check_covariance(*mean.shape)
         function = self._function_covariance(self._read(X, self._shape, reset=False), whole=return_cov)
+        spread = self._variances.of_function(function)
+        del function
         if noise:
-            own: Array = np.eye(len(mean)) if return_cov else np.ones(len(mean))
-            spread = self._variances.of_targets(function, own)
-        else:
-            spread = self._variances.of_function(function)
+            own = np.arange(len(mean))
+            spread[(own, own) if return_cov else own] += self._variances.noise
         return self._in_shape(mean), self._in_shape(spread if return_cov else np.sqrt(spread))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
@@ -130,13 +133,25 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
         """For the ridge in use, of which the factor is kept."""
         return self._solved().path
 
+    def _check_covariance(self, n: int, outputs: int) -> None:
+        """Raise MemoryError, before anything large is made, if covariances of n rows exceed `memory_budget`."""
+        need, budget = 8 * n * (n * (1 + outputs) + 3 * self.map_.columns), settings.as_budget(self.memory_budget)
+        if need > budget:
+            raise MemoryError(
+                f"covariances of {n:,} rows take {need:,} bytes; memory_budget is {int(budget):,}. Ask for return_std, "
+                "give fewer rows or raise the budget."
+            )
+
     def _function_covariance(self, X: Any, whole: bool) -> Array:
         """Posterior covariances (m, m) or variances (m,) of the function, for an amplitude of 1."""
         fitted, path, lacked = self._solved().built.map, self._path(), self._judged().lacked
         if whole:
             phi = features(fitted, X)
             beyond = np.maximum(self._lacked(X, phi) - lacked, 0)
-            return self.ridge_ * path.covariance(phi) + np.diag(beyond)
+            covariance = path.covariance(phi)
+            covariance *= self.ridge_
+            covariance[np.diag_indices(len(phi))] += beyond
+            return covariance
         variance = np.empty(X.shape[0])
         for block in blocks(X.shape[0], fitted.columns, None):
             phi = features(fitted, X[block])

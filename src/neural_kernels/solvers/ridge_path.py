@@ -132,7 +132,10 @@ class RidgePath:
         if len(self._response) != 1:
             raise ValueError(f"covariance: expected a path of one ridge, got {len(self._response)}")
         rotated = self._rotate(self._centred(features)).astype(np.float64)
-        return (rotated * self._response[0]) @ rotated.T + self._flat
+        rotated *= np.sqrt(self._response[0])
+        result = rotated @ rotated.T
+        result += self._flat
+        return result
 
     @property
     def _flat(self) -> float:

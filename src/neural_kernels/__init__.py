@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from neural_kernels.empirical.linearize import linearize
     from neural_kernels.estimators import (
         Checkpoint,
+        FeatureLearning,
         ImageScaler,
         NeuralFeatureClassifier,
         NeuralFeatureRegressor,
@@ -59,6 +60,7 @@ _LAZY = {
     "AdaptiveSampling": "neural_kernels.features",
     "Checkpoint": "neural_kernels.estimators",
     "EmpiricalNTK": "neural_kernels.empirical",
+    "FeatureLearning": "neural_kernels.estimators",
     "FeatureMap": "neural_kernels.features",
     "GradientFeatures": "neural_kernels.empirical.gradient_features",
     "ImageScaler": "neural_kernels.estimators",
@@ -97,6 +99,7 @@ __all__ = [
     "ArchitectureError",
     "Checkpoint",
     "EmpiricalNTK",
+    "FeatureLearning",
     "FeatureMap",
     "FlipAverage",
     "GammaExponential",

@@ -6,6 +6,7 @@ What users call:
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
   `feature_model` and, the linear ones, `feature_parts`, `feature_blocks`, `feature_base`;
 - `stream_pipeline`: steps before them, fitted to blocks too;
+- `feature_learning`: a metric on the inputs, learnt by either of them;
 - `images`: images scaled for either of them;
 - `on_disk`: features of many rows in a file;
 - `linearized`: what training a torch module would give, by its empirical kernel.
@@ -33,6 +34,7 @@ What they are made of:
 
 from neural_kernels.estimators.checkpoints import Checkpoint
 from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
+from neural_kernels.estimators.feature_learning import FeatureLearning
 from neural_kernels.estimators.feature_regressor import NeuralFeatureRegressor
 from neural_kernels.estimators.feature_transformer import NeuralFeatures
 from neural_kernels.estimators.images.scaler import ImageScaler
@@ -43,6 +45,7 @@ from neural_kernels.estimators.stream_pipeline import StreamPipeline
 
 __all__ = [
     "Checkpoint",
+    "FeatureLearning",
     "ImageScaler",
     "NeuralFeatureClassifier",
     "NeuralFeatureRegressor",

@@ -10,6 +10,7 @@ import torch
 from neural_kernels.exact.gradients import differentiated
 from neural_kernels.features import FeatureMap
 from neural_kernels.runtime.types import Array
+from neural_kernels.solvers.system import as_weights
 
 _BLOCK = 2**17  # features at a time
 
@@ -45,7 +46,7 @@ class InputGradients:
         """
         return self._input_gradients(X)
 
-    def agop(self, X: Any = None, diag: bool = False) -> Array:
+    def agop(self, X: Any = None, diag: bool = False, sample_weight: Any = None) -> Array:
         r"""Average gradient outer product: which directions of the input the predictions depend on.
 
         .. math:: G = \frac 1 n \sum_{j, c} \nabla f_c(x_j) \nabla f_c(x_j)^T.
@@ -56,6 +57,8 @@ class InputGradients:
             Rows to average over; the training rows (distinct ones), if the model has kept them.
         diag : bool
             The diagonal alone: how much each column counts.
+        sample_weight : array-like of shape (n,), optional
+            Non-negative weights of the rows in the average; default all 1.
 
         Returns
         -------
@@ -69,8 +72,12 @@ class InputGradients:
         """
         found = self._input_gradients(X)
         rows = found.reshape(-1, int(np.prod(found.shape[2:])))
-        total = np.square(rows).sum(axis=0) if diag else rows.T @ rows
-        return total / len(found)
+        shares = np.full(len(found), 1 / len(found))
+        if sample_weight is not None:
+            weights = as_weights(sample_weight, len(found))
+            shares = weights / weights.sum()
+        rows *= np.sqrt(np.repeat(shares, found.shape[1]))[:, None]
+        return np.square(rows).sum(axis=0) if diag else rows.T @ rows
 
 
 def gradients_on_features(fitted: FeatureMap, coefficients: Array, X: Any) -> Array:

@@ -88,7 +88,7 @@ def warn_of_rows(diagonal: Array, support: np.ndarray) -> None:
 def warn(message: str) -> None:
     """Warn, at the user's line that led here: none of this package, nor of a pipeline's."""
     frame, level = sys._getframe(), 1
-    while frame.f_back and frame.f_globals["__name__"].startswith(("neural_kernels.", "sklearn.")):
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("neural_kernels.", "sklearn.")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, ScaleWarning, stacklevel=level)
 

@@ -83,6 +83,7 @@ _HOMES = {
     "estimators.examples": "Copies Examples",
     "estimators.feature_base": "Solution",
     "estimators.feature_classifier": "NeuralFeatureClassifier",
+    "estimators.feature_learning": "FeatureLearning",
     "estimators.feature_model": "MapBuilder",
     "estimators.feature_posterior": "Judged",
     "estimators.feature_regressor": "NeuralFeatureRegressor",

@@ -367,7 +367,7 @@ def interrupts(monkeypatch, call, *steps):
 
 
 READ = (RowTable, "merged")
-SOLVE = [(built, "features"), (Moments, "update"), (Moments, "path"), (RidgePath, "loo_residuals")]
+SOLVE = [(FeatureMap, "fill"), (Moments, "update"), (Moments, "path"), (RidgePath, "loo_residuals")]
 
 
 @pytest.mark.parametrize("make", [regressor, classifier])
@@ -396,7 +396,7 @@ def test_an_interrupt_counts_no_row_twice(data, make, few_are_kept, monkeypatch)
     known = {} if make is regressor else {"classes": CLASSES}
     model, other = (make().partial_fit(X[:300], y[:300], **known) for _ in range(2))
     before = model._accumulation
-    add = [(RowTable, "take"), (accumulation, "joined"), (built, "features"), (Moments, "update")]
+    add = [(RowTable, "take"), (accumulation, "joined"), (FeatureMap, "fill"), (Moments, "update")]
     interrupts(monkeypatch, lambda: model.partial_fit(X[300:], y[300:]), *add)
     assert model._accumulation is before
     for part in (slice(300, 550), slice(550, 600)):

@@ -68,10 +68,10 @@ class IterateFile:
         if not self.path.exists():
             return {}
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with self.path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 stored = {name: file[name] for name in file.files}
             identity, probe = str(stored.pop("identity")), stored.pop("probe")
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, AttributeError) as error:
+        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, AttributeError, TypeError) as error:
             raise ValueError(f"checkpoint {self.path} is damaged, or none of this solver: {error}") from error
         same = identity == self.identity and probe.shape == self.probe.shape
         if not same or not np.allclose(probe, self.probe, rtol=_TOLERANCE, atol=_TOLERANCE * np.abs(probe).max()):

@@ -38,6 +38,8 @@ def look(load: Load, partitions: Sequence[Partition], model: Any) -> Survey | No
             X, y, weight = load(partition)
             if X.shape[0]:
                 found = merge_surveys(found, Survey.of(model, X, y, weight))
+    if found is not None:
+        found.sample.rows()  # no more travel than are drawn
     return found
 
 

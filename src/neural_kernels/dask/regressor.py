@@ -35,7 +35,7 @@ class DaskNeuralFeatureRegressor(DaskLinear):
     Notes
     -----
     Partitions are computed as they are needed, twice, and held one at a time by each worker; those in the memory of
-    the cluster (`persist`) are used where they are. A worker that uses several threads for a task uses all it has.
+    the cluster (`persist`) are used where they are. A task uses all threads of its worker.
 
     Memory of a worker: a partition, and 24 m^2 bytes for one alpha, 32 m^2 for several; it is compared with the
     workers' `memory_limit` first. Each worker but one sends its sums once, and receives the map: see

@@ -44,14 +44,14 @@ class RowSample:
         some = np.flatnonzero((keys <= self._limit) & (weights > 0))
         none = np.zeros((len(some), 1))
         self._tables.append(RowTable(X[some], keys[some], none, weights[some], none))
-        if sum(map(len, self._tables)) > 2 * self._size:
-            self._tables = [self._drawn()]
+        self._draw_some()
 
     def merge(self, other: RowSample) -> RowSample:
         """Of the rows of both, which stay as they are."""
         both = RowSample(self._size, self._seed)
         both._tables, both.whole = [*self._tables, *other._tables], self.whole and other.whole
-        both._tables = [both._drawn()]
+        both._limit = min(self._limit, other._limit)
+        both._draw_some()
         return both
 
     @property
@@ -65,6 +65,10 @@ class RowSample:
             raise ValueError("X: no rows in any block; expected one at least")
         self._tables = [self._drawn()]
         return self._tables[0].take(np.argsort(self._tables[0].keys))
+
+    def _draw_some(self) -> None:
+        if sum(map(len, self._tables)) > 2 * self._size:
+            self._tables = [self._drawn()]
 
     def _drawn(self) -> RowTable:
         every = joined(self._tables)

@@ -75,7 +75,7 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     m^3 / 3 for one alpha; for several 2 s m^2 more, with s rows kept, their features again and about 9 m^3. Memory: the
     rows kept, 16 m^2 bytes for one alpha, 32 m^2 for several, blocks of rows and some 50 bytes a row. float32 rows give
     float32 features, whose products are summed in float64. Images in bytes, also of a memory map, are read in parts of
-    2^22 numbers, so that they are never held whole as floats; scale them by :class:`ImageScaler` where memory allows.
+    2^21 numbers, so that they are never held whole as floats; scale them by :class:`ImageScaler` where memory allows.
 
     Uncertainty, ``predict(X, return_std=True)``, is that of a Gaussian process whose kernel is the inner product of the
     features, in the targets' own units, with A, W and :math:`\mu` of :class:`solvers.Moments`:

@@ -37,9 +37,10 @@ def compare(x: np.ndarray, y: np.ndarray, rows: int, full: bool) -> dict[str, An
     start = time.perf_counter()
     learnt = nk.FeatureLearning(plain, diag=not full).fit(x_train, y[train])
     seconds = time.perf_counter() - start
+    alone: Any = clone(plain)
     best = max(learnt.history_, key=lambda stage: stage["score"])
     return {
-        "plain": round(float(clone(plain).fit(x_train, y[train]).score(x_test, y[test])), 4),
+        "plain": round(float(alone.fit(x_train, y[train]).score(x_test, y[test])), 4),
         "learnt": round(float(learnt.score(x_test, y[test])), 4),
         "leave-one-out": round(best["score"], 4),
         "iteration": best["iteration"],

@@ -90,7 +90,7 @@ def protein(options: argparse.Namespace) -> dict[str, Any]:
         "exact": exact,
         "features": nk.NeuralFeatureRegressor(NETWORK, n_components=columns, random_state=0),
         "rbf-nystrom": make_pipeline(gaussian, RidgeCV(np.logspace(-4, 1, 6))),
-        "boosting": HistGradientBoostingRegressor(max_iter=500, early_stopping=True, random_state=0),
+        "boosting": HistGradientBoostingRegressor(max_iter=500, random_state=0),
     }
     for name, model in models.items():
         fit, _ = seconds(partial(model.fit, x, y))
@@ -123,9 +123,10 @@ def iterations(options: argparse.Namespace) -> dict[str, Any]:
 
 def cholesky(options: argparse.Namespace) -> dict[str, Any]:
     x, y, x_test, _ = table(options.data, "protein", 2000 if options.quick else 12_500)
+    found: dict[str, Any] = {"rows": len(y)}
     # A residual of 1e-6 leaves an error of predictions that grows as 1 / alpha.
     solvers = {"conjugate gradients": ConjugateGradient(RPCholesky(options.rank), tol=1e-8), "cholesky": Cholesky()}
-    found, predicted = {"rows": len(y)}, []
+    predicted = []
     for name, solver in solvers.items():  # the one with the smaller peak first
         model = nk.NeuralKernelRegressor(NETWORK, alpha=ALPHA, solver=solver)
         fit, _ = seconds(partial(model.fit, x, y))
@@ -155,7 +156,7 @@ def lean(options: argparse.Namespace) -> dict[str, Any]:
     models = {
         "cholesky": nk.NeuralKernelRegressor(NETWORK, alpha=ALPHA, solver=Cholesky()),
         "conjugate gradients": nk.NeuralKernelRegressor(NETWORK, alpha=ALPHA, solver=ConjugateGradient()),
-        "sklearn.KernelRidge": KernelRidge(alpha=1.0, kernel="rbf"),
+        "sklearn.KernelRidge": KernelRidge(kernel="rbf"),
     }
     for name, model in models.items():
         model.fit(x, y)

@@ -16,6 +16,7 @@ from neural_kernels.solvers import (
     ConjugateGradient,
     KernelOperator,
     RPCholesky,
+    Spectral,
     automatic,
     conjugate_gradient,
 )
@@ -139,3 +140,34 @@ def test_pickles():
     again = pickle.loads(stored)
     assert_array_equal(again.predict(NEW), model.predict(NEW))
     assert_allclose(again.predict(NEW, return_std=True)[1], model.predict(NEW, return_std=True)[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", [Cholesky(), Spectral()])
+@pytest.mark.parametrize("model", [nk.NeuralKernelRegressor, nk.NeuralKernelClassifier])
+def test_a_pickle_is_training_rows_and_coefficients(model, solver):
+    targets = Y if model is nk.NeuralKernelRegressor else 1 * (Y > 0)
+    weights = RNG.uniform(0.5, 2, 400)
+    fitted = model(alpha=0.05, solver=solver).fit(X, targets, weights)
+    stored = pickle.dumps(fitted)
+    assert len(stored) < 8 * 400 * 40
+    again = pickle.loads(stored)
+    assert_array_equal(again.predict(NEW), fitted.predict(NEW))
+    assert_allclose(again.predict(NEW, time=20.0), fitted.predict(NEW, time=20.0), rtol=1e-7)
+    assert_allclose(again.novelty(NEW), fitted.novelty(NEW), rtol=1e-7)
+    if model is nk.NeuralKernelRegressor:
+        again = pickle.loads(stored)
+        assert_allclose(again.predict(NEW, return_std=True)[1], fitted.predict(NEW, return_std=True)[1], rtol=1e-6)
+        assert_allclose(again.predict_interval(NEW), fitted.predict_interval(NEW), rtol=1e-7)
+    assert pickle.loads(stored).fit(X[:50], targets[:50]).predict(NEW).shape == (20,)
+
+
+def test_a_pickle_of_a_model_of_a_matrix(tmp_path):
+    kernel = nk.NTK(nk.mlp(3, bias_var=0.1))
+    gram, cross = kernel(X), kernel(NEW, X)
+    exact = nk.NeuralKernelRegressor(kernel="precomputed", alpha=0.05, solver=Cholesky()).fit(gram, Y)
+    again = pickle.loads(pickle.dumps(exact))
+    assert_allclose(again.predict_interval(cross), exact.predict_interval(cross))
+    found = nk.NeuralKernelRegressor(kernel="precomputed", alpha=0.05, solver=SOLVER).fit(gram, Y)
+    stored = pickle.dumps(found)
+    assert len(stored) < 8 * 400 * 40
+    assert_array_equal(pickle.loads(stored).predict(cross), found.predict(cross))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from neural_kernels.exact.gradients import gradients
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.operators import GramOperator, KernelOperator, MatrixOperator
 from neural_kernels.solvers.posterior import gp_covariance
+from neural_kernels.solvers.protocol import IterativeSolver
 from neural_kernels.solvers.system import as_time, diagonal, largest_typical, require_scale, robust_mean
 
 SMALL = 300  # examples on which all ridges are tried: their eigendecomposition takes no longer than their kernel
@@ -54,6 +56,20 @@ class KernelModel(InputGradients, BaseEstimator):
         tags.input_tags.sparse = settings.takes_sparse(self.kernel)
         return tags
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the factorised kernel matrix, n^2 numbers, where the training rows say what it was."""
+        state: Any = super().__getstate__()
+        if "_system" in state and isinstance(self.solver_, IterativeSolver) == settings.is_precomputed(self.kernel):
+            del state["_system"]
+        return state
+
+    @cached_property
+    def _system(self) -> Any:
+        """Set by `fit`; made again by a model that was stored, when it is first asked for what takes it."""
+        if settings.is_precomputed(self.kernel):
+            raise ValueError('kernel="precomputed": the Gram matrix was not stored with the model; fit it again')
+        return self.solver_.system(np.asarray(self.kernel_(self.X_fit_)), self._weights)
+
     def _read(self, X: Any, **options: Any) -> Any:
         """Validate as scikit-learn does, options (y, reset, ...) included; images are kept."""
         inputs.refuse_graphs(self, X)
@@ -75,7 +91,7 @@ class KernelModel(InputGradients, BaseEstimator):
         alphas = settings.alphas(self.alpha)
         criterion = settings.criterion(self.selection, self.scoring, self.scorings)
         self.support_, self.y_offset_ = examples.support, examples.offset
-        self._mass = float(examples.weights.sum())
+        self._weights, self._mass = examples.weights, float(examples.weights.sum())
         self._targets = examples.targets - self.y_offset_
         n, outputs = examples.targets.shape
         size = X.dtype.itemsize * n * n

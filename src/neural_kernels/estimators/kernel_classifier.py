@@ -96,7 +96,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     Time: n^2 / 2 kernel entries, then 2 n^3 / 3 (Cholesky, half of it for leave-one-out) or about 9 n^3 (Spectral) to
     fit; m n entries to predict. The default choice of alpha adds about 2 n^3 / 3, and once in a while n^3 / 3 more.
     Memory: the Gram matrix, and about one (Cholesky) or three (Spectral) n x n float64 matrices; a fitted model keeps
-    one or two.
+    one or two, a pickled one none: it is factorised again when a training time or a deviation is first asked for.
 
     References
     ----------

@@ -101,7 +101,8 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
     -----
     Time: n^2 / 2 kernel entries, then n^3 / 3 (Cholesky) or about 9 n^3 (Spectral) to fit; m n entries to predict. The
     default choice of alpha adds about 2 n^3 / 3, and once in a while n^3 / 3 more. Memory: the Gram matrix, and about
-    one (Cholesky) or three (Spectral) n x n float64 matrices; a fitted model keeps one or two.
+    one (Cholesky) or three (Spectral) n x n float64 matrices; a fitted model keeps one or two, a
+    pickled one none: it is factorised again when a training time or a deviation is first asked for.
 
     Uncertainty, ``predict(X, return_std=True)``, is in the targets' own units. ``kernel="nngp"``, and any kernel object
     but an ``nk.NTK``: the targets are a Gaussian process with the covariance :math:`a (K + \lambda W^{-1})`, whose

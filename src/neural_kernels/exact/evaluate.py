@@ -84,7 +84,8 @@ def _memory(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) ->
         raise MemoryError(
             f"a kernel of shape {shape} takes {math.prod(shape) * dtype.itemsize:,} bytes, more than there are. "
             "Compute it block by block of rows, write it to disk (kernel.to_disk, or out= a numpy.memmap), or take "
-            "features in its place, which grow with n alone (nk.feature_map, nk.NeuralFeatureRegressor)."
+            "features in its place, which grow with n alone (nk.feature_map, nk.NeuralFeatureRegressor); exact "
+            "estimators do without it by solver=nk.solvers.ConjugateGradient()."
         ) from error
 
 

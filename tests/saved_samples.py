@@ -1,4 +1,4 @@
-"""One object or more of every class that users describe things with, for files and pickles."""
+"""Objects for files: one or more of every class that users describe things with, and what a file of old holds."""
 
 from __future__ import annotations
 
@@ -71,3 +71,40 @@ SKETCHES: list[Any] = [
     nk.sketches.TensorSketch(5, 8, 3, seed=1),
     nk.sketches.TensorSRHT(5, 4, 8, seed=1),
 ]
+
+
+def stored_rows() -> np.ndarray:
+    """What the models of `stored_objects` are fitted to."""
+    return np.sin(np.arange(60.0)).reshape(20, 3)
+
+
+def stored_objects() -> dict[str, Any]:
+    """What is in `data/saved_format_1.safetensors`, with the models' results on their rows."""
+    x, chosen = stored_rows(), {"alpha": 1e-2, "random_state": 0}
+    y, labels = x[:, 0] * x[:, 1], np.array(["no", "yes"])[(x[:, 2] > 0).astype(int)]
+    models = {
+        "regressor": nk.NeuralKernelRegressor(nk.mlp(2), alpha=1e-2).fit(x, y),
+        "classifier": nk.NeuralKernelClassifier(alpha=1e-2).fit(x, labels),
+        "one pass": nk.NeuralFeatureRegressor(n_components=12, **chosen).fit(x, y),
+        "classes": nk.NeuralFeatureClassifier(n_components=12, **chosen).fit(x, labels),
+    }
+    maps = {
+        "features": nk.NeuralFeatures(n_components=8, method=nk.RandomFeatures(), random_state=0).fit(x),
+        "map": nk.feature_map(nk.mlp(1), n_components=8, method=nk.Nystrom()).fit(x),
+    }
+    results = {name: model.predict(x) for name, model in models.items()}
+    results |= {"features": maps["features"].transform(x), "map": maps["map"](x)}
+    described = {
+        "network": nk.Sequential(
+            nk.Conv(3, stride=2, weight_var=2.0, bias_var=0.5),
+            nk.LeakyReLU(0.25),
+            nk.Conv(3),
+            nk.Residual(nk.Sequential(nk.Elementwise(torch.tanh), nk.Conv(1))),
+            nk.GlobalAvgPool(),
+            nk.Dense(trained=False),
+        ),
+        "kernel": 2 * nk.NTK(nk.mlp(2)) + nk.Laplace(0.5) * nk.NNGP(nk.mlp(1, nk.Erf())) + 0.1,
+        "methods": [nk.Nystrom(), nk.RandomFeatures("gaussian"), nk.PolynomialSketch(degree=3)],
+        "moments": nk.Moments(3, 1).update(x, y[:, None]),
+    }
+    return described | models | maps | {"results": results}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from inspect import Parameter, signature
@@ -133,10 +134,9 @@ _TAGS: dict[str, Callable[[Decoder, Any], Any]] = {
 
 
 def _dtype(name: Any) -> np.dtype:
-    dtype = np.dtype(str(name))
-    if dtype.kind not in "biufcOU":
+    if not re.fullmatch(r"[<>|][biufc]\d{1,2}", name):  # NumPy would parse much else
         raise LoadError(f"a damaged file: dtype {name!r}")
-    return dtype
+    return np.dtype(name)
 
 
 def _precision(name: Any) -> torch.dtype:

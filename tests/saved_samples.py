@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,11 @@ METHODS: list[Any] = [
     nk.RandomFeatures("gaussian"),
     nk.ZonalFeatures(anchors=8),
 ]
-SOLVERS: list[Any] = [nk.solvers.Automatic(), nk.solvers.Cholesky(), nk.solvers.Spectral()]
+SOLVERS: list[Any] = [
+    *[nk.solvers.Automatic(), nk.solvers.Cholesky(), nk.solvers.Spectral()],
+    nk.solvers.ConjugateGradient(nk.solvers.RPCholesky(64), tol=1e-4, checkpoint=Path("state.npz")),
+    nk.solvers.ConjugateGradient(None, max_iterations=50),
+]
 SKETCHES: list[Any] = [
     nk.sketches.CountSketch(5, 8, seed=1),
     nk.sketches.OSNAP(5, 8, seed=1),

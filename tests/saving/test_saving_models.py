@@ -181,12 +181,13 @@ def test_scalers_of_images_and_pipelines_parts_come_back(whiten, tmp_path):
     assert _equal(_trip(scaler, tmp_path).transform(IMAGES), scaler.transform(IMAGES))
 
 
-@pytest.mark.parametrize("solver", [nk.solvers.Spectral(), nk.solvers.Cholesky(), None])
+@pytest.mark.parametrize("solver", [nk.solvers.Spectral(), nk.solvers.Cholesky(), nk.solvers.ConjugateGradient(), None])
 def test_models_with_a_solver_come_back(solver, tmp_path):
     model = _fitted(nk.NeuralKernelRegressor, NUMBERS, solver=solver)
     again = _trip(model, tmp_path)
     assert again.solver_ == model.solver_
     assert _equal(again.predict(X), model.predict(X))
+    assert _equal(again.novelty(X[:3]), model.novelty(X[:3]))
     if isinstance(solver, nk.solvers.Spectral):
         assert _equal(again.predict(X, time=5.0), model.predict(X, time=5.0))
 

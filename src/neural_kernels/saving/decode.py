@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,7 @@ _TAGS: dict[str, Callable[[Decoder, Any], Any]] = {
     "labels": Decoder._labels,
     "number": Decoder._number,
     "dtype": lambda self, name: _dtype(name),
+    "path": lambda self, name: Path(name),
     "precision": lambda self, name: _precision(name),
     "random_state": Decoder._random_state,
     "csr": Decoder._csr,

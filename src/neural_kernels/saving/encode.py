@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from functools import singledispatchmethod
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from neural_kernels.errors import SaveError
 from neural_kernels.features import FeatureMap
 from neural_kernels.saving import functions, registry
 from neural_kernels.saving.field_types import init_fields
-from neural_kernels.saving.state import module_state
+from neural_kernels.saving.state import attributes, module_state
 
 _NUMBERS = "biuf"  # kinds of numbers that safetensors has
 
@@ -123,6 +124,10 @@ class Encoder:
         return {"number": self.value(np.asarray(value))}
 
     @_tell.register
+    def _(self, value: PurePath) -> Any:
+        return {"path": str(value)}
+
+    @_tell.register
     def _(self, value: np.dtype) -> Any:
         return {"dtype": value.str}
 
@@ -154,7 +159,7 @@ def _contents(value: Any) -> dict[str, Any]:
         return module_state(value.without_draws() if isinstance(value, FeatureMap) else value)
     if is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in init_fields(value)}
-    return dict(vars(value))
+    return attributes(value)
 
 
 def _advice(value: Any, holders: list[Any]) -> str:

@@ -32,7 +32,7 @@ def save(obj: Any, path: Any, named: Mapping[str, Any] | None = None) -> None:
     Raises
     ------
     SaveError
-        The object holds what a file cannot: a function without a name, a torch module.
+        The object holds what a file cannot: a function without a name, a torch module, estimators of others.
 
     Notes
     -----

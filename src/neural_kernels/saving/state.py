@@ -11,13 +11,19 @@ from neural_kernels.errors import LoadError, SaveError
 _OWN = frozenset(vars(nn.Module()))  # what torch keeps in every module: buffers, submodules, hooks
 
 
+def attributes(value: Any) -> dict[str, Any]:
+    """All of an object; where its class says which of them make it, as for pickles, those alone."""
+    own = getattr(type(value), "__getstate__", None)
+    if getattr(own, "__module__", "").startswith("neural_kernels."):
+        return value.__getstate__()
+    return dict(vars(value))
+
+
 def module_state(module: nn.Module) -> dict[str, Any]:
     """Attributes, buffers and submodules."""
-    held = vars(module)
+    held = attributes(module)
     if held["_parameters"]:
         raise SaveError(f"{type(module).__name__} has parameters: save its state_dict by torch")
-    if hasattr(type(module), "__getstate__") and "__getstate__" in vars(type(module)):
-        held = module.__getstate__()  # without what is made anew when wanted
     return {
         "attributes": {name: value for name, value in held.items() if name not in _OWN},
         "buffers": dict(held["_buffers"]),

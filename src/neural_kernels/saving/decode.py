@@ -20,7 +20,7 @@ from neural_kernels.errors import LoadError
 from neural_kernels.saving import registry
 from neural_kernels.saving.field_types import init_fields, require_fields
 from neural_kernels.saving.functions import FUNCTIONS
-from neural_kernels.saving.state import module_of, set_attributes
+from neural_kernels.saving.state import module_of, with_attributes
 
 _PRECISIONS = ("float16", "bfloat16", "float32", "float64", "int32", "int64", "bool")
 
@@ -176,5 +176,4 @@ def _with_attributes(kind: Any, held: dict[str, Any]) -> Any:
         missing = set(kind._get_param_names()) - held.keys()
         if missing:
             raise LoadError(f"a damaged file: {kind.__name__} without {', '.join(sorted(missing))}")
-    set_attributes(made, held)
-    return made
+    return with_attributes(made, held)

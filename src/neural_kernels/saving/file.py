@@ -12,7 +12,16 @@ from neural_kernels.saving.container import Container, write_whole
 from neural_kernels.saving.decode import Decoder
 from neural_kernels.saving.encode import Encoder
 
-_BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def save(obj: Any, path: Any, named: Mapping[str, Any] | None = None) -> None:

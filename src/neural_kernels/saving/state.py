@@ -13,8 +13,7 @@ _OWN = frozenset(vars(nn.Module()))  # what torch keeps in every module: buffers
 
 def attributes(value: Any) -> dict[str, Any]:
     """All of an object; where its class says which of them make it, as for pickles, those alone."""
-    own = getattr(type(value), "__getstate__", None)
-    if getattr(own, "__module__", "").startswith("neural_kernels."):
+    if _is_own(getattr(type(value), "__getstate__", None)):
         return value.__getstate__()
     return dict(vars(value))
 
@@ -42,14 +41,21 @@ def module_of(kind: Any, state: dict[str, Any]) -> nn.Module:
         module.register_buffer(name, value, persistent=name not in state["passing"])
     for name, value in state["modules"].items():
         module.add_module(name, value)
-    set_attributes(module, state["attributes"])
-    return module
+    return with_attributes(module, state["attributes"])
 
 
-def set_attributes(made: Any, held: dict[str, Any]) -> None:
-    """Give an object what it held; nothing that would stand before a method or a property of its class."""
+def with_attributes(made: Any, held: dict[str, Any]) -> Any:
+    """An object given what it held; nothing that would stand before a method or a property of its class."""
+    if _is_own(getattr(type(made), "__setstate__", None)):
+        made.__setstate__(held)
+        return made
     for name, value in held.items():
         own = getattr(type(made), name, None)
         if name.startswith("__") or callable(own) or isinstance(own, property):
             raise LoadError(f"a damaged file: {type(made).__name__} with {name!r} in place of its own")
         setattr(made, name, value)
+    return made
+
+
+def _is_own(method: Any) -> bool:
+    return getattr(method, "__module__", "").startswith("neural_kernels.")

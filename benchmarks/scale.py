@@ -23,6 +23,7 @@ import multiprocessing
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,7 @@ def timed_fit(kind: str, folder: Path, rows: int, components: int, blocks: int) 
     bare = rows * (bare + yardstick(COLUMNS, components, blocks)) / 2
     rng = np.random.default_rng(2**31)
     x = rng.standard_normal((5000, COLUMNS), dtype=np.float32)
+    warnings.filterwarnings("ignore", "X does not have valid feature names")  # those of files have
     error = float(np.mean((model.predict(x) - target(x, rng)) ** 2))
     return {"seconds": seconds, "bare": bare, "peak": peak.most, "beyond": peak.beyond, "error": error}
 

@@ -47,7 +47,7 @@ def as_source(
         large = X.ndim > 2 and X.itemsize == 1 and X.size > numbers  # bytes grow to eight times
         lies_on_disk = isinstance(X, np.memmap) and X.ndim > 1 and len(X)
         return ArrayRows(X, y, weight, numbers=numbers) if large or lies_on_disk else None
-    if is_readable(X):
+    if is_readable(X) and not (hasattr(X, "__dataframe__") and _are_values(y)):
         return read(X, Request(_name("y", y), None, _name("sample_weight", weight), None, numbers, n_features, names))
     source = X if isinstance(X, RowSource) else IterableRows(X) if _gives_blocks(X) else None
     if source is not None and not (y is None and weight is None):
@@ -58,11 +58,15 @@ def as_source(
 
 def _name(what: str, value: Any) -> Any:
     """Names of columns as they are; what else stands beside files is refused."""
-    if value is None or isinstance(value, str):
-        return value
-    if what == "y" and isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
+    if not _are_values(value) and (what == "y" or not isinstance(value, list | tuple)):
         return value
     raise TypeError(f"{what} beside files or tables: expected the name of its column, got {type(value).__name__}")
+
+
+def _are_values(y: Any) -> bool:
+    """Whether targets are more than the name of a column, or names; a table in memory is then read as a whole."""
+    is_names = isinstance(y, list | tuple) and y and all(isinstance(name, str) for name in y)
+    return not (y is None or isinstance(y, str) or is_names)
 
 
 def _gives_blocks(X: Any) -> bool:

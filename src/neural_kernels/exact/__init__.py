@@ -1,7 +1,7 @@
 """Exact kernels: of networks, and the stationary ones they are compared with.
 
 - `kernel`: what a kernel is to everybody who uses one; sums, products, multiples, functions of the user's.
-- `network`: the kernels of a network, what users call.
+- `network`: the kernels of a network, what users call; `resolve`: which of them a name means.
 - `stationary`: kernels of the distance alone.
 - `polynomial`: the polynomial kernel.
 - `flips`: kernels of images averaged over mirror images.
@@ -21,8 +21,9 @@ Imports go expressions < compile < variances < gram, evaluate < results < networ
 
 from neural_kernels.exact.flips import FlipAverage
 from neural_kernels.exact.kernel import Kernel, as_kernel
-from neural_kernels.exact.network import NNGP, NTK, NetworkKernel, kernels, resolve_kernel
+from neural_kernels.exact.network import NNGP, NTK, NetworkKernel, kernels
 from neural_kernels.exact.polynomial import PolynomialKernel
+from neural_kernels.exact.resolve import resolve_kernel
 from neural_kernels.exact.stationary import GammaExponential, Laplace
 
 __all__ = [

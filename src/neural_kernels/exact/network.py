@@ -17,7 +17,7 @@ from neural_kernels.engine.inputs import Rows
 from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
-from neural_kernels.exact.kernel import Kernel, as_kernel
+from neural_kernels.exact.kernel import Kernel
 from neural_kernels.exact.lazy import diagonal_by_blocks, gram_by_blocks
 from neural_kernels.exact.results import gram_matrices, largest_entry, require_range
 
@@ -211,40 +211,6 @@ class NNGP(NetworkKernel):
     def represent(self, data: K, features: int) -> K:
         """The NNGP kernel's component of the recursion, which does without the NTK."""
         return self.net.propagate(KernelPair(data, Nothing(), features)).nngp
-
-
-NAMES: dict[str, type[NetworkKernel]] = {"ntk": NTK, "nngp": NNGP}
-
-
-def resolve_kernel(net: Layer | None, kernel: Any) -> Kernel:
-    """The kernel object that is meant by a network and a name, or by a kernel object and no network.
-
-    Parameters
-    ----------
-    net : Layer or None
-    kernel : {"ntk", "nngp"}, Kernel or callable
-        Callables as for `as_kernel`.
-
-    Raises
-    ------
-    TypeError
-        A name without a network, a kernel object beside one, or what is no kernel.
-    ValueError
-        Another name.
-    """
-    if not isinstance(kernel, str):
-        if net is not None:
-            raise TypeError(
-                f"a network and kernel={kernel!r}: that kernel is complete without the network. Leave the network "
-                'away, or name one of its kernels, "ntk" or "nngp"'
-            )
-        return as_kernel(kernel)
-    if kernel not in NAMES:
-        raise ValueError(f'kernel={kernel!r}: expected "ntk", "nngp" or a kernel object such as nk.Laplace()')
-    if net is None or isinstance(net, Kernel):
-        got = "no network" if net is None else f"net={net!r} (a kernel object goes to kernel=...)"
-        raise TypeError(f"kernel={kernel!r} is that of a network, such as nk.mlp(3); got {got}")
-    return NAMES[kernel](net)
 
 
 def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = None) -> tuple[Any, Any]:

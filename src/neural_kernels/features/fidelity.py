@@ -10,6 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neural_kernels.features.distinct import distinct, held_out
+from neural_kernels.features.flipped import without_flips
+from neural_kernels.features.measured import mapped, without_metric
+from neural_kernels.features.method import Method, Task
+
 _PAIRS = 2**15  # examples times positions: a second or two of the kernel of a network on images
 
 
@@ -127,3 +132,13 @@ def _relative(found: Tensor, expected: Tensor, noise: float = 0.0) -> float:
     """The relative error; 0 where there is nothing but rounding to approximate."""
     size = float(torch.linalg.norm(expected))
     return float(torch.linalg.norm(found - expected)) / size if size > noise else 0.0
+
+
+def probes(task: Task, method: Method, sample: Any) -> np.ndarray:
+    """Choose rows to measure the error by: the last in the order in which landmarks are taken, or any."""
+    count = probe_count(task.positions)
+    if not method.needs_data:
+        return np.unique(np.linspace(0, sample.shape[0] - 1, count).astype(np.intp))
+    seen = without_metric(without_flips(task))[1]  # whose rows the method has put in order
+    order = distinct(sample if seen is None else mapped(seen, sample), task.seed)
+    return order[-min(count, held_out(len(order))) :]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,16 +16,12 @@ from neural_kernels.algebra import Layer
 from neural_kernels.checks import require_integer, require_positive
 from neural_kernels.exact import Kernel, resolve_kernel
 from neural_kernels.exact.arrays import Batch, read, read_pair
-from neural_kernels.exact.flips import FlipAverage
-from neural_kernels.exact.network import NetworkKernel
-from neural_kernels.features.distinct import distinct, held_out
-from neural_kernels.features.fidelity import GramErrors, prediction_difference, probe_count, read_targets
-from neural_kernels.features.flipped import build_map, without_flips
-from neural_kernels.features.measured import mapped, without_metric
+from neural_kernels.features.fidelity import GramErrors, prediction_difference, probes, read_targets
+from neural_kernels.features.flipped import build_map
 from neural_kernels.features.method import BuiltMap, Method, Task
-from neural_kernels.features.plan import Plan, detached, example_shape
+from neural_kernels.features.plan import Plan, detached, example_shape, quiet
 from neural_kernels.features.reduction import WIDEST as WIDEST_ROWS
-from neural_kernels.features.width import ERROR, WIDEST, fewest_columns
+from neural_kernels.features.width import WIDEST, columns_for
 from neural_kernels.runtime.boundary import require_examples, require_range
 
 _BLOCK = 2**22  # numbers of a block of features
@@ -66,7 +61,7 @@ class FeatureMap(nn.Module):
         self, net: Layer | None, kernel: str | Kernel, n_components: int | str, method: Method | None, seed: int
     ) -> None:
         super().__init__()
-        self.kernel = _quiet(resolve_kernel(net, kernel))
+        self.kernel = quiet(resolve_kernel(net, kernel))
         self.automatic = isinstance(n_components, str)
         if isinstance(n_components, str):
             if n_components != "auto":
@@ -102,21 +97,10 @@ class FeatureMap(nn.Module):
         if len(batch.rows) == 0:
             raise ValueError("x: expected at least one row to fit")
         sample = detached(batch)
-        self._build(batch, sample)
-        self._held_out = sample[self._probes(sample)]
+        task = self._build(batch, sample)
+        self._held_out = sample[probes(task, self.method_, sample)]
         self._errors = None
         return self
-
-    def _probes(self, sample: Any) -> np.ndarray:
-        """Choose rows to measure the error by: the last in the order in which landmarks are taken, or any."""
-        assert self.shape is not None
-        count = probe_count(self.shape[1:])
-        if self.method_.needs_data:
-            assert self._task is not None
-            seen = without_metric(without_flips(self._task))[1]  # whose rows the method has put in order
-            order = distinct(sample if seen is None else mapped(seen, sample), self.seed)
-            return order[-min(count, held_out(len(order))) :]
-        return np.unique(np.linspace(0, sample.shape[0] - 1, count).astype(np.intp))
 
     @property
     def learned(self) -> np.ndarray:
@@ -289,15 +273,16 @@ class FeatureMap(nn.Module):
         step = max(64, _BLOCK // max(self.n_components, min(math.prod(self.shape), WIDEST_ROWS)))
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def _build(self, batch: Batch, sample: Any) -> None:
+    def _build(self, batch: Batch, sample: Any) -> Task:
         most = WIDEST if self.automatic else self.n_components
         plan = Plan.of(self.kernel, most, self.method, self.seed, batch, sample)
         if self.automatic:
-            plan = replace(plan, task=replace(plan.task, n_components=_found(plan, sample)))
+            plan = replace(plan, task=replace(plan.task, n_components=columns_for(plan.task, plan.method, sample)))
         self.map = build_map(plan.method, plan.task, sample).to(batch.rows.std.device)
         self.method_, self.reason_, self._task = plan.method, plan.reason, plan.task
         self.n_components, self.columns = plan.task.n_components, self.map.columns
         self.shape = example_shape(batch)
+        return plan.task
 
     @override
     def extra_repr(self) -> str:
@@ -305,23 +290,6 @@ class FeatureMap(nn.Module):
         return f"{self.kernel!r}, n_components={width!r}, method={self.method!r}"
 
 
-def _quiet(kernel: Kernel) -> Kernel:
-    """A kernel without budget and progress bar of its own: blocks are the map's affair."""
-    if isinstance(kernel, FlipAverage):
-        return FlipAverage(_quiet(kernel.kernel))
-    return replace(kernel, memory_budget=None, progress=False) if isinstance(kernel, NetworkKernel) else kernel
-
-
 def _dress(result: Tensor, batch: Batch) -> Any:
     """Make features the kind of array that came in; of a single vector, one row without its axis."""
     return batch.dress(result[0] if batch.single else result)
-
-
-def _found(plan: Plan, sample: Any) -> int:
-    """How many columns "auto" means; with a warning where they have a larger error than was to be."""
-    if sample is None:
-        raise ValueError('n_components="auto" is found on data: call fit(x) before the map, or give a number')
-    found = fewest_columns(plan.task, plan.method, sample, ERROR)
-    if not found.reached:
-        warnings.warn(f'n_components="auto": {found.shortfall}', UserWarning, stacklevel=4)
-    return found.columns

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
 from neural_kernels.exact import Kernel
 from neural_kernels.exact.arrays import Batch
+from neural_kernels.exact.flips import FlipAverage
 from neural_kernels.exact.graphs import Graphs
+from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.choice import choose
 from neural_kernels.features.flipped import without_flips
 from neural_kernels.features.measured import without_metric
@@ -65,3 +67,10 @@ def example_shape(batch: Batch) -> tuple[int, ...]:
 def detached(batch: Batch) -> Any:
     """The examples as a sample to learn from, through which no gradient goes."""
     return batch.data.detach() if isinstance(batch.data, Tensor) else batch.data
+
+
+def quiet(kernel: Kernel) -> Kernel:
+    """A kernel without budget and progress bar of its own: blocks are the map's affair."""
+    if isinstance(kernel, FlipAverage):
+        return FlipAverage(quiet(kernel.kernel))
+    return replace(kernel, memory_budget=None, progress=False) if isinstance(kernel, NetworkKernel) else kernel

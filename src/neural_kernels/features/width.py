@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil, inf, sqrt
@@ -129,6 +130,16 @@ def _search(measure: Callable[[int], float], target: float, most: int, close: fl
             errors[m] = inf
         low, high = (low, m) if errors[m] <= target else (m, high)
     return high, errors[high]
+
+
+def columns_for(task: Task, method: Method, sample: Any) -> int:
+    """How many columns "auto" means; with a warning where they have a larger error than was to be."""
+    if sample is None:
+        raise ValueError('n_components="auto" is found on data: call fit(x) before the map, or give a number')
+    found = fewest_columns(task, method, sample, ERROR)
+    if not found.reached:
+        warnings.warn(f'n_components="auto": {found.shortfall}', UserWarning, stacklevel=5)
+    return found.columns
 
 
 class _HeldOutError:

@@ -16,7 +16,7 @@ def natural_images(count: int, channels: int, positions: tuple[int, ...], seed: 
     Objects that hide others are what gives natural images their statistics: edges, with little between them [1]_. Radii
     r have the density r^-3, which looks alike at all scales, from a quarter of the longest side to the whole of it; of
     smaller ones maps learn less of real images, and less still of Gaussian images with the spectrum of natural ones.
-    In one dimension leaves are intervals; channels are correlated.
+    In one dimension leaves are intervals; channels are correlated. Without positions rows are normal.
 
     Returns
     -------
@@ -28,7 +28,9 @@ def natural_images(count: int, channels: int, positions: tuple[int, ...], seed: 
        dead leaves model", 2001.
     """
     generator = torch.Generator().manual_seed(seed)
-    side = max(positions, default=1)
+    if not positions:
+        return torch.randn(count, channels, generator=generator, dtype=torch.float64)
+    side = max(positions)
     axes = (1,) * len(positions)
     grids = torch.meshgrid(*(torch.arange(size, dtype=torch.float64) for size in positions), indexing="ij")
     images = torch.zeros(count, channels, *positions, dtype=torch.float64)

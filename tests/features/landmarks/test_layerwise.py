@@ -403,3 +403,11 @@ def test_any_small_shape(n, height, width, columns, flat, seed):
     assert z.shape == (n, columns)
     assert np.isfinite(z).all()
     assert (z * z).sum(1) == pytest.approx(nk.NTK(net).diag(x), rel=0.9, abs=1e-9)
+
+
+def test_vectors_without_data():
+    """Normal rows are what landmarks are taken from; it was a torch error."""
+    rows = np.random.default_rng(0).standard_normal((40, 5))
+    phi = nk.feature_map(nk.mlp(2), n_components=512, method=nk.LayerwiseLandmarks())
+    features, exact = phi(rows), nk.NTK(nk.mlp(2))(rows)
+    assert np.linalg.norm(features @ features.T - exact) < 0.1 * np.linalg.norm(exact)

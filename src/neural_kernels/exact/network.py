@@ -84,7 +84,7 @@ class NetworkKernel(Kernel):
             The kernel leaves the range of the precision.
         """
         first, second = _seen(self.net, *read_pair(x1, x2))
-        kernel = self.expression(_distinct(first, second), graph([first, second]))
+        kernel = self.expression(*_sides(first, second))
         outs = None if out is None else [out]
         (result,) = gram_matrices([kernel], (first, second), outs, self.memory_budget, self.progress)
         return out if out is not None else dress(result, first, second)
@@ -238,7 +238,7 @@ def kernels(net: Layer, x1: Any, x2: Any = None, out: tuple[Any, Any] | None = N
         raise ValueError(f"out: expected two arrays, (nngp, ntk); got {len(out)}")
     _check_network(net)
     first, second = _seen(net, *read_pair(x1, x2))
-    both = _both(propagate(net.split()[0], _distinct(first, second), graph([first, second])))
+    both = _both(propagate(net.split()[0], *_sides(first, second)))
     results = gram_matrices(both, (first, second), out, memory_budget=None, progress=False)
     if out is not None:
         return out[0], out[1]
@@ -264,5 +264,7 @@ def _check_network(net: object) -> None:
     net.check(Traits.of_input())
 
 
-def _distinct(first: Batch, second: Batch) -> list[Rows]:
-    return [first.rows] if first is second else [first.rows, second.rows]
+def _sides(first: Batch, second: Batch) -> tuple[list[Rows], Graph | None]:
+    """Rows and graphs of both batches, of one batch once."""
+    batches = [first] if first is second else [first, second]
+    return [batch.rows for batch in batches], graph(batches)

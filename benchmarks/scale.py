@@ -11,7 +11,7 @@ in float32 by torch into memory that is there, timed in the same process before 
 (m, n) by (n, m). Several numbers of rows tell whether time is linear. `budgets`: memory maps of several sizes, fit and
 predict with a `memory_budget`.
 
-Memory is what the process has for itself alone (`Anonymous` in /proc/self/smaps_rollup), polled every 20 ms: pages of
+Memory is what the process has for itself alone (`RssAnon` in /proc/self/status), polled every 20 ms: pages of
 files do not count. Data are made in `--data`, default a temporary folder. Threads: OMP_NUM_THREADS, default all cores.
 """
 
@@ -80,8 +80,8 @@ def parquet(folder: Path, rows: int) -> Path:
 
 def private() -> int:
     """Bytes of memory that this process has for itself and that belong to no file."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
 
 def trim() -> None:

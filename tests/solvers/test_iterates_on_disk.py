@@ -15,7 +15,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neural_kernels.solvers import ConjugateGradient, RPCholesky
-from neural_kernels.solvers import checkpoint as module
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.standard_normal((200, 250))
@@ -125,7 +124,7 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
             solver.system(GRAM).solve_all(Y, RIDGES)
     assert (tmp_path / "run").read_bytes() == before

@@ -14,7 +14,8 @@ from typing_extensions import override
 from neural_kernels.empirical.module.batches import HeldExamples, read
 from neural_kernels.empirical.module.model import Model
 from neural_kernels.exact.kernel import Kernel
-from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
+from neural_kernels.runtime.digests import dtype_name, hash_data, hash_text
+from neural_kernels.storage.fingerprint import describe
 from neural_kernels.storage.kernel_task import KernelTask, MatrixSide
 
 _SIDE = 1 << 11  # examples of a block: each block captures its gradients anew

@@ -14,9 +14,10 @@ from scipy import sparse
 
 from neural_kernels.checks import require_number
 from neural_kernels.estimators.fit_state import restore, state_of
+from neural_kernels.runtime.digests import describe_data, hash_data, hash_text
 from neural_kernels.sources import Block
 from neural_kernels.storage.checkpoint import CheckpointFile
-from neural_kernels.storage.fingerprint import describe, differences, hash_data, hash_text, library_version
+from neural_kernels.storage.fingerprint import describe, differences, library_version
 
 _SHARE = 20  # so many times what it takes to write is at least between two times
 
@@ -162,5 +163,5 @@ def _digest_of(values: Any) -> str:
         return "" if values is None else hash_data(values.tocsr())
     array = np.asarray(values)
     if array.dtype.kind in "biuf":
-        return f"{array.shape} {array.dtype} {hash_data(array)}"
+        return describe_data(array)
     return f"{array.shape} {hash_text(repr(array.tolist()))}"

@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from neural_kernels.estimators.images.dataset import DatasetImages
 from neural_kernels.runtime.boundary import as_array
-from neural_kernels.storage.fingerprint import dtype_name, hash_data, library_version
+from neural_kernels.runtime.digests import dtype_name, hash_data
+from neural_kernels.storage.fingerprint import library_version
 from neural_kernels.storage.matrix import MatrixTask, fill_file
 
 _NUMBERS = 2**22  # of a block of rows, before or behind the transformer

@@ -129,7 +129,8 @@ class NetworkKernel(Kernel):
             An activation holds something that cannot be compared between processes.
         """
         from neural_kernels.exact.on_disk import BatchTask  # with the first file
-        from neural_kernels.storage.fingerprint import describe, hash_text
+        from neural_kernels.runtime.digests import hash_text
+        from neural_kernels.storage.fingerprint import describe
         from neural_kernels.storage.matrix import fill_file
 
         identity = {"kernel": type(self).__name__, "network": hash_text(describe(self.net, (Layer,)))}

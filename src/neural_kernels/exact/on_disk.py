@@ -14,7 +14,8 @@ from neural_kernels.exact.arrays import read_pair
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.runtime.boundary import CSRRows, as_array, read_rows
-from neural_kernels.storage.fingerprint import describe, dtype_name, hash_data, hash_text
+from neural_kernels.runtime.digests import dtype_name, hash_data, hash_text
+from neural_kernels.storage.fingerprint import describe
 from neural_kernels.storage.kernel_task import KernelTask, MatrixSide
 
 _SIDE = 1 << 12  # of a block of numbers: 64 MB in float32

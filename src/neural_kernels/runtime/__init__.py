@@ -4,6 +4,8 @@
 - `numerics`: functions with an edge, and their gradients there
 - `boundary`: arrays of any make in, checked numbers inside, the same make out
 - `jit`: numba's compiler, and the cache of what it makes
+- `digests`: of texts and arrays, the same in every process
+- `whole_files`: files that are there whole or not at all
 - `heap`: freed memory that is used again
 - `workers`: tasks shared out to threads
 - `tiles`: the loop over tiles of a matrix

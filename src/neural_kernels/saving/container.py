@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from neural_kernels.errors import LoadError
+from neural_kernels.runtime.whole_files import replacing
 
 FORMAT = 1  # the newest that is written, and read
 _CHUNK = 1 << 24  # bytes hashed and written at a time
@@ -100,15 +101,8 @@ class Container:
 
 def write_whole(container: Container, path: Path) -> None:
     """Write a file that takes the place of one that is there only when it is complete and on the disk."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            container.write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path, f".{os.getpid()}.part") as file:  # several processes may save at once
+        container.write(file)
 
 
 def _header(file: BinaryIO, length: int) -> dict[str, Any]:

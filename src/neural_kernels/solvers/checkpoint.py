@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from neural_kernels.runtime.whole_files import replacing
 
 _TOLERANCE = 1e-4  # of probes of the same matrix: kernels round as the memory lies
 
@@ -52,17 +53,9 @@ class IterateFile:
         """
         others = {name: value for name, value in self._read().items() if not name.startswith(f"{run}/")}
         mine = {f"{run}/{name}": value for name, value in arrays.items()}
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        try:
-            with beside.open("wb") as file:
-                stored = {**others, **mine, "identity": np.array(self.identity), "probe": self.probe}
-                np.savez(file, allow_pickle=False, **stored)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        stored = {**others, **mine, "identity": np.array(self.identity), "probe": self.probe}
+        with replacing(self.path) as file:
+            np.savez(file, allow_pickle=False, **stored)
 
     def _read(self) -> dict[str, np.ndarray]:
         if not self.path.exists():

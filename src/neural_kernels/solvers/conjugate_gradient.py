@@ -16,11 +16,12 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from neural_kernels.checks import require_integer, require_positive
+from neural_kernels.runtime.digests import hash_data
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
 from neural_kernels.solvers.checkpoint import IterateFile
 from neural_kernels.solvers.krylov import Iterates, ShiftedSystems
-from neural_kernels.solvers.operators import STRIP, GramOperator, MatrixOperator, digest
+from neural_kernels.solvers.operators import STRIP, GramOperator, MatrixOperator
 from neural_kernels.solvers.preconditioner import LowRankInverse, RPCholesky
 from neural_kernels.solvers.protocol import IterativeSolver, RidgeSystem
 
@@ -222,7 +223,7 @@ class IterativeRidge(RidgeSystem):
 
     def _run(self, systems: ShiftedSystems) -> tuple[Array, Array, np.ndarray]:
         """Iterate, from the checkpoint's state if there is one."""
-        chosen, stored, run = self.settings, self._checkpoint(), digest(np.vstack([systems.right, systems.ridges]))
+        chosen, stored, run = self.settings, self._checkpoint(), hash_data(np.vstack([systems.right, systems.ridges]))
         before = None if stored is None else stored.load(run)
         state = None if before is None else Iterates.of_arrays(before)
         with _shown(chosen.verbose, chosen.max_iterations, 0 if state is None else state.step) as show:

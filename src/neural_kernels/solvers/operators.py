@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from neural_kernels.runtime.digests import describe_data
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.rpcholesky import KernelFunction
 
@@ -172,7 +172,7 @@ class KernelOperator(GramOperator):
 
     @override
     def identity(self) -> str:
-        return f"kernel {digest(self.rows)}"
+        return f"kernel {describe_data(self.rows)}"
 
     def _strip(self, rows: slice) -> Tensor:
         part = self.rows[rows]
@@ -207,14 +207,3 @@ def strips_of(n: int, itemsize: int) -> Iterator[slice]:
     """Of rows, a strip's bytes at a time."""
     step = max(1, min(n, STRIP // (itemsize * n)))
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
-
-
-def digest(values: Any) -> str:
-    """The hash of an array's numbers, of a CSR matrix that of its three arrays."""
-    parts = (values.data, values.indices, values.indptr) if hasattr(values, "indptr") else (values,)
-    found = hashlib.sha256()
-    for part in parts:
-        given = np.ascontiguousarray(part)
-        found.update(f"{given.shape} {given.dtype}".encode())
-        found.update(given.data)
-    return found.hexdigest()

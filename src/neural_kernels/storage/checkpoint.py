@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from neural_kernels.runtime.whole_files import replacing
 
 FORMAT = 1
 _HEADER = "header"
@@ -40,19 +41,13 @@ class CheckpointFile:
         """
         text = np.frombuffer(json.dumps({"format": FORMAT, **header}).encode(), np.uint8)
         content: dict[str, Any] = {_HEADER: text, **arrays}
-        new = self.path.with_name(self.path.name + ".new")
         try:
-            with open(new, "wb") as file:
+            with replacing(self.path) as file:
                 np.savez(file, allow_pickle=False, **content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, self.path)
-            _synchronise(self.path.absolute().parent)
         except OSError as error:
-            new.unlink(missing_ok=True)
             stays = "the last one stays: make room, and call again" if self.path.exists() else "there is none yet"
             raise OSError(
-                error.errno, f"no checkpoint could be written ({error.strerror}); {stays}", str(new)
+                error.errno, f"no checkpoint could be written ({error.strerror}); {stays}", str(self.path)
             ) from error
 
     def read(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
@@ -77,11 +72,3 @@ class CheckpointFile:
         if version != FORMAT:
             raise ValueError(f"{self.path} has format {version}, this version reads {FORMAT}: use another path")
         return header, arrays
-
-
-def _synchronise(folder: Path) -> None:
-    """Bring the entries of a folder to the disk, where that is a matter of its own."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)

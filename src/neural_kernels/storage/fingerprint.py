@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -16,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_CHUNK = 1 << 24  # bytes of data in hand at a time
+from neural_kernels.runtime.digests import describe_data
+
 _LIBRARIES = {"torch", "numpy", "math", "builtins", "neural_kernels"}
 _PLAIN = int | float | complex | str | bytes | Enum | EllipsisType | torch.dtype | torch.device | None
 
@@ -78,7 +78,7 @@ class _Description:
             case set() | frozenset():
                 return f"set[{', '.join(sorted(self.of(item, seen) for item in value))}]"
             case np.ndarray() | np.generic() | Tensor():
-                return f"{tuple(value.shape)} {dtype_name(value)} {hash_data(value)}"
+                return describe_data(value)
             case partial():
                 return f"partial{self.of((value.func, value.args, value.keywords), seen)}"
             case MethodType():
@@ -127,28 +127,3 @@ def _exported(function: FunctionType) -> bool:
 
 def _name(value: Any) -> str:
     return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__name__)}"
-
-
-def dtype_name(x: Any) -> str:
-    """The name of an array's precision, the same for NumPy and torch."""
-    return str(x.dtype).removeprefix("torch.")
-
-
-def hash_text(text: str) -> str:
-    """The digest of a text of any length."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def hash_data(x: Any) -> str:
-    """The digest of an array's bytes in C order; of a CSR matrix that of its three arrays, with their shapes."""
-    if not isinstance(x, np.ndarray | np.generic | Tensor):
-        return hash_text(describe([x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data]))
-    digest = hashlib.sha256()
-    rows = x.reshape(1) if x.ndim == 0 else x
-    step = max(1, _CHUNK * len(rows) // max(1, rows.nbytes))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        if isinstance(part, Tensor):
-            part = part.detach().cpu().contiguous().view(torch.uint8).numpy()
-        digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from neural_kernels.runtime.tiles import Grid, Tile
+from neural_kernels.runtime.whole_files import synchronise
 from neural_kernels.storage.fingerprint import differences
 from neural_kernels.storage.journal import Journal, State, beside, read
 
@@ -151,10 +152,7 @@ def _create(path: Path, header: dict[str, Any]) -> None:
     new = path.with_name(path.name + ".new")
     open_memmap(new, "w+", header["dtype"], tuple(header["shape"])).flush()
     os.replace(new, path)
-    if os.name == "posix":  # where the entry in the folder needs its own synchronisation
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+    synchronise(path.absolute().parent)
 
 
 def _open(path: Path, header: dict[str, Any], mode: Literal["r", "r+"]) -> np.memmap:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from neural_kernels.runtime.digests import hash_data
 from neural_kernels.runtime.types import Shape
-from neural_kernels.storage.fingerprint import hash_data
 
 
 class DatasetImages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -40,25 +41,31 @@ class LearntStage:
     score : float
         The best leave-one-out score of the model; NaN where it has none.
     model : estimator
-    metric : ndarray of shape (d,) or (d, d)
+    metric : Metric
+        By whose root inputs are multiplied.
+    rows, weights : ndarray of shape (r, d) and (r,)
+        Of which gradients are averaged.
     """
 
     iteration: int
     power: float
     score: float
     model: Any
-    metric: Array
+    metric: Metric
+    rows: Array
+    weights: Array
+
+    @cached_property
+    def outer_product(self) -> Array:
+        """The average gradient outer product by the inputs as they are, or its diagonal."""
+        root = self.metric.root
+        product = self.model.agop(mapped(self.rows, root), diag=root.ndim == 1, sample_weight=self.weights)
+        return root * product * root if root.ndim == 1 else root @ product @ root
 
     @property
-    def root(self) -> Array:
-        """The symmetric root of the metric, by which inputs are multiplied."""
-        return Metric(self.metric).root
-
-    def outer_product(self, rows: Array, weights: Array) -> Array:
-        """The average gradient outer product by the inputs as they are, or its diagonal."""
-        root = self.root
-        product = self.model.agop(mapped(rows, root), diag=root.ndim == 1, sample_weight=weights)
-        return root * product * root if root.ndim == 1 else root @ product @ root
+    def mean_squares(self) -> Array:
+        """Of the gradient by each column; the diagonal of the above."""
+        return self.outer_product if self.outer_product.ndim == 1 else np.diagonal(self.outer_product)
 
 
 class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
@@ -141,23 +148,19 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         """Fit to X, shape (n, d), and targets or labels y, with non-negative weights, shape (n,), default all 1."""
         longest, powers = self._settings()
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=False)
-        rows, weights = _some(X, inputs.read_weights(sample_weight, X))
-        metric = np.ones(X.shape[1]) if self.diag else np.eye(X.shape[1])
-        first = self._stage(0, powers[0], metric, X, y, sample_weight)
-        stages = [first]
+        sample = _some(X, inputs.read_weights(sample_weight, X))
+        fit = partial(self._stage, X, y, sample_weight, sample)
+        start = fit(0, powers[0], Metric(np.ones(X.shape[1]) if self.diag else np.eye(X.shape[1])))
+        stages = _Best(longest if self.iterations != "auto" else 0)
+        stages.add(start)
         for power in powers:
-            stage = first
-            for iteration in range(1, longest + 1):
-                product = stage.outer_product(rows, weights)
-                if not np.trace(product) if product.ndim == 2 else not product.sum():
-                    break  # a constant: no direction counts
-                stage = self._stage(iteration, power, powered(product, power), X, y, sample_weight)
-                stages.append(stage)
-        best = stages[-1] if self.iterations != "auto" and len(powers) == 1 else _best(stages, self.iterations)
-        self.history_ = [{"iteration": s.iteration, "power": s.power, "score": s.score} for s in stages]
-        self.estimator_, self.metric_, self._root = best.model, best.metric, best.root
-        product = best.outer_product(rows, weights)
-        moved = (product if product.ndim == 1 else np.diagonal(product)) * _variance(rows, weights)
+            stage = start  # of others none is kept but the best: a model may hold a matrix of the training rows
+            while stage.iteration < longest and stage.mean_squares.any():  # of a constant no direction counts
+                stage = fit(stage.iteration + 1, power, Metric(powered(stage.outer_product, power)))
+                stages.add(stage)
+        self.history_, best = stages.history, stages.best
+        self.estimator_, self.metric_, self._root = best.model, best.metric.matrix, best.metric.root
+        moved = best.mean_squares * _variance(*sample)
         self.feature_importances_ = moved / total if (total := moved.sum()) else np.full(len(moved), 1 / len(moved))
         if hasattr(best.model, "classes_"):
             self.classes_ = best.model.classes_
@@ -172,20 +175,22 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         longest = _LONGEST if self.iterations == "auto" else int(self.iterations)
         return longest, _POWERS if self.power == "auto" else (float(self.power),)
 
-    def _stage(self, iteration: int, power: float, metric: Array, X: Array, y: Any, sample_weight: Any) -> LearntStage:
-        root = Metric(metric).root
+    def _stage(
+        self, X: Array, y: Any, sample_weight: Any, sample: Any, iteration: int, power: float, metric: Metric
+    ) -> LearntStage:
         with warnings.catch_warnings():
             if iteration:  # columns of little weight are as they should be
                 warnings.simplefilter("ignore", ScaleWarning)
             unfitted: Any = clone(self.estimator)
-            model = unfitted.fit(mapped(X, root), y, sample_weight=sample_weight)
+            model = unfitted.fit(mapped(X, metric.root), y, sample_weight=sample_weight)
         scores = getattr(model, "loo_scores_", None)
         if scores is None and "auto" in (self.iterations, self.power):
             raise ValueError(
                 f"{self.estimator!r} has no leave-one-out scores, by which iterations and power are chosen: give it "
                 'alpha=None or several alphas, or numbers in place of "auto"'
             )
-        return LearntStage(iteration, power, float("nan" if scores is None else np.nanmax(scores)), model, metric)
+        score = float("nan" if scores is None else np.nanmax(scores))
+        return LearntStage(iteration, power, score, model, metric, *sample)
 
     def _mapped(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -242,11 +247,26 @@ def powered(product: Array, power: float) -> Array:
     return (vectors * (powers * (len(powers) / powers.sum()))) @ vectors.T
 
 
-def _best(stages: list[LearntStage], iterations: Any) -> LearntStage:
-    """That of the best score; of equal ones the first. With a number of iterations, of those that made them all."""
-    wanted = stages if iterations == "auto" else [s for s in stages if s.iteration == max(t.iteration for t in stages)]
-    scores = np.array([stage.score for stage in wanted])
-    return wanted[0] if np.isnan(scores).all() else wanted[int(np.nanargmax(scores))]
+class _Best:
+    """The stage of the best score so far, of equal ones the first, among those of the most iterations.
+
+    Parameters
+    ----------
+    least : int
+        Iterations from which on scores decide; before, the later stage is the better one.
+    """
+
+    def __init__(self, least: int) -> None:
+        self._least, self.history = least, []
+        self.best: Any = None
+
+    def add(self, stage: LearntStage) -> None:
+        self.history.append({"iteration": stage.iteration, "power": stage.power, "score": stage.score})
+        if self.best is None or self._rank(stage) > self._rank(self.best):
+            self.best = stage
+
+    def _rank(self, stage: LearntStage) -> tuple[int, float]:
+        return min(stage.iteration, self._least), -np.inf if np.isnan(stage.score) else stage.score
 
 
 def _some(X: Array, weights: Array) -> tuple[Array, Array]:

@@ -51,9 +51,9 @@ class DaskLinear(DaskModel):
         """
         partitions, model, client = read_partitions(X, y, sample_weight), self._unfitted(), self._client()
         if client is None:
-            begun = passes.begin(passes.look(_here, partitions, model), model)
+            begun = passes.begin(passes.look(passes.load_here, partitions, model), model)
             say(begun[1])
-            fitted = passes.solve(passes.take_in(_here, partitions, begun), begun)
+            fitted = passes.solve(passes.take_in(passes.load_here, partitions, begun), begun)
         else:
             fitted = self._fit_on(client, model, partitions)
         self._settled(fitted)
@@ -79,11 +79,6 @@ class DaskLinear(DaskModel):
         light = copy.copy(self._model())
         del light.moments_
         return light
-
-
-def _here(partition: Any) -> Any:
-    """Load a partition in this process, which has no cluster."""
-    return partition.load({})
 
 
 def _described(begun: passes.Begun) -> tuple[int, list[Warning]]:

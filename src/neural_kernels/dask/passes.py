@@ -30,6 +30,11 @@ def sums(client: Any, begun: Any, partitions: Sequence[Partition]) -> Any:
     return submit_at(client, address, solve, merged, begun)
 
 
+def load_here(partition: Partition) -> tuple[Any, Any, Any]:
+    """Load a partition in this process, which has no cluster."""
+    return partition.load({})
+
+
 def look(load: Load, partitions: Sequence[Partition], model: Any) -> Survey | None:
     """Survey partitions one after the other; None where all are empty."""
     found = None

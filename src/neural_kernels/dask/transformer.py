@@ -72,7 +72,7 @@ class DaskNeuralFeatures(DaskModel):
         """
         partitions, model, client = read_partitions(X), self._unfitted(), self._client()
         if client is None:
-            fitted, warned = passes.begin(passes.look(lambda partition: partition.load({}), partitions, model), model)
+            fitted, warned = passes.begin(passes.look(passes.load_here, partitions, model), model)
         else:
             address, found = passes.survey(client, model, partitions)
             fitted, warned = submit_at(client, address, passes.begin, found, model).result()

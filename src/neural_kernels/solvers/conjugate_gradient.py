@@ -31,7 +31,7 @@ _VECTORS = 8  # arrays of n x columns at the peak: iterates, their images and co
 
 @dataclass(frozen=True)
 class ConjugateGradient(IterativeSolver):
-    """Preconditioned conjugate gradients: exact to a tolerance, in memory linear in n.
+    r"""Preconditioned conjugate gradients: exact to a tolerance, in memory linear in n.
 
     An iteration is one product with the kernel matrix, n^2 / 2 kernel entries, which serves all outputs and ridges at
     once. Entries are computed anew at every iteration; those that an estimator's `memory_budget` has room for are kept.
@@ -41,7 +41,7 @@ class ConjugateGradient(IterativeSolver):
     preconditioner : RPCholesky or None
         What keeps iterations few; None: none.
     tol : float
-        Relative residual |S y - (S K S + ridge) x| / |S y| at which a column has converged.
+        Relative residual :math:`|S y - (S K S + \lambda I) x| / |S y|` at which a column has converged.
     max_iterations : int
         Of one solve; a warning tells where they did not suffice.
     checkpoint : path-like, optional

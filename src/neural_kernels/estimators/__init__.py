@@ -19,7 +19,7 @@ What they are made of:
 - `survey`: a first look at rows in parts, by which models of them all begin;
 - `row_table`: such rows of a stream, in tables that add up, and samples of them;
 - `row_sample`: some rows of a stream, drawn at random, for a map;
-- `blocks`: rows that come in blocks, checked one after the other;
+- `blocks`: rows that come in blocks, checked one after the other; `block_scores`: R^2 and accuracy of them;
 - `fit_state`, `checkpoints`: what was seen, stored now and then, for fits that go on where they were killed;
 - `built`, `accumulation`: sums over them, and all that a model on features has seen, apart from solving;
 - `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;

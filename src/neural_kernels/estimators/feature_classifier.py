@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from neural_kernels.estimators.accumulation import BALANCED, Accumulation
 from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.block_scores import BlockAccuracy, score_blocks
 from neural_kernels.estimators.built import Built
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.class_weight import balance
@@ -139,6 +140,14 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
         if not self._add_blocks(X, y, sample_weight, take):
             take(X, y, sample_weight)
         return self
+
+    @override
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Accuracy of the labels predicted; X may be a source of blocks with labels, as for `fit`, read in one pass."""
+        source = self._source(X, y, sample_weight)
+        if source is None:
+            return float(super().score(X, y, sample_weight))
+        return score_blocks(source, self.predict, BlockAccuracy(), self._title)
 
     def _take_part(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         first, given = not self._started(), self.class_weight

@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 from typing_extensions import override
 
 from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.block_scores import BlockR2, score_blocks
 from neural_kernels.estimators.feature_posterior import FeaturePosterior
 from neural_kernels.runtime.types import Array
 
@@ -166,6 +167,14 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
         if not self._add_blocks(X, y, sample_weight, self._take_part):
             self._take_part(X, y, sample_weight)
         return self
+
+    @override
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """R^2 of what is predicted; X may be a source of blocks with targets, as for `fit`, which one pass reads."""
+        source = self._source(X, y, sample_weight)
+        if source is None:
+            return float(super().score(X, y, sample_weight))
+        return score_blocks(source, self.predict, BlockR2(), self._title)
 
     def _take_part(self, X: Any, y: Any, sample_weight: Any) -> None:
         self._take(X, y, sample_weight, reset=not self._started())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from typing_extensions import override
 
 from neural_kernels.estimators import inputs, settings
+from neural_kernels.estimators.block_scores import BlockAccuracy, BlockR2, score_blocks
 from neural_kernels.estimators.blocks import gathered, over_blocks
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.sources import Block, RowSource, as_source
@@ -104,9 +105,22 @@ class StreamPipeline(Pipeline):
     decision_function = _in_blocks("decision_function")
     transform = _in_blocks("transform")
 
-    def _source(self, X: Any, y: Any) -> RowSource | None:
+    @available_if(lambda self: hasattr(self._final_estimator, "score"))
+    @override
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> float:
+        """Score of the last step; of blocks R^2 or accuracy, in one pass, X and y being given as for `fit`."""
+        source = self._source(X, y, sample_weight)
+        if source is None:
+            return super().score(X, y, sample_weight, **params)
+        last, mapped = self.steps[-1][1], _through(source, [step for _, step in self.steps[:-1]])
+        if not (is_classifier(last) or is_regressor(last)):
+            raise TypeError(f"score of blocks: {type(last).__name__} is neither a classifier nor a regressor")
+        score = BlockAccuracy() if is_classifier(last) else BlockR2()
+        return score_blocks(mapped, last.predict, score, "score" if self.verbose else None)
+
+    def _source(self, X: Any, y: Any, sample_weight: Any = None) -> RowSource | None:
         budget = settings.as_budget(getattr(self._final_estimator, "memory_budget", None))
-        return as_source(X, y, numbers=inputs.block_numbers(budget), names=self._names)
+        return as_source(X, y, sample_weight, numbers=inputs.block_numbers(budget), names=self._names)
 
     def _fitted(self, name: str, step: Any, source: RowSource, learn: Callable[[Any, Block], Any] | None = None) -> Any:
         """A step that has learned from all blocks; one that is fitted stays as it is."""

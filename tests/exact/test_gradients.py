@@ -7,7 +7,8 @@ from scipy import sparse
 
 import neural_kernels as nk
 from neural_kernels.exact import as_kernel
-from neural_kernels.exact.gradients import _by_autograd, gradients
+from neural_kernels.exact.gradients import gradients
+from neural_kernels.exact.gradients.autograd import by_autograd
 
 RNG = np.random.default_rng(0)
 X, Z, A = RNG.standard_normal((7, 6)), RNG.standard_normal((9, 6)), RNG.standard_normal((9, 2))
@@ -35,7 +36,7 @@ def differences(kernel, x, step=1e-5):
 def test_networks_against_autograd(activation, bias):
     net = nk.Sequential(nk.Dense(1.3, bias), activation, nk.Dense(1.1, bias), activation, nk.Dense())
     for kernel in (nk.NTK(net), nk.NNGP(net)):
-        found, expected = gradients(kernel, X, Z, A), _by_autograd(kernel, X, Z, A)
+        found, expected = gradients(kernel, X, Z, A), by_autograd(kernel, X, Z, A)
         np.testing.assert_allclose(found, expected, rtol=0, atol=2e-8 * np.abs(expected).max())
 
 
@@ -61,12 +62,29 @@ def test_networks_against_differences(net):
 
 @pytest.mark.parametrize(
     "kernel",
-    [nk.Laplace(0.3), nk.GammaExponential(0.2, 2.0), nk.NTK(nk.mlp(2)) + 0.5 * nk.Laplace(), nk.PolynomialKernel(3)],
-    ids=["Laplace", "Gauss", "sum", "polynomial"],
+    [
+        nk.Laplace(0.3),
+        nk.GammaExponential(0.2, 1.5),
+        nk.GammaExponential(0.2, 2.0),
+        nk.NTK(nk.mlp(2)) + 0.5 * nk.Laplace() + 2.0,
+        nk.PolynomialKernel(3),
+        nk.Laplace() * nk.NNGP(nk.mlp(1)),
+    ],
+    ids=["Laplace", "between", "Gauss", "sum", "polynomial", "product"],
 )
 def test_other_kernels_against_differences(kernel):
     expected = differences(kernel, X)
     np.testing.assert_allclose(gradients(kernel, X, Z, A), expected, rtol=0, atol=3e-8 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("exponent", [0.7, 1.0, 1.5, 2.0])
+def test_kernels_of_distances_at_rows_that_are_one(exponent):
+    kernel, x, a = nk.GammaExponential(0.3, exponent), np.vstack([X, X[0], 1e6 + X[1:2]]), np.arange(1.0, 10)[:, None]
+    np.testing.assert_allclose(gradients(kernel, x, x, a), by_autograd(kernel, x, x.copy(), a), atol=1e-12)
+    zero = np.zeros((1, 6))
+    expected = differences(kernel, zero)
+    found = gradients(kernel, zero, np.vstack([Z, zero]), np.vstack([A, A[:1]]))
+    np.testing.assert_allclose(found, expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.3])
@@ -79,7 +97,7 @@ def test_a_row_beside_itself(bias):
     own = found[np.arange(7), np.arange(7)]
     np.testing.assert_allclose(own, of_diagonal.numpy() / 2, rtol=0, atol=2e-7)
     np.testing.assert_allclose(found, gradients(kernel, X, X.copy(), np.eye(7)), rtol=0, atol=1e-9)
-    np.testing.assert_allclose(found, _by_autograd(kernel, X, X.copy(), np.eye(7)), rtol=0, atol=2e-7)
+    np.testing.assert_allclose(found, by_autograd(kernel, X, X.copy(), np.eye(7)), rtol=0, atol=2e-7)
 
 
 def test_special_rows_are_finite():
@@ -96,12 +114,13 @@ def test_special_rows_are_finite():
 def test_blocks_agree(monkeypatch):
     kernel = nk.NTK(nk.mlp(2, bias_var=0.1))
     whole = gradients(kernel, X, X, np.eye(7))
-    monkeypatch.setattr("neural_kernels.exact.gradients._BLOCK", 20)
+    others = [(route, nk.Laplace(), X, Z, A) for route in (by_autograd, gradients)]
+    at_once = [route(*rest) for route, *rest in others]
+    for file in ("networks", "distances", "autograd"):
+        monkeypatch.setattr(f"neural_kernels.exact.gradients.{file}._ENTRIES", 20)
     np.testing.assert_allclose(gradients(kernel, X, X, np.eye(7)), whole, rtol=0, atol=1e-9)
-    monkeypatch.setattr("neural_kernels.exact.gradients._SMALL", 20)
-    one = _by_autograd(nk.Laplace(), X, Z, A)
-    monkeypatch.undo()
-    np.testing.assert_allclose(one, _by_autograd(nk.Laplace(), X, Z, A), rtol=1e-12)
+    for (route, *rest), expected in zip(others, at_once, strict=True):
+        np.testing.assert_allclose(route(*rest), expected, rtol=1e-12)
 
 
 def test_sparse_rows_and_images():

@@ -12,7 +12,7 @@
 - `evaluate`: where expressions become matrices, by the engine or by torch.
 - `results`: results within memory budget and range.
 - `compile/`: from expressions to programs of the engine.
-- `gradients`: how sums of kernels change with their inputs.
+- `gradients/`: how sums of kernels change with their inputs.
 - `on_disk`: matrices in files.
 - `lazy`: matrices of Dask arrays.
 

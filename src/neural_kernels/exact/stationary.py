@@ -84,10 +84,7 @@ class GammaExponential(Kernel):
         return dress(result, first, second)
 
     def _entries(self, left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
-        """By the law of cosines, (s - t)^2 + 2 s t delta, in which nothing cancels."""
-        d = left.features
-        s, t = (left.std[rows, None] * d**0.5).to(left.dtype), (right.std[None, columns] * d**0.5).to(left.dtype)
-        squared = (s - t).square() + 2 * s * t * _deltas(left, right, rows, columns)
+        squared = squared_distances(left, right, rows, columns)
         distance = squared if self.exponent == 2 else safe_sqrt(squared) ** self.exponent
         return torch.exp(-self.gamma * distance)
 
@@ -96,6 +93,13 @@ class GammaExponential(Kernel):
         """Ones, shape (n,)."""
         batch = require_vectors(read(x, "x"), self)
         return batch.dress(torch.ones_like(batch.rows.inverse))
+
+
+def squared_distances(left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
+    """By the law of cosines, (s - t)^2 + 2 s t delta, in which nothing cancels."""
+    d = left.features
+    s, t = (left.std[rows, None] * d**0.5).to(left.dtype), (right.std[None, columns] * d**0.5).to(left.dtype)
+    return (s - t).square() + 2 * s * t * _deltas(left, right, rows, columns)
 
 
 def _deltas(left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:

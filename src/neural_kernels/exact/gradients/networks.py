@@ -1,8 +1,16 @@
-"""How predictions change with their inputs: gradients of sums of kernels."""
+r"""Gradients of kernels of networks on vectors, by differences of the compiled kernel.
+
+Derivatives by the angle and by the norm of x,
+
+.. math:: \nabla f(x) = \frac{1}{|x|} \sum_i a_i \Bigl[ \hat x \frac{\partial k}{\partial \log |x|}
+          - (\hat z_i - \rho_i \hat x) \frac{\partial k}{\partial \delta} \Bigr], \qquad \delta = 1 - \rho,
+
+take four times the entries of the kernel, or, where they grow with the norm as those of networks without biases, three
+times, half of them if the support is x itself; and a product of matrices for each output.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,78 +21,18 @@ from torch import Tensor
 from neural_kernels.engine.inputs import DenseRows
 from neural_kernels.exact.arrays import read_pair
 from neural_kernels.exact.evaluate import evaluate
-from neural_kernels.exact.kernel import Kernel
+from neural_kernels.exact.gradients.autograd import as_rows
 from neural_kernels.exact.network import NetworkKernel
 
 _STEP = 2e-5  # relative, of norms
 _FACTORS = (0.3, 7.0, 1e3)  # of norms, by which a network without biases is told
-_BLOCK = 2**25  # entries of a kernel at a time; through autograd a kernel keeps some dozens of arrays of them,
-_SMALL = 2**17  # or some hundreds
+_ENTRIES = 2**25  # of a kernel at a time
 
 
-def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:
-    r"""Gradients of :math:`f_c(x) = \sum_i k(x, x_i) a_{ic}` by the input.
-
-    Parameters
-    ----------
-    kernel : Kernel
-    x : array, shape (n, *shape)
-    support : array, shape (m, *shape)
-        The rows :math:`x_i`.
-    coefficients : ndarray of shape (m, o)
-
-    Returns
-    -------
-    ndarray of shape (n, o, *shape), float64
-
-    Notes
-    -----
-    Networks on vectors, on the CPU: derivatives of the kernel by the angle and by the norm,
-
-    .. math:: \nabla f(x) = \frac{1}{|x|} \sum_i a_i \Bigl[ \hat x \frac{\partial k}{\partial \log |x|}
-              - (\hat z_i - \rho_i \hat x) \frac{\partial k}{\partial \delta} \Bigr], \qquad \delta = 1 - \rho,
-
-    are differences of the compiled kernel: four times its entries, or, where they grow with the norm as those of
-    networks without biases, three times, half of them if `support` is `x` itself; and a product of matrices for each
-    output. Rows that are one have an angle of 0, where the sum's derivative by it is dropped: the kernel of a network
-    with kinks has none. A row of zeros has gradient 0. All else goes through autograd, block by block of rows, at
-    some hundred times the cost of the kernel.
-    """
-    fast = _of_vectors(kernel, x, support, coefficients) if isinstance(kernel, NetworkKernel) else None
-    return _by_autograd(kernel, x, support, coefficients) if fast is None else fast
-
-
-def differentiated(function: Callable[[Tensor], Tensor], x: Any, step: int) -> np.ndarray:
-    """Gradients (n, o, *shape) of a function of rows, (n, *shape) to (n, o), each of its own row; `step` at a time."""
-    parts = []
-    for start in range(0, len(x), step):
-        rows = x[start : start + step].detach().clone().requires_grad_()
-        outputs = function(rows).sum(0)
-        if not outputs.requires_grad:
-            raise TypeError(
-                "no gradients come out of the kernel or feature map: a kernel of one's own must be written in torch"
-            )
-        last = len(outputs) - 1
-        found = [torch.autograd.grad(out, rows, retain_graph=k < last)[0] for k, out in enumerate(outputs)]
-        parts.append(torch.stack(found, 1))
-    return torch.cat(parts).numpy()
-
-
-def _by_autograd(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:
-    rows, others = _as_tensor(x), _as_tensor(support)
-    weights = torch.from_numpy(np.ascontiguousarray(coefficients, dtype=np.float64))
-    step = max(1, _SMALL // (len(others) * max(1, rows[0, 0].numel())))
-    return differentiated(lambda part: torch.as_tensor(kernel(part, others)).to(weights) @ weights, rows, step)
-
-
-def _as_tensor(x: Any) -> Tensor:
-    return torch.as_tensor(x.toarray() if hasattr(x, "toarray") else np.asarray(x)).to(torch.float64)
-
-
-def _of_vectors(kernel: NetworkKernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray | None:
-    """As `gradients`, by the compiled kernel; None where there is no program for it."""
-    rows = _as_tensor(x)
-    first, second = read_pair(rows, rows if support is x else _as_tensor(support))
+def by_compiled_kernel(kernel: NetworkKernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray | None:
+    """As `gradients`, on the CPU; None where the kernel of vectors has no program."""
+    rows = as_rows(x)
+    first, second = read_pair(rows, rows if support is x else as_rows(support))
     net, through = kernel.net.split()
     plain = replace(kernel, net=net, progress=False, memory_budget=None)
     left = first.seen(through).rows
@@ -92,7 +40,7 @@ def _of_vectors(kernel: NetworkKernel, x: Any, support: Any, coefficients: np.nd
     if left.std.ndim > 1 or not (isinstance(left, DenseRows) and isinstance(right, DenseRows)):
         return None
     result = np.empty((len(left), coefficients.shape[1], left.features))
-    step = max(1, _BLOCK // len(right))
+    step = max(1, _ENTRIES // len(right))
     for start in range(0, len(left), step):
         rows = slice(start, start + step)
         part = left if step >= len(left) else DenseRows(left.std[rows], left.inverse[rows], left.x[rows])

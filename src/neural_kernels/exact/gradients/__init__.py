@@ -1,0 +1,51 @@
+"""How predictions change with their inputs: gradients of sums of kernels.
+
+- `networks`: those of networks on vectors, by the compiled kernel;
+- `distances`: those of the distance, in closed form;
+- `autograd`: all others.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from neural_kernels.exact.gradients.autograd import by_autograd, differentiated
+from neural_kernels.exact.gradients.distances import by_distances
+from neural_kernels.exact.gradients.networks import by_compiled_kernel
+from neural_kernels.exact.kernel import AffineKernel, Kernel, KernelSum
+from neural_kernels.exact.network import NetworkKernel
+from neural_kernels.exact.stationary import GammaExponential
+
+__all__ = ["differentiated", "gradients"]
+
+
+def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:
+    r"""Gradients of :math:`f_c(x) = \sum_i k(x, x_i) a_{ic}` by the input.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    x : array, shape (n, *shape)
+    support : array, shape (m, *shape)
+        The rows :math:`x_i`.
+    coefficients : ndarray of shape (m, o)
+
+    Returns
+    -------
+    ndarray of shape (n, o, *shape), float64
+
+    Notes
+    -----
+    Networks on vectors, kernels of the distance, their sums and multiples take a few times the cost of the kernel; all
+    else goes through autograd, block by block of rows, at some hundred times the cost. Rows that are one have no
+    distance, and the sum's derivative by it is dropped: kernels with kinks have none there. A row of zeros has
+    gradient 0 under a kernel of a network.
+    """
+    if isinstance(kernel, KernelSum):
+        return sum(gradients(part, x, support, coefficients) for part in (kernel.first, kernel.second))  # pyright: ignore
+    if isinstance(kernel, AffineKernel):
+        return kernel.scale * gradients(kernel.kernel, x, support, coefficients)
+    if isinstance(kernel, GammaExponential):
+        return by_distances(kernel, x, support, coefficients)
+    fast = by_compiled_kernel(kernel, x, support, coefficients) if isinstance(kernel, NetworkKernel) else None
+    return by_autograd(kernel, x, support, coefficients) if fast is None else fast

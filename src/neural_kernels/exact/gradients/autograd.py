@@ -1,0 +1,43 @@
+"""Gradients of any kernel written in torch, block by block of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neural_kernels.exact.kernel import Kernel
+
+_ENTRIES = 2**17  # of a kernel at a time, which keeps some hundreds of arrays of them
+
+
+def by_autograd(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:
+    """As `gradients`, for every kernel, at some hundred times its cost."""
+    rows, others = as_rows(x), as_rows(support)
+    weights = torch.from_numpy(np.ascontiguousarray(coefficients, dtype=np.float64))
+    step = max(1, _ENTRIES // (len(others) * max(1, rows[0, 0].numel())))
+    return differentiated(lambda part: torch.as_tensor(kernel(part, others)).to(weights) @ weights, rows, step)
+
+
+def as_rows(x: Any) -> Tensor:
+    """Examples as a dense tensor, float64."""
+    return torch.as_tensor(x.toarray() if hasattr(x, "toarray") else np.asarray(x)).to(torch.float64)
+
+
+def differentiated(function: Callable[[Tensor], Tensor], x: Any, step: int) -> np.ndarray:
+    """Gradients (n, o, *shape) of a function of rows, (n, *shape) to (n, o), each of its own row; `step` at a time."""
+    parts = []
+    for start in range(0, len(x), step):
+        rows = x[start : start + step].detach().clone().requires_grad_()
+        outputs = function(rows).sum(0)
+        if not outputs.requires_grad:
+            raise TypeError(
+                "no gradients come out of the kernel or feature map: a kernel of one's own must be written in torch"
+            )
+        last = len(outputs) - 1
+        found = [torch.autograd.grad(out, rows, retain_graph=k < last)[0] for k, out in enumerate(outputs)]
+        parts.append(torch.stack(found, 1))
+    return torch.cat(parts).numpy()

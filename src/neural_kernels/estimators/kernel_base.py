@@ -21,6 +21,7 @@ from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.scales import warn_of_columns, warn_of_rows
 from neural_kernels.estimators.selection import AlphaChoice, two_best
 from neural_kernels.exact import Kernel
+from neural_kernels.exact.bound import BoundLater
 from neural_kernels.exact.gradients import gradients
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.operators import GramOperator, KernelOperator, MatrixOperator
@@ -61,7 +62,13 @@ class KernelModel(InputGradients, BaseEstimator):
         state: Any = super().__getstate__()
         if "_system" in state and isinstance(self.solver_, IterativeSolver) == settings.is_precomputed(self.kernel):
             del state["_system"]
+        state.pop("_bound", None)
         return state
+
+    @cached_property
+    def _bound(self) -> Any:
+        """The kernel against the training rows: set by `fit`, and made again by a model that was stored."""
+        return BoundLater(self.kernel_, self.X_fit_)
 
     @cached_property
     def _system(self) -> Any:
@@ -163,6 +170,7 @@ class KernelModel(InputGradients, BaseEstimator):
         self.kernel_ = replace(kernel, progress=bool(self.verbose)) if named else kernel  # pyright: ignore
         self.network_ = getattr(kernel, "net", None)
         self.X_fit_ = X[self.support_]
+        self._bound = BoundLater(self.kernel_, self.X_fit_)
         self._region = Region.of(self.X_fit_)
         with inputs.advice_on_images(X):
             inputs.check_outputs(self.kernel_, X)
@@ -272,7 +280,7 @@ class KernelModel(InputGradients, BaseEstimator):
     def _cross(self, X: Any) -> np.ndarray:
         if settings.is_precomputed(self.kernel):
             return X[:, self.support_]
-        return np.asarray(self.kernel_(X, self.X_fit_))
+        return np.asarray(self._bound(X))
 
 
 def _check_gram(gram: np.ndarray, source: str) -> None:

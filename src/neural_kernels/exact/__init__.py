@@ -11,12 +11,13 @@
 - `variances`: what an expression is within one example.
 - `evaluate`: where expressions become matrices, by the engine or by torch.
 - `results`: results within memory budget and range.
+- `bound`: a kernel with one batch that stays, prepared for many small others.
 - `compile/`: from expressions to programs of the engine.
 - `gradients/`: how sums of kernels change with their inputs.
 - `on_disk`: matrices in files.
 - `lazy`: matrices of Dask arrays.
 
-Imports go expressions < compile < variances < gram, evaluate < results < network.
+Imports go expressions < compile < variances < gram, evaluate < results < bound < network.
 """
 
 from neural_kernels.exact.flips import FlipAverage

@@ -71,11 +71,15 @@ class Batch:
 def read(x: Any, name: str, dtype: torch.dtype | None = None) -> Batch:
     """Check and convert one argument, to the precision `dtype` or, by default, to that of the boundary's policy.
 
+    A batch that was read is taken as it is.
+
     Raises
     ------
     TypeError, ValueError
         What was got, what was expected, what to do.
     """
+    if isinstance(x, Batch):
+        return x if dtype in (None, x.rows.dtype) else read(x.origin, name, dtype)
     given = boundary.read_rows(x.x if isinstance(x, Graphs) else x, name, canonical=True)
     if isinstance(given, CSRRows):
         return _read_sparse(given, x, name, dtype)
@@ -122,7 +126,7 @@ def read_pair(x1: Any, x2: Any) -> tuple[Batch, Batch]:
     if first.rows.std.shape[1:] != second.rows.std.shape[1:]:
         shapes = [tuple(batch.rows.std.shape[1:]) for batch in (first, second)]
         raise ValueError(f"x1 has positions {shapes[0]}, x2 has {shapes[1]}; they must agree (resize or pad one)")
-    if isinstance(x1, Graphs) != isinstance(x2, Graphs):
+    if isinstance(first.origin, Graphs) != isinstance(second.origin, Graphs):
         raise TypeError("one of x1 and x2 is nk.Graphs, the other is not; both must be")
     boundary.require_device("x1", first.rows.std.device, second.rows.std.device, "x2 is")
     if first.rows.dtype == torch.float32 and second.rows.dtype == torch.float64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,21 @@ class Kernel(ABC):
     @abstractmethod
     def diag(self, x: Any) -> Any:
         """k(x, x) for every example, shape (n,)."""
+
+    def bind(self, x2: Any) -> Callable[[Any], Any]:
+        """The function ``x1 -> kernel(x1, x2)``, for one small batch after the other.
+
+        What depends on `x2` alone is computed once, as far as the kernel can tell it apart; `x2` must not change.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import neural_kernels as nk
+        >>> row_of = nk.NTK(nk.mlp(1)).bind(np.eye(2))
+        >>> row_of(np.eye(2)[:1]).round(4)
+        array([[0.5   , 0.0796]])
+        """
+        return lambda x1: self(x1, x2)
 
     @property
     def takes_sparse(self) -> bool:
@@ -75,6 +91,11 @@ class KernelSum(Kernel):
         first, second = _alike(self.first(x1, x2), self.second(x1, x2))
         return first + second
 
+    @override
+    def bind(self, x2: Any) -> Callable[[Any], Any]:
+        first, second = self.first.bind(x2), self.second.bind(x2)
+        return lambda x1: operator.add(*_alike(first(x1), second(x1)))
+
     def diag(self, x: Any) -> Any:
         """Both diagonals, added."""
         first, second = _alike(self.first.diag(x), self.second.diag(x))
@@ -98,6 +119,11 @@ class KernelProduct(Kernel):
         """Both Gram matrices, multiplied entry by entry."""
         first, second = _alike(self.first(x1, x2), self.second(x1, x2))
         return first * second
+
+    @override
+    def bind(self, x2: Any) -> Callable[[Any], Any]:
+        first, second = self.first.bind(x2), self.second.bind(x2)
+        return lambda x1: operator.mul(*_alike(first(x1), second(x1)))
 
     def diag(self, x: Any) -> Any:
         """Both diagonals, multiplied."""
@@ -134,6 +160,11 @@ class AffineKernel(Kernel):
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix, scaled and shifted."""
         return self.scale * self.kernel(x1, x2) + self.shift
+
+    @override
+    def bind(self, x2: Any) -> Callable[[Any], Any]:
+        bound = self.kernel.bind(x2)
+        return lambda x1: self.scale * bound(x1) + self.shift
 
     def diag(self, x: Any) -> Any:
         """The diagonal, scaled and shifted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from neural_kernels.algebra import Graph, K, KernelPair, Layer, Nothing, Traits
 from neural_kernels.checks import require_budget
 from neural_kernels.engine.inputs import Rows
 from neural_kernels.exact.arrays import Batch, dress, graph, read, read_pair
+from neural_kernels.exact.bound import BoundNetwork
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.gram import Gram, propagate
 from neural_kernels.exact.kernel import Kernel
@@ -88,6 +89,10 @@ class NetworkKernel(Kernel):
         outs = None if out is None else [out]
         (result,) = gram_matrices([kernel], (first, second), outs, self.memory_budget, self.progress)
         return out if out is not None else dress(result, first, second)
+
+    @override
+    def bind(self, x2: Any) -> Callable[[Any], Any]:
+        return BoundNetwork(self, read(x2, "x2"))
 
     @diagonal_by_blocks
     def diag(self, x: Any) -> Any:

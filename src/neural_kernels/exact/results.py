@@ -14,6 +14,7 @@ from neural_kernels.exact.arrays import Batch
 from neural_kernels.exact.evaluate import evaluate
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.runtime.boundary import read_out
+from neural_kernels.runtime.types import Shape
 
 
 def gram_matrices(
@@ -42,12 +43,7 @@ def gram_matrices(
         require_range(largest_entry(kernel), dtype)
     shape = (len(first.rows), len(second.rows), *kernels[0].positions * 2)
     if outs is None:
-        size = len(kernels) * math.prod(shape) * dtype.itemsize
-        if memory_budget is not None and size > memory_budget:
-            raise MemoryError(
-                f"the result takes {size:,} bytes, memory_budget is {memory_budget:,}. Pass out= a "
-                "numpy.memmap, compute it block by block of rows, or take features in its place (nk.feature_map)."
-            )
+        require_room((len(kernels), *shape), dtype, memory_budget)
         targets = None
     else:
         targets = [read_out(out, shape, dtype, first.rows.std.device) for out in outs]
@@ -59,6 +55,16 @@ def gram_matrices(
         if not finite:
             require_range(math.inf, dtype)
     return results
+
+
+def require_room(shape: Shape, dtype: torch.dtype, memory_budget: int | None) -> None:
+    """Raise where results of a shape exceed the budget, in bytes."""
+    size = math.prod(shape) * dtype.itemsize
+    if memory_budget is not None and size > memory_budget:
+        raise MemoryError(
+            f"the result takes {size:,} bytes, memory_budget is {memory_budget:,}. Pass out= a "
+            "numpy.memmap, compute it block by block of rows, or take features in its place (nk.feature_map)."
+        )
 
 
 def largest_entry(kernel: Expression) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from neural_kernels.engine.inputs import DenseRows, Rows, SparseRows, delta_tile
 from neural_kernels.exact.arrays import dress, read, read_pair, require_vectors
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.exact.lazy import diagonal_by_blocks, gram_by_blocks
+from neural_kernels.runtime.boundary import is_of_dask
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
@@ -82,6 +84,11 @@ class GammaExponential(Kernel):
 
         run_tiles(Grid((len(left), len(right)), (256, 2048), symmetric=False), work, progress=False)
         return dress(result, first, second)
+
+    @override
+    def bind(self, x2: Any) -> Callable[[Any], Any]:
+        batch = require_vectors(read(x2, "x2"), self)
+        return lambda x1: self(x1, x2 if is_of_dask(x1) else batch)
 
     def _entries(self, left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
         squared = squared_distances(left, right, rows, columns)

@@ -25,5 +25,7 @@ def times_power_of_two(x: Tensor, exponent: Tensor) -> Tensor:
 
 def safe_divide(a: Tensor, b: Tensor) -> Tensor:
     """Divide a by b; 0 (with zero gradient) where b is 0."""
+    if not (torch.is_grad_enabled() and (a.requires_grad or b.requires_grad)):
+        return (a / b).masked_fill_(b == 0, 0)  # half the time for a few numbers
     nonzero = b != 0
     return torch.where(nonzero, a / torch.where(nonzero, b, 1), 0)

@@ -13,6 +13,7 @@ from neural_kernels.engine.vectors.program import VectorProgram
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
 _BREADTH = 1024  # columns of a tile of dense rows
+_FEW = 1 << 16  # entries that are not worth more than one tile
 
 
 def fill(program: VectorProgram, left: Rows, right: Rows, results: Sequence[np.ndarray], progress: bool) -> None:
@@ -60,6 +61,8 @@ def sparse_delta(left: SparseRows, right: SparseRows) -> Callable[[slice, slice]
 
 def _dense_block(n1: int, n2: int, symmetric: bool) -> tuple[int, int]:
     """Tall, for a fast matrix product; lower where half of a block on the diagonal is wasted, or workers would idle."""
+    if n1 * n2 <= _FEW:
+        return n1, n2
     share = n1 * n2 // (8 * torch.get_num_threads() * _BREADTH)
     return _even(n1, max(64, min(share, 400 if symmetric else 1024))), _even(n2, _BREADTH)
 

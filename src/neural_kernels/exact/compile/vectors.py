@@ -9,8 +9,10 @@ of every layer, ntk * slope + nngp (CHAIN).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,8 +36,31 @@ from neural_kernels.exact.expressions.nodes import Expression, Input, Scaled, Sc
 from neural_kernels.exact.expressions.pairs import PerUnit
 
 
+class Traced(NamedTuple):
+    """A program and what it was made of.
+
+    Parameters
+    ----------
+    program : VectorProgram
+    nodes : list of Expression
+        Which of them each row of its table is from.
+    left : list of Tensor
+        The rows of its `left` as the expressions hold them.
+    """
+
+    program: VectorProgram
+    nodes: list[Expression]
+    left: list[Tensor]
+
+
 def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> VectorProgram | None:
     """The program of several kernels of one network, or None where an activation has no short series."""
+    traced = trace_vectors(kernels, dtype)
+    return None if traced is None else traced.program
+
+
+def trace_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Traced | None:
+    """The same, with what it was made of."""
     outputs = [_unscaled(kernel) for kernel in kernels]
     order = _topological(outputs)
     if any(isinstance(node, Activated) and is_piecewise(node.dual) for node in order):
@@ -46,15 +71,16 @@ def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Vector
     if smooth is None:
         return None
     registers = _Registers(order, outputs)
-    table, numbers = [], []
+    table, numbers, nodes = [], [], []
     for node in order:
         for operation, number in _encode(node, registers, vectors, smooth):
             table.append(operation)
             numbers.append(number)
+            nodes.append(node)
     stds = [vectors.add(kernel.stds) for kernel in kernels]
     real = np.float32 if dtype == torch.float32 else np.float64
     left, right = vectors.stacked()
-    return VectorProgram(
+    program = VectorProgram(
         table=np.array(table, np.int64).reshape(-1, FIELDS),
         numbers=np.array(numbers, real).reshape(-1, 2),
         left=left,
@@ -66,6 +92,7 @@ def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Vector
         integers=pools.integers(),
         floats=pools.floats(),
     )
+    return Traced(program, nodes, vectors.left)
 
 
 def _topological(outputs: Sequence[Expression]) -> list[Expression]:
@@ -219,7 +246,9 @@ class _Registers:
         self.count = 2  # INPUT and OPPOSITE
         self._free: list[int] = []
         self._order = order
-        self._uses = {node: sum(_operands(o).count(node) for o in order) + (node in outputs) for node in order}
+        self._uses = Counter(outputs)
+        for node in order:
+            self._uses.update(_operands(node))
         self._partner: dict[tuple[int, int], list[Activated]] = {}
         for node in order:
             if isinstance(node, Input):

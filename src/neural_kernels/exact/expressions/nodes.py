@@ -29,6 +29,8 @@ from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
 from neural_kernels.runtime.numerics import safe_divide
 from neural_kernels.runtime.types import Shape
 
+EQUAL = 1e-14  # shares of a sum that differ by no more are taken for one
+
 
 class Expression(ABC):
     """A kernel between two batches, as a node of a graph of kernels; compared by identity.
@@ -210,7 +212,7 @@ class Sum(Combined):
         if not all(side.numel() for side in self.shares[0]):
             return None
         extremes = [(min(float(s.min()) for s in w), max(float(s.max()) for s in w)) for w in self.shares]
-        if any(high - low > 1e-14 for low, high in extremes):
+        if any(high - low > EQUAL for low, high in extremes):
             return None
         return extremes[0][0] ** 2, extremes[1][0] ** 2
 

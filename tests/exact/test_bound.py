@@ -1,0 +1,133 @@
+"""Kernels bound to one batch give what they give without, whichever way they take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+import neural_kernels as nk
+from neural_kernels.exact.bound import BoundNetwork
+
+NETWORKS = {
+    "relu": nk.mlp(3),
+    "biases": nk.mlp(3, bias_var=0.1),
+    "leaky": nk.mlp(2, nk.LeakyReLU(0.2), bias_var=0.3),
+    "residual": nk.Sequential(
+        nk.Dense(), nk.Residual(nk.Sequential(nk.ReLU(), nk.Dense(2.0, 0.1))), nk.ReLU(), nk.Dropout(0.1), nk.Dense()
+    ),
+    "standard": nk.Sequential(
+        nk.Dense(parametrization="standard", width=64), nk.ReLU(), nk.Dense(parametrization="standard")
+    ),
+    "rectified square": nk.Sequential(nk.Dense(), nk.RectifiedMonomial(2), nk.Dense(bias_var=0.1)),
+    "metric": nk.Sequential(nk.Dense(metric=(1.0, 4.0, 0.25)), nk.ReLU(), nk.Dense()),
+}
+WITHOUT = {  # of which more than a standard deviation is needed
+    "step": nk.Sequential(nk.Dense(bias_var=0.1), nk.Step(), nk.Dense(bias_var=0.1)),
+    "gelu": nk.mlp(2, nk.GELU()),
+    "hard tanh": nk.mlp(1, nk.HardTanh()),
+    "layer norm": nk.Sequential(nk.Dense(bias_var=0.1), nk.ReLU(), nk.Dense(), nk.LayerNorm(), nk.ReLU(), nk.Dense()),
+}
+
+
+def _rows(n: int, seed: int, dtype: type = np.float64) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 3)).astype(dtype)
+
+
+def _assert_equal(found: np.ndarray, expected: np.ndarray) -> None:
+    """To rounding: torch's vectorised square roots are not the nearest numbers, and depend on where a row stands."""
+    assert found.dtype == expected.dtype
+    largest = np.abs(expected).max(initial=0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=10 * np.finfo(expected.dtype).eps * largest)
+
+
+def _halved(bound: object) -> bool:
+    assert isinstance(bound, BoundNetwork)
+    return bound._half is not None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel", [nk.NTK, nk.NNGP])
+@pytest.mark.parametrize("name", [*NETWORKS, *WITHOUT])
+def test_a_bound_kernel_equals_the_kernel(name, kernel, dtype):
+    net = (NETWORKS | WITHOUT)[name]
+    x1, x2 = _rows(7, 0, dtype), _rows(20, 1, dtype)
+    bound = kernel(net).bind(x2)
+    assert _halved(bound) == (name in NETWORKS)
+    _assert_equal(bound(x1), kernel(net)(x1, x2))
+    _assert_equal(bound(x1[3:4]), kernel(net)(x1[3:4], x2))
+
+
+@pytest.mark.parametrize("name", ["relu", "biases", "rectified square"])
+def test_rows_of_zeros_on_either_side(name):
+    kernel, x1, x2 = nk.NTK(NETWORKS[name]), _rows(4, 0), _rows(5, 1)
+    x1[2], zeros = 0, np.vstack([np.zeros(3), x2])
+    for other in (x2, zeros):
+        _assert_equal(kernel.bind(other)(x1), kernel(x1, other))
+
+
+def test_examples_of_another_make_or_precision():
+    kernel, x2 = nk.NTK(nk.mlp(2, bias_var=0.1)), _rows(9, 1, np.float32)
+    bound = kernel.bind(x2)
+    wide, narrow = _rows(4, 0), _rows(4, 0, np.float32)
+    assert bound(wide).dtype == np.float64
+    _assert_equal(bound(wide), kernel(wide, x2))
+    _assert_equal(kernel.bind(x2.astype(np.float64))(narrow), kernel(narrow, x2.astype(np.float64)))
+    tensor = bound(torch.from_numpy(narrow))
+    assert isinstance(tensor, torch.Tensor)
+    _assert_equal(tensor.numpy(), kernel(narrow, x2))
+    _assert_equal(bound(sparse.csr_matrix(narrow)), kernel(sparse.csr_matrix(narrow), x2))
+    _assert_equal(bound(narrow[:0]), np.empty((0, 9), np.float32))
+    single = kernel.bind(x2[0])(narrow[0])
+    assert single == pytest.approx(kernel(narrow[0], x2[0]), rel=1e-6)
+
+
+def test_sparse_rows():
+    kernel = nk.NTK(nk.mlp(2, bias_var=0.1))
+    x1, x2 = (sparse.random_array((n, 50), density=0.1, format="csr", rng=n) for n in (6, 30))
+    assert _halved(kernel.bind(x2))
+    _assert_equal(kernel.bind(x2)(x1), kernel(x1, x2))
+
+
+def test_gradients_pass_through():
+    kernel, x2 = nk.NTK(nk.mlp(2, bias_var=0.1)), torch.from_numpy(_rows(5, 1))
+    x1 = torch.from_numpy(_rows(2, 0)).requires_grad_()
+    found = torch.autograd.grad(kernel.bind(x2)(x1).sum(), x1)[0]
+    torch.testing.assert_close(found, torch.autograd.grad(kernel(x1, x2).sum(), x1)[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        2 * nk.NTK(nk.mlp(2)) + 0.5,
+        nk.NTK(nk.mlp(2)) * nk.Laplace(0.3),
+        nk.NNGP(nk.mlp(1)) + nk.GammaExponential(0.3, 2.0),
+    ],
+    ids=["multiple", "product", "sum"],
+)
+def test_combinations(kernel):
+    x1, x2 = _rows(4, 0), _rows(6, 1)
+    _assert_equal(kernel.bind(x2)(x1), kernel(x1, x2))
+
+
+def test_images_and_graphs():
+    rng = np.random.default_rng(0)
+    images, more = rng.normal(size=(2, 1, 4, 4)), rng.normal(size=(3, 1, 4, 4))
+    kernel = nk.NTK(nk.cnn(1))
+    _assert_equal(kernel.bind(more)(images), kernel(images, more))
+    net = nk.Sequential(nk.GraphAggregate(), nk.Dense(), nk.ReLU(), nk.Dense(), nk.GlobalSumPool())
+    one, two = (nk.Graphs(rng.normal(size=(n, 3, 2)), np.ones((n, 3, 3))) for n in (2, 3))
+    _assert_equal(nk.NTK(net).bind(two)(one), nk.NTK(net)(one, two))
+
+
+def test_errors_are_those_of_the_kernel():
+    x2 = _rows(5, 1, np.float32)
+    with pytest.raises(MemoryError, match="memory_budget"):
+        nk.NTK(nk.mlp(1), memory_budget=8).bind(x2)(_rows(2, 0, np.float32))
+    with pytest.raises(OverflowError, match="overflow"):
+        nk.NTK(nk.mlp(1)).bind(1e30 * x2)(1e30 * x2)
+    with pytest.raises(ValueError, match="features"):
+        nk.NTK(nk.mlp(1)).bind(x2)(np.ones((2, 4)))
+    with pytest.raises(ValueError, match="NaN"):
+        nk.NTK(nk.mlp(1)).bind(x2)(np.full((1, 3), np.nan))

@@ -4,6 +4,7 @@ Settings, which estimators take as `solver`, and the systems that they make:
 
 - `protocol`: what each of them answers (`Solver`, `RidgeSystem`);
 - `cholesky`: one factorisation, the cheapest for one ridge; `factorise`: of one triangle, the other left alone;
+  `updates`: for examples more or fewer;
 - `spectral`: one eigendecomposition, for every ridge and training time;
 - `block`: kernels whose entries are matrices over outputs, by one of those two;
 - `conjugate_gradient`: many examples, by products with the kernel matrix alone; `krylov`: its iteration for several

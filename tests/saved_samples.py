@@ -53,6 +53,7 @@ KERNELS: list[Any] = [
     nk.GammaExponential(0.5, 1.5),
     nk.PolynomialKernel(2, 0.5, 0.25),
     nk.FlipAverage(nk.NTK(nk.cnn(1))),
+    nk.MetricKernel(nk.Laplace(), [1.0, 0.5, 2.0]),
 ]
 METHODS: list[Any] = [
     nk.AdaptiveSampling(ridge=1e-3),

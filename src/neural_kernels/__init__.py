@@ -14,7 +14,17 @@ from neural_kernels import layers as _layers
 from neural_kernels.activations import *  # noqa: F403
 from neural_kernels.algebra import Layer
 from neural_kernels.errors import ArchitectureError, LoadError, SaveError, ScaleWarning
-from neural_kernels.exact import NNGP, NTK, FlipAverage, GammaExponential, Kernel, Laplace, PolynomialKernel, kernels
+from neural_kernels.exact import (
+    NNGP,
+    NTK,
+    FlipAverage,
+    GammaExponential,
+    Kernel,
+    Laplace,
+    MetricKernel,
+    PolynomialKernel,
+    kernels,
+)
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.layers import *  # noqa: F403
 
@@ -113,6 +123,7 @@ __all__ = [
     "LayerwiseLandmarks",
     "LinearizedPredictor",
     "LoadError",
+    "MetricKernel",
     "Moments",
     "NeuralFeatureClassifier",
     "NeuralFeatureRegressor",

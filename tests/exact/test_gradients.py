@@ -69,8 +69,9 @@ def test_networks_against_differences(net):
         nk.NTK(nk.mlp(2)) + 0.5 * nk.Laplace() + 2.0,
         nk.PolynomialKernel(3),
         nk.Laplace() * nk.NNGP(nk.mlp(1)),
+        nk.MetricKernel(nk.Laplace(), np.arange(6.0)) + nk.MetricKernel(nk.NTK(nk.mlp(1)), Z.T @ Z),
     ],
-    ids=["Laplace", "between", "Gauss", "sum", "polynomial", "product"],
+    ids=["Laplace", "between", "Gauss", "sum", "polynomial", "product", "metrics"],
 )
 def test_other_kernels_against_differences(kernel):
     expected = differences(kernel, X)

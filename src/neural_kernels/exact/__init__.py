@@ -3,6 +3,7 @@
 - `kernel`: what a kernel is to everybody who uses one; sums, products, multiples, functions of the user's.
 - `network`: the kernels of a network, what users call; `resolve`: which of them a name means.
 - `stationary`: kernels of the distance alone.
+- `measured`: any kernel of inputs seen through a metric.
 - `polynomial`: the polynomial kernel.
 - `flips`: kernels of images averaged over mirror images.
 - `arrays`, `graphs`: the boundary, and graphs as data.
@@ -22,6 +23,7 @@ Imports go expressions < compile < variances < gram, evaluate < results < bound 
 
 from neural_kernels.exact.flips import FlipAverage
 from neural_kernels.exact.kernel import Kernel, as_kernel
+from neural_kernels.exact.measured import MetricKernel
 from neural_kernels.exact.network import NNGP, NTK, NetworkKernel, kernels
 from neural_kernels.exact.polynomial import PolynomialKernel
 from neural_kernels.exact.resolve import resolve_kernel
@@ -34,6 +36,7 @@ __all__ = [
     "GammaExponential",
     "Kernel",
     "Laplace",
+    "MetricKernel",
     "NetworkKernel",
     "PolynomialKernel",
     "as_kernel",

@@ -16,6 +16,7 @@ _HOMES = {
     "layers.measured": "FixedMap WindowMap",
     "algebra.input_map": "ChannelMap Metric",
     "exact.flips": "FlipAverage",
+    "exact.measured": "MetricKernel",
     "exact.graphs": "Graphs",
     "exact.kernel": "AffineKernel CallableKernel KernelProduct KernelSum",
     "exact.network": "NNGP NTK",

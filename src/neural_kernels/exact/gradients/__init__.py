@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from neural_kernels.exact.arrays import read
 from neural_kernels.exact.gradients.autograd import by_autograd, differentiated
 from neural_kernels.exact.gradients.distances import by_distances
 from neural_kernels.exact.gradients.networks import by_compiled_kernel
 from neural_kernels.exact.kernel import AffineKernel, Kernel, KernelSum
+from neural_kernels.exact.measured import MetricKernel
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.exact.stationary import GammaExponential
 
@@ -36,8 +38,8 @@ def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) ->
 
     Notes
     -----
-    Networks on vectors, kernels of the distance, their sums and multiples take a few times the cost of the kernel; all
-    else goes through autograd, block by block of rows, at some hundred times the cost. Rows that are one have no
+    Networks on vectors, kernels of the distance, their sums, multiples and metrics take a few times the kernel's cost;
+    all else goes through autograd, block by block of rows, at some hundred times the cost. Rows that are one have no
     distance, and the sum's derivative by it is dropped: kernels with kinks have none there. A row of zeros has
     gradient 0 under a kernel of a network.
     """
@@ -45,7 +47,17 @@ def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) ->
         return sum(gradients(part, x, support, coefficients) for part in (kernel.first, kernel.second))  # pyright: ignore
     if isinstance(kernel, AffineKernel):
         return kernel.scale * gradients(kernel.kernel, x, support, coefficients)
+    if isinstance(kernel, MetricKernel):
+        inside = (kernel.seen(read(rows, "x")) for rows in (x, support))
+        return _through(kernel.metric.root, gradients(kernel.kernel, *inside, coefficients))
     if isinstance(kernel, GammaExponential):
         return by_distances(kernel, x, support, coefficients)
     fast = by_compiled_kernel(kernel, x, support, coefficients) if isinstance(kernel, NetworkKernel) else None
     return by_autograd(kernel, x, support, coefficients) if fast is None else fast
+
+
+def _through(root: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Gradients by what was mapped, (n, o, *shape), as those by the inputs."""
+    if root.ndim == 1:
+        return found * root.reshape(-1, *[1] * (found.ndim - 3))
+    return np.moveaxis(np.moveaxis(found, 2, -1) @ root, -1, 2)

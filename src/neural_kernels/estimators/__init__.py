@@ -2,7 +2,8 @@
 
 What users call:
 
-- `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; `kernel_base` is what they share;
+- `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; they share `kernel_base` and, to be given rows more
+  or fewer, `editing`;
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
   `feature_model` and, the linear ones, `feature_parts`, `feature_blocks`, `feature_base`;
 - `stream_pipeline`: steps before them, fitted to blocks too;
@@ -15,7 +16,7 @@ What they are made of:
 
 - `settings`: parameters (alpha, solver, network, memory_budget), read and refused in one place;
 - `inputs`: arrays and weights, and what is said where shapes do not fit;
-- `examples`: rows of no weight left out, copies merged;
+- `examples`: rows of no weight left out, copies merged; `ledger`: the rows that they were made of;
 - `survey`: a first look at rows in parts, by which models of them all begin;
 - `row_table`: such rows of a stream, in tables that add up, and samples of them;
 - `row_sample`: some rows of a stream, drawn at random, for a map;

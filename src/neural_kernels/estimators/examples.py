@@ -66,8 +66,12 @@ class Examples:
         """From the rows of X, shape (n, ...), targets (n, o) and weights (n,), of which one is positive."""
         used = np.flatnonzero(weights > 0)
         rows = X if len(used) == len(weights) else X[used]
-        w, y = weights[used], targets[used]
-        first, group = _distinct(rows)
+        return cls.of_groups(used, distinct(rows)[1], targets[used], weights[used])
+
+    @classmethod
+    def of_groups(cls, used: np.ndarray, group: np.ndarray, y: Array, w: Array) -> Examples:
+        """From rows at the positions `used`, of the examples `group`, which are numbered without a gap."""
+        first = np.unique(group, return_index=True)[1]
         total = np.bincount(group, w).astype(np.float64)
         mean = np.stack([np.bincount(group, w * column) for column in y.T], axis=1) / total[:, None]
         if len(first) == len(group):
@@ -87,7 +91,7 @@ class Examples:
         return np.average(self.targets, axis=0, weights=self.weights)
 
 
-def _distinct(rows: Any) -> tuple[np.ndarray, np.ndarray]:
+def distinct(rows: Any) -> tuple[np.ndarray, np.ndarray]:
     """Where each distinct row is first met, in order, and which of these every row equals."""
     n = rows.shape[0]
     if sparse.issparse(rows):

@@ -220,6 +220,24 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         X = self._mapped(X)
         return self.estimator_.predict_interval(X, coverage)
 
+    @available_if(_has("add"))
+    def add(self, X: Any, y: Any, sample_weight: Any = None) -> FeatureLearning:
+        """As `add` of the estimator: more rows, the metric stays what it is."""
+        X = self._mapped(X)
+        return self._edited(self.estimator_.add, X, y, sample_weight)
+
+    @available_if(_has("remove"))
+    def remove(self, rows: Any) -> FeatureLearning:
+        """As `remove` of the estimator: fewer rows, the metric stays what it is."""
+        check_is_fitted(self)
+        return self._edited(self.estimator_.remove, rows)
+
+    def _edited(self, edit: Callable[..., Any], *given: Any) -> FeatureLearning:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScaleWarning)
+            edit(*given)
+        return self
+
     @available_if(_has("score"))
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """As `score` of the estimator: R^2, or the accuracy."""

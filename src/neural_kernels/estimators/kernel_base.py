@@ -97,9 +97,7 @@ class KernelModel(InputGradients, BaseEstimator):
         """
         alphas = settings.alphas(self.alpha)
         criterion = settings.criterion(self.selection, self.scoring, self.scorings)
-        self.support_, self.y_offset_ = examples.support, examples.offset
-        self._weights, self._mass = examples.weights, float(examples.weights.sum())
-        self._targets = examples.targets - self.y_offset_
+        self._set_targets(examples)
         n, outputs = examples.targets.shape
         size = X.dtype.itemsize * n * n
         iterative = settings.iterative_solver(self.solver, self.memory_budget, n, outputs, size, criterion)
@@ -125,6 +123,15 @@ class KernelModel(InputGradients, BaseEstimator):
         self._choose(AlphaChoice.of(alphas, scale, score, among), alphas)
         self.dual_coef_, self.convergence_ = self._system.solve(self._targets, self.ridge_), None
         return every
+
+    def _set_targets(self, examples: Examples) -> None:
+        self.support_, self.y_offset_ = examples.support, examples.offset
+        self._weights, self._mass = examples.weights, float(examples.weights.sum())
+        self._targets = examples.targets - self.y_offset_
+
+    def _set_rows(self, rows: Any) -> None:
+        self.X_fit_, self._region = rows, Region.of(rows)
+        self._bound = BoundLater(self.kernel_, rows)
 
     def _fit_operator(
         self, operator: GramOperator, examples: Examples, alphas: Array, criterion: str
@@ -169,9 +176,7 @@ class KernelModel(InputGradients, BaseEstimator):
         named = isinstance(self.kernel, str)
         self.kernel_ = replace(kernel, progress=bool(self.verbose)) if named else kernel  # pyright: ignore
         self.network_ = getattr(kernel, "net", None)
-        self.X_fit_ = X[self.support_]
-        self._bound = BoundLater(self.kernel_, self.X_fit_)
-        self._region = Region.of(self.X_fit_)
+        self._set_rows(X[self.support_])
         with inputs.advice_on_images(X):
             inputs.check_outputs(self.kernel_, X)
         return kernel

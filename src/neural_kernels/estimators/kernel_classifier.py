@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
+from typing_extensions import override
 
 from neural_kernels.estimators.atomic import atomic
-from neural_kernels.estimators.calibration import per_class
+from neural_kernels.estimators.calibration import Calibration, per_class
+from neural_kernels.estimators.editing import EditableModel
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.kernel_base import KernelModel
+from neural_kernels.estimators.jury import Jury
 from neural_kernels.estimators.labels import calibrate, code_labels, find_classes
+from neural_kernels.estimators.ledger import Ledger
 from neural_kernels.runtime.types import Array
 
 
-class NeuralKernelClassifier(ClassifierMixin, KernelModel):
+class NeuralKernelClassifier(ClassifierMixin, EditableModel):
     r"""Classification by an infinitely wide neural network, trained exactly, one class against the rest.
 
     Kernel ridge regression, that is the squared loss, as in :class:`NeuralKernelRegressor`, on targets 1 (the class)
@@ -118,6 +122,7 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
     """
 
     scorings = ("log_loss", "accuracy", "r2")
+    _reading: ClassVar[dict[str, bool]] = {}
 
     def __init__(
         self,
@@ -151,9 +156,48 @@ class NeuralKernelClassifier(ClassifierMixin, KernelModel):
         targets, weights = code_labels(y, self.classes_, weights, self.class_weight)
         examples = Examples.of(X, targets, weights)
         jury = self._fit_examples(X, examples)
+        self._ledger = Ledger.of(examples, targets, weights)
         self.calibration_ = calibrate(examples.take(jury.judges), jury.residuals(self.ridge_))
         self.temperature_ = self.calibration_.temperature
         return self
+
+    @cached_property
+    def calibration_(self) -> Calibration:
+        """What makes probabilities of scores: set by `fit`; after `add` and `remove` made when it is asked for."""
+        examples = self._ledger.examples()
+        _, judges = self._unit_and_judges(self._variances_of_rows(), examples)
+        return calibrate(examples.take(judges), Jury(self._system, examples, judges, "").residuals(self.ridge_))
+
+    @cached_property
+    def temperature_(self) -> float:
+        """That of `calibration_`."""
+        return self.calibration_.temperature
+
+    @override
+    def _require_ledger(self, what: str) -> Ledger:
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"{what}: with class_weight={self.class_weight!r} all weights change; fit anew, or give a dict"
+            )
+        return super()._require_ledger(what)
+
+    @override
+    def _coded(self, y: np.ndarray, weights: Array) -> tuple[Array, Array]:
+        check_classification_targets(y)
+        try:
+            return code_labels(y, self.classes_, weights, self.class_weight)
+        except ValueError as error:
+            raise ValueError(f"{error}; a new class takes a new fit") from error
+
+    @override
+    def _edit(self, ledger: Ledger, added: Any) -> Examples:
+        seen = (per_class(ledger.targets[ledger.weights > 0]) > 0).any(axis=0)
+        if not seen.all():
+            missing = self.classes_[~seen].tolist()
+            raise ValueError(f"no row of positive weight would be left of the classes {missing}; fit anew without them")
+        for computed in ("calibration_", "temperature_"):
+            vars(self).pop(computed, None)
+        return super()._edit(ledger, added)
 
     def decision_function(self, X: Any, time: float | None = None) -> Array:
         """Score the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``.

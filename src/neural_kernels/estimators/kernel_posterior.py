@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.checks import require_number
 from neural_kernels.estimators import settings
+from neural_kernels.estimators.editing import EditableModel
 from neural_kernels.estimators.ensemble_noise import ensemble_variances
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.kernel_base import KernelModel
 from neural_kernels.estimators.leave_one_out import LeftOut
 from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
 from neural_kernels.exact import kernels
@@ -20,7 +20,7 @@ from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import IterativeSolver, ensemble_covariance, gp_covariance
 
 
-class KernelPosterior(PredictiveModel, KernelModel):
+class KernelPosterior(PredictiveModel, EditableModel):
     """Private base: prediction with uncertainty; `fit` is its subclass's."""
 
     y_offset_: Any

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from typing_extensions import override
 
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.kernel_posterior import KernelPosterior
+from neural_kernels.estimators.ledger import Ledger
+from neural_kernels.runtime.types import Array
 
 
 class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
@@ -137,6 +140,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
     """
 
     scorings = ("r2",)
+    _reading: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
 
     def __init__(
         self,
@@ -167,11 +171,31 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
     @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralKernelRegressor:
         """Fit to the targets y, shape (n,) or (n, n_outputs), with non-negative weights, shape (n,), default all 1."""
-        X, y, weights = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True)
+        X, y, weights = self._read_training(X, y, sample_weight, **self._reading)
         y = np.asarray(y, dtype=np.float64)
-        examples = Examples.of(X, y.reshape(len(y), -1), weights)
+        targets = y.reshape(len(y), -1)
+        examples = Examples.of(X, targets, weights)
         self._fit_examples(X, examples)
-        self._fit_posterior(examples)
-        if y.ndim == 1:
-            self.dual_coef_, self.y_offset_ = self.dual_coef_[:, 0], np.asarray(self.y_offset_).item()
+        self._ledger = Ledger.of(examples, targets, weights)
+        self._finish(examples, y.ndim == 1)
         return self
+
+    def _finish(self, examples: Examples, single: bool) -> None:
+        """Uncertainties, and results in the shape of the targets."""
+        self._fit_posterior(examples)
+        if single:
+            self.dual_coef_, self.y_offset_ = self.dual_coef_[:, 0], np.asarray(self.y_offset_).item()
+
+    @override
+    def _coded(self, y: np.ndarray, weights: Array) -> tuple[Array, Array]:
+        shape = () if self._single else np.shape(self.y_offset_)
+        if y.shape[1:] != shape:
+            raise ValueError(f"y has shape {y.shape}; the model was fitted to targets of shape {('n', *shape)}")
+        return np.asarray(y, dtype=np.float64).reshape(len(y), -1), weights
+
+    @override
+    def _edit(self, ledger: Ledger, added: Any) -> Examples:
+        single = self._single
+        examples = super()._edit(ledger, added)
+        self._finish(examples, single)
+        return examples

@@ -76,6 +76,7 @@ _HOMES = {
     "estimators.kernel_classifier": "NeuralKernelClassifier",
     "estimators.kernel_regressor": "NeuralKernelRegressor",
     "estimators.leave_one_out": "LeftOut",
+    "estimators.ledger": "Ledger",
     "estimators.predictive": "TargetVariances",
     "estimators.region": "Region",
     "estimators.row_table": "RowTable",

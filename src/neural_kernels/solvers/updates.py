@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cholesky, qr, solve_triangular
+from scipy.linalg import cholesky, solve_triangular
 
 from neural_kernels.runtime.types import Array
 
@@ -88,7 +88,7 @@ def _add_product(matrix: Array, added: Array) -> None:
         here, below = slice(start, start + size), slice(start + size, None)
         corner = matrix[here, here]
         m = len(corner)
-        turn, triangle = qr(np.hstack([np.tril(corner), added[here]]).T, check_finite=False)
+        turn, triangle = np.linalg.qr(np.hstack([np.tril(corner), added[here]]).T, mode="complete")
         sign = np.where(np.diagonal(triangle) < 0, -1.0, 1.0)
         corner[...] = np.tril((triangle[:m] * sign[:, None]).T) + np.triu(corner, 1)
         turned = np.hstack([matrix[below, here], added[below]]) @ turn

@@ -103,8 +103,9 @@ def test_gradients_pass_through():
         2 * nk.NTK(nk.mlp(2)) + 0.5,
         nk.NTK(nk.mlp(2)) * nk.Laplace(0.3),
         nk.NNGP(nk.mlp(1)) + nk.GammaExponential(0.3, 2.0),
+        nk.MetricKernel(nk.NTK(nk.mlp(1)), [1.0, 4.0, 0.25]),
     ],
-    ids=["multiple", "product", "sum"],
+    ids=["multiple", "product", "sum", "metric"],
 )
 def test_combinations(kernel):
     x1, x2 = _rows(4, 0), _rows(6, 1)

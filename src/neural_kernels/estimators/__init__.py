@@ -2,8 +2,8 @@
 
 What users call:
 
-- `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; they share `kernel_base` and, to be given rows more
-  or fewer, `editing`;
+- `kernel_regressor`, `kernel_classifier`: exact, by a Gram matrix; they share `kernel_base`, `held_factor` and, to be
+  given rows more or fewer, `editing`;
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
   `feature_model` and, the linear ones, `feature_parts`, `feature_blocks`, `feature_base`;
 - `stream_pipeline`: steps before them, fitted to blocks too;

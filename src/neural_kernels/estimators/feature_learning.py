@@ -223,19 +223,18 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     @available_if(_has("add"))
     def add(self, X: Any, y: Any, sample_weight: Any = None) -> FeatureLearning:
         """As `add` of the estimator: more rows, the metric stays what it is."""
-        X = self._mapped(X)
-        return self._edited(self.estimator_.add, X, y, sample_weight)
+        return self._edited("add", self._mapped(X), y, sample_weight)
 
     @available_if(_has("remove"))
     def remove(self, rows: Any) -> FeatureLearning:
         """As `remove` of the estimator: fewer rows, the metric stays what it is."""
-        check_is_fitted(self)
-        return self._edited(self.estimator_.remove, rows)
+        return self._edited("remove", rows)
 
-    def _edited(self, edit: Callable[..., Any], *given: Any) -> FeatureLearning:
+    def _edited(self, name: str, *given: Any) -> FeatureLearning:
+        check_is_fitted(self)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ScaleWarning)
-            edit(*given)
+            getattr(self.estimator_, name)(*given)
         return self
 
     @available_if(_has("score"))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from typing_extensions import override
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.examples import Examples
+from neural_kernels.estimators.held_factor import HeldFactor
 from neural_kernels.estimators.held_out import HeldOut
 from neural_kernels.estimators.input_gradients import InputGradients
 from neural_kernels.estimators.jury import Jury
@@ -26,7 +25,6 @@ from neural_kernels.exact.gradients import gradients
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.operators import GramOperator, KernelOperator, MatrixOperator
 from neural_kernels.solvers.posterior import gp_covariance
-from neural_kernels.solvers.protocol import IterativeSolver
 from neural_kernels.solvers.system import as_time, diagonal, largest_typical, require_scale, robust_mean
 
 SMALL = 300  # examples on which all ridges are tried: their eigendecomposition takes no longer than their kernel
@@ -37,7 +35,7 @@ _SAMPLE = 100  # training rows that tell how new a row usually is
 BLOCK = 2**27  # bytes of one block of rows in prediction, unless memory_budget is smaller
 
 
-class KernelModel(InputGradients, BaseEstimator):
+class KernelModel(InputGradients, HeldFactor):
     """Private base: the parameters are documented in its subclasses, which add what their targets mean."""
 
     scorings: ClassVar[tuple[str, ...]]  # the leave-one-out scores that alphas are chosen by; the first is the default
@@ -57,26 +55,6 @@ class KernelModel(InputGradients, BaseEstimator):
         tags.input_tags.sparse = settings.takes_sparse(self.kernel)
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the factorised kernel matrix, n^2 numbers, where the training rows say what it was."""
-        state: Any = super().__getstate__()
-        if "_system" in state and isinstance(self.solver_, IterativeSolver) == settings.is_precomputed(self.kernel):
-            del state["_system"]
-        state.pop("_bound", None)
-        return state
-
-    @cached_property
-    def _bound(self) -> Any:
-        """The kernel against the training rows: set by `fit`, and made again by a model that was stored."""
-        return BoundLater(self.kernel_, self.X_fit_)
-
-    @cached_property
-    def _system(self) -> Any:
-        """Set by `fit`; made again by a model that was stored, when it is first asked for what takes it."""
-        if settings.is_precomputed(self.kernel):
-            raise ValueError('kernel="precomputed": the Gram matrix was not stored with the model; fit it again')
-        return self.solver_.system(np.asarray(self.kernel_(self.X_fit_)), self._weights)
-
     def _read(self, X: Any, **options: Any) -> Any:
         """Validate as scikit-learn does, options (y, reset, ...) included; images are kept."""
         inputs.refuse_graphs(self, X)
@@ -95,6 +73,7 @@ class KernelModel(InputGradients, BaseEstimator):
 
         Returns those that judge predictions: examples that lie not far outside.
         """
+        settings.require_choice_of_factor(self.keep_factor)
         alphas = settings.alphas(self.alpha)
         criterion = settings.criterion(self.selection, self.scoring, self.scorings)
         self._set_targets(examples)

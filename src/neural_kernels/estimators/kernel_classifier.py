@@ -65,6 +65,11 @@ class NeuralKernelClassifier(ClassifierMixin, EditableModel):
         Probabilities then refer to the population so weighted.
     memory_budget : int, optional
         Bytes that the Gram matrix and the solver may take.
+    keep_factor : bool, optional
+        Whether a fitted model holds its factorised kernel matrix, 8 n^2 bytes (Cholesky), which predictions do without.
+        None: up to 256 MiB, some 5,800 examples. Where it is not held, training times, novelty and edits make it first,
+        n^3 / 3 operations, and then hold it. A precomputed kernel, which cannot be made again, is held unless this is
+        False. Pickles and files never hold what the training rows say.
     verbose : int
         Above 0, the kernel shows a progress bar.
 
@@ -99,8 +104,8 @@ class NeuralKernelClassifier(ClassifierMixin, EditableModel):
     -----
     Time: n^2 / 2 kernel entries, then 2 n^3 / 3 (Cholesky, half of it for leave-one-out) or about 9 n^3 (Spectral) to
     fit; m n entries to predict. The default choice of alpha adds about 2 n^3 / 3, and once in a while n^3 / 3 more.
-    Memory: the Gram matrix, and about one (Cholesky) or three (Spectral) n x n float64 matrices; a fitted model keeps
-    one or two, a pickled one none: it is factorised again when a training time or a deviation is first asked for.
+    Memory: the Gram matrix, and about one (Cholesky) or three (Spectral) n x n float64 matrices; for
+    what a fitted model holds of them see `keep_factor`.
 
     References
     ----------
@@ -135,6 +140,7 @@ class NeuralKernelClassifier(ClassifierMixin, EditableModel):
         solver: Any = None,
         class_weight: Any = None,
         memory_budget: int | None = None,
+        keep_factor: bool | None = None,
         verbose: int = 0,
     ):
         self.network = network
@@ -145,6 +151,7 @@ class NeuralKernelClassifier(ClassifierMixin, EditableModel):
         self.solver = solver
         self.class_weight = class_weight
         self.memory_budget = memory_budget
+        self.keep_factor = keep_factor
         self.verbose = verbose
 
     @atomic
@@ -159,6 +166,7 @@ class NeuralKernelClassifier(ClassifierMixin, EditableModel):
         self._ledger = Ledger.of(examples, targets, weights)
         self.calibration_ = calibrate(examples.take(jury.judges), jury.residuals(self.ridge_))
         self.temperature_ = self.calibration_.temperature
+        self._let_go()
         return self
 
     @cached_property

@@ -54,6 +54,11 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
     memory_budget : int, optional
         Bytes that the Gram matrix and the solver may take. With conjugate gradients, kernel entries are kept between
         products as far as there is room, without a budget up to 2 GiB.
+    keep_factor : bool, optional
+        Whether a fitted model holds its factorised kernel matrix, 8 n^2 bytes (Cholesky), which predictions do without.
+        None: up to 256 MiB, some 5,800 examples. Where it is not held, training times, deviations, intervals, novelty
+        and edits make it first, n^3 / 3 operations, and then hold it. A precomputed kernel, which cannot be made again,
+        is held unless this is False. Pickles and files never hold what the training rows say.
     verbose : int
         Above 0, the kernel shows a progress bar.
 
@@ -104,8 +109,8 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
     -----
     Time: n^2 / 2 kernel entries, then n^3 / 3 (Cholesky) or about 9 n^3 (Spectral) to fit; m n entries to predict. The
     default choice of alpha adds about 2 n^3 / 3, and once in a while n^3 / 3 more. Memory: the Gram matrix, and about
-    one (Cholesky) or three (Spectral) n x n float64 matrices; a fitted model keeps one or two, a
-    pickled one none: it is factorised again when a training time or a deviation is first asked for.
+    one (Cholesky) or three (Spectral) n x n float64 matrices; for what a fitted model
+    holds of them see `keep_factor`.
 
     Uncertainty, ``predict(X, return_std=True)``, is in the targets' own units. ``kernel="nngp"``, and any kernel object
     but an ``nk.NTK``: the targets are a Gaussian process with the covariance :math:`a (K + \lambda W^{-1})`, whose
@@ -152,6 +157,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
         scoring: Any = None,
         solver: Any = None,
         memory_budget: int | None = None,
+        keep_factor: bool | None = None,
         verbose: int = 0,
     ):
         self.network = network
@@ -161,6 +167,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
         self.scoring = scoring
         self.solver = solver
         self.memory_budget = memory_budget
+        self.keep_factor = keep_factor
         self.verbose = verbose
 
     def __sklearn_tags__(self):
@@ -178,6 +185,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
         self._fit_examples(X, examples)
         self._ledger = Ledger.of(examples, targets, weights)
         self._finish(examples, y.ndim == 1)
+        self._let_go()
         return self
 
     def _finish(self, examples: Examples, single: bool) -> None:

@@ -20,6 +20,8 @@ EVIDENCE = "evidence"
 GRID = np.logspace(1, -4, 11)  # the alphas that are tried where none is given; of equal scores the smoothest wins
 IMAGE_GRID = np.logspace(1, -9, 21)  # of images: a few directions, light and contrast, hold most of |phi|^2
 
+_SMALL = 2**28  # bytes of a factor that is kept unasked
+
 
 def is_precomputed(kernel: object) -> bool:
     """Whether the parameter `kernel` says that Gram matrices come in the place of examples."""
@@ -189,6 +191,17 @@ def iterative_solver(
         )
     assert isinstance(chosen, IterativeSolver)
     return chosen, reason
+
+
+def require_choice_of_factor(value: object) -> None:
+    """Require True, False or None of the parameter `keep_factor`."""
+    if value is not None and not isinstance(value, bool | np.bool_):
+        raise ValueError(f"keep_factor={value!r}: expected True, False, or None (held while it is small)")
+
+
+def keeps_factor(value: bool | None, n: int, kernel: object) -> bool:
+    """Whether a model fitted to so many examples holds an n x n matrix."""
+    return bool(value) if value is not None else is_precomputed(kernel) or 8 * n * n <= _SMALL
 
 
 def network(value: object) -> Layer:

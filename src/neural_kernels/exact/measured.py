@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ from neural_kernels.algebra.input_map import ChannelMap, as_metric
 from neural_kernels.exact.arrays import Batch, dress, read
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.exact.lazy import diagonal_by_blocks, gram_by_blocks
+from neural_kernels.runtime.boundary import is_of_dask
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,19 @@ class MetricKernel(Kernel):
             return dress(torch.as_tensor(self.kernel(self.seen(first))), first, first)
         second = read(x2, "x2")
         return dress(torch.as_tensor(self.kernel(self.seen(first), self.seen(second))), first, second)
+
+    @override
+    def bind(self, x2: Any) -> Callable[[Any], Any]:
+        second = read(x2, "x2")
+        bound = self.kernel.bind(self.seen(second))
+
+        def entries(x1: Any) -> Any:
+            if is_of_dask(x1):
+                return self(x1, x2)
+            first = read(x1, "x1")
+            return dress(torch.as_tensor(bound(self.seen(first))), first, second)
+
+        return entries
 
     @override
     @diagonal_by_blocks

@@ -173,7 +173,8 @@ def _with_attributes(kind: Any, held: dict[str, Any]) -> Any:
     """An object as it was; its constructor is not run."""
     made = kind.__new__(kind)
     if isinstance(made, BaseEstimator):
-        missing = set(kind._get_param_names()) - held.keys()
+        names = set(kind._get_param_names()) - held.keys()
+        missing = {name for name in names if not hasattr(kind, name)}  # newer parameters are the class's own, too
         if missing:
             raise LoadError(f"a damaged file: {kind.__name__} without {', '.join(sorted(missing))}")
     return with_attributes(made, held)

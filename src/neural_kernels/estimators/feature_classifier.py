@@ -18,13 +18,14 @@ from neural_kernels.estimators.block_scores import BlockAccuracy, score_blocks
 from neural_kernels.estimators.built import Built
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.class_weight import balance
-from neural_kernels.estimators.feature_base import FeatureRidge, Solution
+from neural_kernels.estimators.feature_base import Solution
+from neural_kernels.estimators.feature_novelty import FeatureNovelty
 from neural_kernels.estimators.labels import calibrate, code_all_labels, find_classes, union_of_labels
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.runtime.types import Array
 
 
-class NeuralFeatureClassifier(ClassifierMixin, FeatureRidge):
+class NeuralFeatureClassifier(ClassifierMixin, FeatureNovelty):
     r"""Classification with the features of an infinitely wide network: :class:`NeuralKernelClassifier` for many rows.
 
     The regression of :class:`NeuralFeatureRegressor` on targets 1 (the class) and -1 (the rest); two classes take one

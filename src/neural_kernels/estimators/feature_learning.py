@@ -181,8 +181,8 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         with warnings.catch_warnings():
             if iteration:  # columns of little weight are as they should be
                 warnings.simplefilter("ignore", ScaleWarning)
-            unfitted: Any = clone(self.estimator)
-            model = unfitted.fit(mapped(X, metric.root), y, sample_weight=sample_weight)
+            model: Any = clone(self.estimator)
+            model.fit(mapped(X, metric.root), y, sample_weight=sample_weight)
         scores = getattr(model, "loo_scores_", None)
         if scores is None and "auto" in (self.iterations, self.power):
             raise ValueError(
@@ -197,28 +197,33 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         return mapped(rows, self._root)
 
+    def _asked(self, name: str, X: Any, *given: Any, **options: Any) -> Any:
+        X = self._mapped(X)
+        return getattr(self.estimator_, name)(X, *given, **options)
+
     def predict(self, X: Any, **options: Any) -> Any:
         """As `predict` of the estimator, with its options."""
-        X = self._mapped(X)
-        return self.estimator_.predict(X, **options)
+        return self._asked("predict", X, **options)
 
     @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> Any:
         """As `predict_proba` of the estimator."""
-        X = self._mapped(X)
-        return self.estimator_.predict_proba(X)
+        return self._asked("predict_proba", X)
 
     @available_if(_has("decision_function"))
     def decision_function(self, X: Any) -> Any:
         """As `decision_function` of the estimator."""
-        X = self._mapped(X)
-        return self.estimator_.decision_function(X)
+        return self._asked("decision_function", X)
 
     @available_if(_has("predict_interval"))
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Any:
         """As `predict_interval` of the estimator. The metric has seen the targets, so that it may cover less."""
-        X = self._mapped(X)
-        return self.estimator_.predict_interval(X, coverage)
+        return self._asked("predict_interval", X, coverage)
+
+    @available_if(_has("novelty"))
+    def novelty(self, X: Any) -> Array:
+        """As `novelty` of the estimator, in the learnt metric."""
+        return self._asked("novelty", X)
 
     @available_if(_has("add"))
     def add(self, X: Any, y: Any, sample_weight: Any = None) -> FeatureLearning:
@@ -232,21 +237,18 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
 
     def _edited(self, name: str, *given: Any) -> FeatureLearning:
         check_is_fitted(self)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ScaleWarning)
+        with warnings.catch_warnings(action="ignore", category=ScaleWarning):
             getattr(self.estimator_, name)(*given)
         return self
 
     @available_if(_has("score"))
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """As `score` of the estimator: R^2, or the accuracy."""
-        X = self._mapped(X)
-        return self.estimator_.score(X, y, sample_weight=sample_weight)
+        return self._asked("score", X, y, sample_weight=sample_weight)
 
     def gradient(self, X: Any) -> Array:
         """As `gradient` of the estimator, by the inputs as they are: (n, n_outputs, d)."""
-        X = self._mapped(X)
-        return mapped(self.estimator_.gradient(X), self._root)
+        return mapped(self._asked("gradient", X), self._root)
 
 
 def mapped(x: Array, root: Array) -> Array:
@@ -296,5 +298,4 @@ def _some(X: Array, weights: Array) -> tuple[Array, Array]:
 
 def _variance(rows: Array, weights: Array) -> Array:
     """Of every column."""
-    mean = np.average(rows, axis=0, weights=weights)
-    return np.average(np.square(rows - mean), axis=0, weights=weights)
+    return np.average(np.square(rows - np.average(rows, axis=0, weights=weights)), axis=0, weights=weights)

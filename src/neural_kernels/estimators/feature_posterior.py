@@ -9,14 +9,13 @@ import numpy as np
 
 from neural_kernels.checks import require_number
 from neural_kernels.estimators import settings
-from neural_kernels.estimators.built import blocks, features, squared_norms
-from neural_kernels.estimators.feature_base import FeatureRidge, Solution
+from neural_kernels.estimators.built import blocks, features
+from neural_kernels.estimators.feature_base import Solution
+from neural_kernels.estimators.feature_novelty import SMALLEST, FeatureNovelty
 from neural_kernels.estimators.leave_one_out import upper_quantile
 from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.ridge_path import RidgePath
-
-_SMALLEST = 1e-6  # of 1 - leverage: less is rounding of float32
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Judged:
     lacked: float
 
 
-class FeaturePosterior(PredictiveModel, FeatureRidge):
+class FeaturePosterior(PredictiveModel, FeatureNovelty):
     """Private base: prediction with uncertainty; `fit` is its subclass's."""
 
     _single = False
@@ -159,10 +158,6 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
             variance[block] = self.ridge_ * path.leverage(phi)[0] + beyond
         return variance
 
-    def _lacked(self, rows: Any, phi: np.ndarray) -> Array:
-        """What the features leave out of the kernel's diagonal."""
-        return np.maximum(np.asarray(self.kernel_.diag(rows), dtype=np.float64) - squared_norms(phi), 0)
-
     def _judged(self) -> Judged:
         """Of the rows by which alpha is chosen: their residuals, and what follows from them."""
         solution = self._solved()
@@ -179,7 +174,7 @@ class FeaturePosterior(PredictiveModel, FeatureRidge):
         for block in blocks(len(rows), built.map.columns, None):
             phi = features(built.map, rows.data[block])
             lacked[block] = self._lacked(rows.data[block], phi)
-            variance[block] = self.ridge_ / w[block] / np.maximum(1 - w[block] * path.leverage(phi)[0], _SMALLEST)
+            variance[block] = self.ridge_ / w[block] / np.maximum(1 - w[block] * path.leverage(phi)[0], SMALLEST)
             if not alone:
                 residuals[block] = path.loo_residuals(phi, y[block], w[block])[0]
         common = float(np.average(lacked, weights=w))

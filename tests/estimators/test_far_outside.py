@@ -1,0 +1,79 @@
+"""Rows far outside the training data, told by every predictor alike: a warning, a number a row, a wide deviation."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import neural_kernels as nk
+from neural_kernels import ScaleWarning
+
+NET = nk.mlp(2, bias_var=0.1)
+RNG = np.random.default_rng(0)
+X, NEW = RNG.normal(size=(400, 4)), np.random.default_rng(1).normal(size=(200, 4))
+Y = np.sin(X[:, 0]) + 0.1 * RNG.normal(size=400)
+MODELS: dict[str, tuple[Any, Any]] = {
+    "exact": (nk.NeuralKernelRegressor(NET, kernel="nngp"), Y),
+    "exact, labels": (nk.NeuralKernelClassifier(NET), Y > 0),
+    "landmarks": (nk.NeuralFeatureRegressor(NET, n_components=64, method=nk.Nystrom(), random_state=0), Y),
+    "features": (nk.NeuralFeatureRegressor(NET, n_components=256, method=nk.RandomFeatures(), random_state=0), Y),
+    "features, labels": (nk.NeuralFeatureClassifier(NET, n_components=64, random_state=0), Y > 0),
+    "learnt metric": (nk.FeatureLearning(nk.NeuralKernelRegressor(NET), iterations=1, power=0.5), Y),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_far_rows_are_told(name):
+    model, y = MODELS[name]
+    model.fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScaleWarning)
+        model.predict(NEW)
+    far = NEW.copy()
+    far[3] *= 1e3
+    with pytest.warns(ScaleWarning, match="1 of 200 rows lie far outside"):
+        model.predict(far)
+    novelty = model.novelty(NEW)
+    assert 0.7 < np.median(novelty) < 1.4
+    assert novelty.max() < 10
+    assert model.novelty(far)[3] > 20
+    assert_allclose(np.delete(model.novelty(far), 3), np.delete(novelty, 3), rtol=1e-6)
+    assert_allclose(model.novelty(1e4 * NEW) / model.novelty(1e3 * NEW), 10, rtol=0.1)
+
+
+def test_a_loop_over_far_rows_warns_once():
+    model, _ = MODELS["exact"]
+    model.fit(X, Y)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for row in 1e3 * NEW[:5]:
+            model.predict(np.tile(row, (1, 1)))
+    assert len({str(w.message).split("(")[0] for w in caught}) == 1
+
+
+@pytest.mark.parametrize("name", ["exact", "landmarks", "features"])
+def test_deviations_grow_with_the_distance(name):
+    model, y = MODELS[name]
+    model.fit(X, y)
+    near = model.predict(NEW[:20], return_std=True)[1]
+    with pytest.warns(ScaleWarning, match="far outside"):
+        far, farther = (model.predict(c * NEW[:20], return_std=True)[1] for c in (100, 1e4))
+    assert (far > 3 * near).all()
+    assert_allclose(farther / far, 100, rtol=0.2)
+
+
+def test_exact_features_give_the_novelty_of_the_exact_model():
+    exact = nk.NeuralKernelRegressor(NET, alpha=0.1).fit(X[:60], Y[:60])
+    landmarks = nk.NeuralFeatureRegressor(NET, n_components=60, alpha=0.1, random_state=0).fit(X[:60], Y[:60])
+    assert_allclose(landmarks.novelty(NEW), exact.novelty(NEW), rtol=0.1)  # an intercept of flat prior beside it
+
+
+def test_blocks_and_an_alpha_of_0():
+    model = nk.NeuralFeatureRegressor(NET, n_components=32, random_state=0).fit(X, Y)
+    assert_allclose(model.novelty(iter([NEW[:50], NEW[50:]])), model.novelty(NEW), rtol=1e-10)
+    with pytest.raises(ValueError, match="alpha above 0"):
+        nk.NeuralFeatureRegressor(NET, n_components=8, alpha=0.0, random_state=0).fit(X, Y).novelty(NEW)

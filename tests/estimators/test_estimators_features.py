@@ -14,7 +14,12 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import KernelCenterer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from neural_kernels.estimators import NeuralFeatureClassifier, NeuralFeatureRegressor, NeuralFeatures
+from neural_kernels.estimators import (
+    NeuralFeatureClassifier,
+    NeuralFeatureLogisticClassifier,
+    NeuralFeatureRegressor,
+    NeuralFeatures,
+)
 from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.exact import NTK
 from neural_kernels.features import Nystrom, RandomFeatures, ZonalFeatures
@@ -30,6 +35,7 @@ NET = mlp(2, bias_var=0.1)
         NeuralFeatureRegressor(n_components=16),
         NeuralFeatureRegressor(kernel="nngp", n_components=16, alpha=[1e-3, 1e-2], method=Nystrom("rpcholesky")),
         NeuralFeatureClassifier(kernel="nngp", n_components=16, alpha=[1e-3, 1e-2]),
+        NeuralFeatureLogisticClassifier(n_components=16, alpha=1e-2),
     ]
 )
 def test_scikit_learn_contract(estimator, check):

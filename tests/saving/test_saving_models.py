@@ -116,7 +116,7 @@ def _fitted(kind, targets, rows=X, **options):
 
 
 REGRESSORS = (nk.NeuralFeatureRegressor, nk.NeuralKernelRegressor)
-CLASSIFIERS = (nk.NeuralFeatureClassifier, nk.NeuralKernelClassifier)
+CLASSIFIERS = (nk.NeuralFeatureClassifier, nk.NeuralFeatureLogisticClassifier, nk.NeuralKernelClassifier)
 LABELS = {
     "text": np.array(["no", "yes", "perhaps"])[CLASSES],
     "objects": np.array(["no", "yes", "perhaps"], dtype=object)[CLASSES],

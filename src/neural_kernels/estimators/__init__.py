@@ -6,6 +6,8 @@ What users call:
   given rows more or fewer, `editing`;
 - `feature_transformer`, `feature_regressor`, `feature_classifier`: by a feature map, for many rows; they share
   `feature_model` and, the linear ones, `feature_parts`, `feature_blocks`, `feature_base`;
+- `feature_logistic`: logistic regression on them, in passes over the rows; it is made of `logistic_model`,
+  `logistic_rows`, `logistic_search`, `logistic_training`, `logistic_checkpoint`;
 - `stream_pipeline`: steps before them, fitted to blocks too;
 - `feature_learning`: a metric on the inputs, learnt by either of them;
 - `images`: images scaled for either of them;
@@ -37,6 +39,7 @@ What they are made of:
 from neural_kernels.estimators.checkpoints import Checkpoint
 from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
 from neural_kernels.estimators.feature_learning import FeatureLearning
+from neural_kernels.estimators.feature_logistic import NeuralFeatureLogisticClassifier
 from neural_kernels.estimators.feature_regressor import NeuralFeatureRegressor
 from neural_kernels.estimators.feature_transformer import NeuralFeatures
 from neural_kernels.estimators.images.scaler import ImageScaler
@@ -50,6 +53,7 @@ __all__ = [
     "FeatureLearning",
     "ImageScaler",
     "NeuralFeatureClassifier",
+    "NeuralFeatureLogisticClassifier",
     "NeuralFeatureRegressor",
     "NeuralFeatures",
     "NeuralKernelClassifier",

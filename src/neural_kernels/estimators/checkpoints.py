@@ -83,7 +83,7 @@ class ResumedFit:
     def __init__(self, model: Any, checkpoint: Any) -> None:
         settings = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
         self._model, self._seconds = model, settings.seconds
-        self._file, self._identity = CheckpointFile(settings.path), _identity(model)
+        self._file, self._identity = CheckpointFile(settings.path), identity_of(model)
         self._saved = self._file.read()
         if self._saved is not None:
             changed = differences(self._saved[0]["identity"], self._identity)
@@ -136,7 +136,7 @@ class ResumedFit:
 _ADVICE = "Use another path, or delete the file to begin anew"
 
 
-def _identity(model: Any) -> dict[str, str]:
+def identity_of(model: Any) -> dict[str, str]:
     """What the model depends on beside the data."""
     if not isinstance(model.random_state, Integral):
         raise ValueError(

@@ -182,15 +182,20 @@ class FeatureRidge(InputGradients, BlocksModel):
         """Solve, if rows were added since that was done."""
         check_is_fitted(self)
         if self._solution is None:
-            assert self._accumulation is not None
-            settled = self._accumulation.settled()
-            rows, built = self._weighted(settled)
-            if built is None:
-                self._check_memory(len(rows), rows.data)
-                built = Built.of(rows, settled.build, settled.verbose)
+            settled, rows, built = self._summed()
             self._solution = self._solve(built, built.judges(rows))
             self._accumulation = settled
         return self._solution
+
+    def _summed(self) -> tuple[Accumulation, RowTable, Built]:
+        """What was seen, the rows that are kept of it, and the sums over all of them."""
+        assert self._accumulation is not None
+        settled = self._accumulation.settled()
+        rows, built = self._weighted(settled)
+        if built is None:
+            self._check_memory(len(rows), rows.data)
+            built = Built.of(rows, settled.build, settled.verbose)
+        return settled, rows, built
 
     def _weighted(self, settled: Accumulation) -> tuple[RowTable, Built | None]:
         """The rows that are kept and the sums, as they are solved with."""

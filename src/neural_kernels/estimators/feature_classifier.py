@@ -116,12 +116,16 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureNovelty):
         X may be a source of blocks, and such a fit have a checkpoint, as for :meth:`NeuralFeatureRegressor.fit`; labels
         may come in any block.
         """
+        self._take_all(X, y, sample_weight, checkpoint)
+        self._solved()
+        return self
+
+    def _take_all(self, X: Any, y: Any, sample_weight: Any, checkpoint: Any) -> None:
+        """Forget what was seen and take in rows, or blocks of them; nothing is solved."""
         if not self._fit_blocks(X, y, sample_weight, self._take_part, checkpoint):
             X, y, weights = self._read_rows(X, y, sample_weight, reset=True)
             self.classes_, self._named = find_classes(y[weights > 0]), False
             self._begin(X, *code_all_labels(y, self.classes_, weights, self.class_weight))
-        self._solved()
-        return self
 
     @atomic
     def partial_fit(

@@ -18,6 +18,7 @@ Beside them:
   matrices of which one triangle is held;
 - `evidence`: how likely targets are, at the amplitude that makes them the likeliest;
 - `posterior`: covariances of Gaussian processes and of trained ensembles, from a system's solutions;
+- `logistic`: sums and a metric for logistic regression; `quasi_newton`: L-BFGS that is told values, pass by pass;
 - `operators`: matrices that are multiplied and need not lie in memory;
 - `rpcholesky`: rows that say most about a kernel matrix, by randomly pivoted Cholesky;
 - `system`: the checks, errors and weighted matrix that the above share.

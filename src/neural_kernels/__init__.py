@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from neural_kernels.saving import load, save
     from neural_kernels.solvers.moments import Moments
     from neural_kernels.sources import RowSource, read_blocks
+    from neural_kernels.tables import TableEncoder, TableScaler, table_pipeline
 
 __version__ = "0.1.0"
 
@@ -91,6 +92,8 @@ _LAZY = {
     "RandomFeatures": "neural_kernels.features",
     "RowSource": "neural_kernels.sources",
     "StreamPipeline": "neural_kernels.estimators",
+    "TableEncoder": "neural_kernels.tables",
+    "TableScaler": "neural_kernels.tables",
     "TraceNTK": "neural_kernels.empirical",
     "UnsuitableError": "neural_kernels.features",
     "ZonalFeatures": "neural_kernels.features",
@@ -101,6 +104,7 @@ _LAZY = {
     "min_components": "neural_kernels.features",
     "save": "neural_kernels.saving",
     "read_blocks": "neural_kernels.sources",
+    "table_pipeline": "neural_kernels.tables",
     "transform_to_disk": "neural_kernels.estimators",
 }
 
@@ -142,6 +146,8 @@ __all__ = [
     "SaveError",
     "ScaleWarning",
     "StreamPipeline",
+    "TableEncoder",
+    "TableScaler",
     "TraceNTK",
     "UnsuitableError",
     "ZonalFeatures",
@@ -156,6 +162,7 @@ __all__ = [
     "save",
     "sketches",
     "solvers",
+    "table_pipeline",
     "transform_to_disk",
     *_activations.__all__,
     *_layers.__all__,

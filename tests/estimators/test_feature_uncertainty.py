@@ -120,6 +120,32 @@ def test_held_out_targets_are_covered(table: Any) -> None:
         assert np.mean((lower <= 1000 * y[test]) & (1000 * y[test] <= upper)) == pytest.approx(nominal, abs=0.06)
 
 
+@pytest.mark.parametrize("alpha", [0.1, [0.01, 0.1]], ids=["one", "several"])
+def test_samples_have_the_predicted_distribution(data, alpha: Any) -> None:
+    X, y, Z = data
+    model = regressor(alpha=alpha).fit(X, y)
+    for noise in (True, False):
+        mean, covariance = model.predict(Z, return_cov=True, noise=noise)
+        samples = model.sample_y(Z, 40_000, random_state=0, noise=noise)
+        error = np.sqrt(np.einsum("iik->ik", covariance) / 40_000)
+        assert np.all(np.abs(samples.mean(axis=2) - mean) < 5 * error)
+        for k in range(2):
+            scale = np.sqrt(np.diagonal(covariance[..., k]))
+            found = np.cov(samples[:, k]) / np.outer(scale, scale)
+            assert_allclose(found, covariance[..., k] / np.outer(scale, scale), atol=0.03)  # 6 deviations
+
+
+def test_samples_are_functions(data) -> None:
+    """The same at any rows, of which there may be many, in blocks too."""
+    X, y, Z = data
+    model = regressor().fit(X, y)
+    rows = np.random.default_rng(1).standard_normal((3000, 3))
+    samples = model.sample_y(rows, 2, random_state=3)
+    assert samples.shape == (3000, 2, 2)
+    assert_allclose(model.sample_y([(rows[:7],), (rows[7:],)], 2, random_state=3), samples, rtol=1e-8)
+    assert_allclose(model.sample_y(rows[:50], 2, random_state=3), samples[:50], rtol=1e-8)
+
+
 def test_streams_samples_shapes_and_pickles(data) -> None:
     X, y, Z = data
     whole, parts = regressor().fit(X, y), regressor()

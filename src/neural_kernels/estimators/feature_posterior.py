@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
+from typing_extensions import override
 
-from neural_kernels.checks import require_number
+from neural_kernels.checks import require_integer, require_number
 from neural_kernels.estimators import settings
 from neural_kernels.estimators.built import blocks, features
 from neural_kernels.estimators.feature_base import Solution
@@ -120,6 +122,59 @@ class FeaturePosterior(PredictiveModel, FeatureNovelty):
         judged = self._judged()
         half = upper_quantile(judged.sizes.T, judged.weights, coverage)
         return self._in_shape(np.stack([mean - half, mean + half], axis=1))
+
+    @override
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0, noise: bool = True) -> Array:
+        """Draw targets at X together, or with ``noise=False`` functions, as `predict` describes their covariance.
+
+        Whole functions are drawn, as coefficients, and then evaluated: X may be as many rows as predictions are made
+        of, and the same seed gives the same functions at other rows, but for what the features leave out of the
+        kernel, which is drawn for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, ...), or source of blocks
+        n_samples : int
+        random_state : int, RandomState or None
+        noise : bool
+
+        Returns
+        -------
+        ndarray of shape (m, n_samples) or (m, n_outputs, n_samples)
+
+        Notes
+        -----
+        2 q^2 operations a sample, with q features, and 2 q a sample and row.
+        """
+        require_integer("sample_y", n_samples=n_samples)
+        solution, generator, variances = self._solved(), check_random_state(random_state), self._variances
+        found, offsets = solution.coefficients, solution.intercept
+        draws = [self._path().draw(n_samples, generator) for _ in offsets]
+        spread = np.sqrt(variances.noise)
+        coefficients = np.stack([found[:, [k]] + spread[k] * draw[0] for k, draw in enumerate(draws)], axis=1)
+        intercepts = np.stack([offsets[k] + spread[k] * draw[1] for k, draw in enumerate(draws)])
+
+        def values(rows: Any) -> Array:
+            return self._drawn(self._read(rows, self._shape, reset=False), coefficients, intercepts, generator, noise)
+
+        samples = self._by_blocks(X, values)
+        samples = values(X) if samples is None else samples
+        return samples[:, 0] if self._single else samples
+
+    def _drawn(
+        self, X: Any, coefficients: Array, intercepts: Array, generator: np.random.RandomState, noise: bool
+    ) -> Array:
+        """Samples (m, o, s) of coefficients (q, o, s) and intercepts (o, s), with what is drawn row by row."""
+        fitted, lacked, variances = self._solved().built.map, self._judged().lacked, self._variances
+        self._region.warn_if_outside(X, self.kernel_)
+        samples = np.empty((X.shape[0], *intercepts.shape))
+        for block in blocks(X.shape[0], fitted.columns, None):
+            phi = features(fitted, X[block])
+            beyond = np.maximum(self._lacked(X[block], phi) - lacked, 0)
+            samples[block] = np.tensordot(phi.astype(np.float64), coefficients, 1) + intercepts
+            own = beyond[:, None] * variances.function + noise * variances.noise
+            samples[block] += np.sqrt(own)[..., None] * generator.standard_normal(samples[block].shape)
+        return samples
 
     @property
     def _variances(self) -> TargetVariances:

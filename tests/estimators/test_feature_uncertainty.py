@@ -137,7 +137,7 @@ def test_samples_have_the_predicted_distribution(data, alpha: Any) -> None:
 
 def test_samples_are_functions(data) -> None:
     """The same at any rows, of which there may be many, in blocks too."""
-    X, y, Z = data
+    X, y, _ = data
     model = regressor().fit(X, y)
     rows = np.random.default_rng(1).standard_normal((3000, 3))
     samples = model.sample_y(rows, 2, random_state=3)

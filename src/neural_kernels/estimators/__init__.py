@@ -28,7 +28,7 @@ What they are made of:
 - `scales`, `region`: warnings of columns, rows and new rows on other scales than the rest;
 - `selection`, `scores`, `jury`, `held_out`: which alpha is used, by which score, of which examples;
 - `atomic`: a fit that does not end leaves the estimator as it was;
-- `kernel_posterior`, `feature_posterior`, `predictive`: deviations, samples and intervals of targets;
+- `kernel_posterior`, `feature_posterior`, `predictive`, `pathwise`: deviations, samples and intervals of targets;
 - `feature_novelty`: how far rows are from those that a model on features has seen;
 - `ensemble_noise`: how far apart trained networks are, and how noisy the targets;
 - `input_gradients`: how predictions change with their inputs;

@@ -6,16 +6,20 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
-from neural_kernels.checks import require_number
+from neural_kernels.checks import require_integer, require_number
 from neural_kernels.estimators import settings
 from neural_kernels.estimators.editing import EditableModel
 from neural_kernels.estimators.ensemble_noise import ensemble_variances
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.leave_one_out import LeftOut
+from neural_kernels.estimators.pathwise import deviations
 from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
 from neural_kernels.exact import kernels
+from neural_kernels.features.method import UnsuitableError
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import IterativeSolver, ensemble_covariance, gp_covariance
 
@@ -76,6 +80,56 @@ class KernelPosterior(PredictiveModel, EditableModel):
             )
         spread = self._covariance(self._read(X, reset=False), self._rate(time), noise, whole=return_cov)
         return self._in_shape(mean), self._in_shape(spread if return_cov else np.sqrt(spread))
+
+    @override
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0, noise: bool = True) -> Array:
+        """Draw targets at X together, or with ``noise=False`` functions, as `predict` describes their covariance.
+
+        A solver that iterates draws functions before the data by random features and corrects them: each sample is a
+        right-hand side, and no covariance of X is made. All others factorise it.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, ...)
+        n_samples : int
+        random_state : int, RandomState or None
+        noise : bool
+
+        Returns
+        -------
+        ndarray of shape (m, n_samples) or (m, n_outputs, n_samples)
+
+        Notes
+        -----
+        By a factorisation 9 m^3 operations and 4 arrays of m^2 numbers an output; by iterations those of a fit with as
+        many outputs, and 4,096 random features of all rows for each of 32 parts of the samples. The samples' means are
+        exact; their covariance is, over many, as near as features are unbiased, of one hidden layer exactly.
+        """
+        require_integer("sample_y", n_samples=n_samples)
+        check_is_fitted(self)
+        if isinstance(self.solver_, IterativeSolver) and not settings.is_precomputed(self.kernel):
+            try:
+                return self._pathwise(X, n_samples, check_random_state(random_state), noise)
+            except UnsuitableError:  # there are no random features of the kernel
+                pass
+        return super().sample_y(X, n_samples, random_state, noise)
+
+    def _pathwise(self, X: Any, n_samples: int, generator: np.random.RandomState, noise: bool) -> Array:
+        variances, mean = self._variances, self._outputs(X, None)
+        rows, root = self._read(X, reset=False), self._system.root
+
+        def correction(values: Array) -> Array:
+            coefficients = self._system.solve(values, self.ridge_)
+            parts = [self._cross(rows[part]) @ coefficients for part in self._blocks(rows.shape[0])]
+            return np.concatenate(parts)
+
+        count, spread = mean.shape[1] * n_samples, np.sqrt(self.ridge_) / root
+        drawn = deviations(self.kernel_, self.X_fit_, rows, count, generator, correction, spread)
+        drawn = drawn.reshape(len(mean), mean.shape[1], n_samples) * np.sqrt(variances.function)[:, None]
+        samples = mean[..., None] + drawn
+        if noise:
+            samples += np.sqrt(variances.noise)[:, None] * generator.standard_normal(samples.shape)
+        return samples[:, 0] if self._single else samples
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         r"""Intervals in which targets at X should lie, whatever their distribution: the jackknife+ [1]_.

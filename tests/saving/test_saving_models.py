@@ -238,6 +238,24 @@ def test_names_of_columns_and_unfitted_models_come_back(tmp_path):
     assert _trip(unfitted, tmp_path).get_params() == unfitted.get_params()
 
 
+def test_tables_as_numbers_come_back(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {
+            "number": [*X[:78, 0], np.nan, np.nan],
+            "word": [["a", None, "b", "c"][k % 4] for k in range(80)],
+            "size": pandas.Categorical(["small", "large"] * 40, ["small", "large"], ordered=True),
+            "day": pandas.date_range("2024-01-01", periods=80),
+            "one": 1,
+        }
+    )
+    pipeline = nk.table_pipeline(nk.NeuralKernelRegressor(alpha=1e-2)).fit(frame, NUMBERS)
+    again = make_pipeline(*_trip([step for _, step in pipeline.steps], tmp_path))
+    assert _equal(again.predict(frame), pipeline.predict(frame))
+    assert _equal(again[:-1].get_feature_names_out(), pipeline[:-1].get_feature_names_out())
+    assert again[0].dropped_ == pipeline[0].dropped_ == {"one": "does not vary"}
+
+
 def test_moments_come_back_and_go_on(tmp_path):
     moments = nk.Moments(5, 1).update(X[:50], NUMBERS[:50, None])
     again = _trip(moments, tmp_path)
@@ -248,7 +266,7 @@ def test_moments_come_back_and_go_on(tmp_path):
 
 def test_every_exported_estimator_is_read(tmp_path):
     """Unfitted ones at least; a new one without support, in files or in the tests above, fails here."""
-    known = {*REGRESSORS, *CLASSIFIERS, nk.NeuralFeatures, nk.ImageScaler}
+    known = {*REGRESSORS, *CLASSIFIERS, nk.NeuralFeatures, nk.ImageScaler, nk.TableEncoder, nk.TableScaler}
     values = [getattr(nk, name) for name in nk.__all__]
     estimators = {value for value in values if isinstance(value, type) and issubclass(value, BaseEstimator)}
     refused = {nk.LinearizedPredictor, nk.GradientFeatures, nk.StreamPipeline}  # hold modules, or others' estimators

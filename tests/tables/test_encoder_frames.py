@@ -54,7 +54,7 @@ PANDAS: dict[str, tuple[Any, str, Any]] = {
     "interval": (
         pd.Series(pd.IntervalIndex.from_breaks([0, 1, 2]).take([1, 0, 1, 1])),
         "mixed",
-        [[1, 0], [0, 1], [1, 0], [1, 0]],
+        [[0], [1], [0], [0]],
     ),
     "arrow int": (pd.Series(NUMBERS, dtype="int64[pyarrow]"), "number", FLOATS),
     "arrow bool": (pd.Series(TRUTH, dtype="bool[pyarrow]"), "boolean", TRUE),

@@ -83,6 +83,10 @@ _HOMES = {
     "estimators.region": "Region",
     "estimators.row_table": "RowTable",
     "estimators.selection": "AlphaChoice",
+    "tables.codes": "DateCode NumberCode OrderCode",
+    "tables.encoder": "TableEncoder",
+    "tables.levels": "LevelCode",
+    "tables.scaler": "TableScaler",
     "torch.nn.modules.container": "ModuleDict ModuleList",
     "torch.nn.modules.linear": "Identity",
 }

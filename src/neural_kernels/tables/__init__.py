@@ -3,7 +3,7 @@
 frames     frames of pandas and polars, and arrays, as columns of few kinds
 values     what kind of column the values of Python in it make
 levels     categories: which values are levels of their own, and their indicators
-codes      what becomes of a column of each kind: numbers, levels, dates
+codes      what becomes of other columns: numbers, ordered categories, dates
 encoder    all columns of a table as numbers
 names      names of columns, in and out
 quantiles  medians and other quantiles of weighted values

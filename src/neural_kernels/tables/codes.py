@@ -1,4 +1,4 @@
-"""What becomes of a column of each kind: numbers, levels, dates."""
+"""What becomes of a column: numbers, ordered categories, dates; categories without order are in `levels`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from neural_kernels.tables.levels import LevelCode
 from neural_kernels.tables.values import DAY, Column
 
 _YEAR = 365.2425  # days
@@ -53,21 +52,6 @@ class OrderCode:
     def names(self, name: str) -> list[str]:
         """The column's own name."""
         return [name]
-
-
-@dataclass(frozen=True)
-class LabelCode:
-    """Indicators of the levels of text and categories."""
-
-    levels: LevelCode
-
-    def encode(self, column: Column) -> np.ndarray:
-        """Indicators, shape (n, levels)."""
-        return self.levels.encode(column.labels())
-
-    def names(self, name: str) -> list[str]:
-        """As ``colour=red``."""
-        return self.levels.names(name)
 
 
 @dataclass(frozen=True)

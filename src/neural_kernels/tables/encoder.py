@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neural_kernels.checks import require_integer
 from neural_kernels.estimators.atomic import atomic
-from neural_kernels.tables.codes import Code, DateCode, LabelCode, NumberCode, OrderCode
+from neural_kernels.tables.codes import Code, DateCode, NumberCode, OrderCode
 from neural_kernels.tables.frames import is_frame, read_columns
 from neural_kernels.tables.levels import LevelCode
 from neural_kernels.tables.names import distinct, input_names
@@ -34,7 +34,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
       values are NaN, which `TableScaler` fills.
     - *Text and categories* become an indicator (0 or 1) for each level. A missing value is a level of its own. Levels
       of fewer than `min_rows` rows share one, "infrequent"; so does, where there is that, a level that comes up later,
-      which else has no indicator at all.
+      which else has no indicator at all. Of two levels the less frequent one has an indicator.
     - *Ordered categories* of pandas become their place in the order.
     - *Dates* become days since the first one, and a sine and a cosine for each of the year, the week and the day,
       where the dates extend over more than one of it and vary within it.
@@ -210,7 +210,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if column.kind == "ordered":
             return OrderCode(column.categories)
         if column.kind in ("text", "category", "mixed"):
-            return LabelCode(LevelCode.of(column.values, self.min_rows, self.max_levels))
+            return LevelCode.of(column, self.min_rows, self.max_levels)
         return NumberCode()
 
 

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neural_kernels.tables.values import Column
+
 
 @dataclass(frozen=True)
 class LevelCode:
     """An indicator of each level, 0 or 1; what is none of them has the last, or none.
+
+    Of two that add up to one the second stands for both.
 
     Parameters
     ----------
@@ -24,25 +28,31 @@ class LevelCode:
     pooled: bool
 
     @classmethod
-    def of(cls, labels: np.ndarray, min_rows: int, max_levels: int) -> LevelCode:
-        """Keep levels of enough rows, the most frequent ones; rows, few as they are, have a twentieth of that."""
+    def of(cls, column: Column, min_rows: int, max_levels: int) -> LevelCode:
+        """Keep the most frequent levels of `min_rows` rows each, or of a twentieth of all where that is less."""
+        labels = column.labels()
         counts = Counter(labels)
         least = min(min_rows, -(-len(labels) // 20))
         ranked = sorted(counts, key=lambda level: (-counts[level], level is not None, level or ""))
         kept = [level for level in ranked if counts[level] >= least][:max_levels]
         return cls(tuple(kept), len(kept) < len(ranked))
 
-    def encode(self, labels: np.ndarray) -> np.ndarray:
-        """Indicators of labels, shape (n, levels)."""
+    def encode(self, column: Column) -> np.ndarray:
+        """Indicators, shape (n, levels)."""
+        labels = column.labels()
         place = {level: k for k, level in enumerate(self.levels)}
         rest = len(place) if self.pooled else -1
         codes = np.fromiter((place.get(value, rest) for value in labels), dtype=np.intp, count=len(labels))
         indicators = np.zeros((len(labels), len(place) + self.pooled))
         rows = np.flatnonzero(codes >= 0)
         indicators[rows, codes[rows]] = 1
-        return indicators
+        return indicators[:, self._first :]
 
     def names(self, name: str) -> list[str]:
         """Names of the columns, as ``colour=red``."""
-        own = [f"{name}={'missing' if level is None else level}" for level in self.levels]
-        return [*own, f"{name}=infrequent"] if self.pooled else own
+        own = ["missing" if level is None else level for level in self.levels]
+        return [f"{name}={level}" for level in [*own, *["infrequent"] * self.pooled][self._first :]]
+
+    @property
+    def _first(self) -> int:
+        return int(len(self.levels) + self.pooled == 2)

@@ -159,16 +159,20 @@ class AffineKernel(Kernel):
 
     def __call__(self, x1: Any, x2: Any = None) -> Any:
         """The Gram matrix, scaled and shifted."""
-        return self.scale * self.kernel(x1, x2) + self.shift
+        return self._of(self.kernel(x1, x2))
 
     @override
     def bind(self, x2: Any) -> Callable[[Any], Any]:
         bound = self.kernel.bind(x2)
-        return lambda x1: self.scale * bound(x1) + self.shift
+        return lambda x1: self._of(bound(x1))
 
     def diag(self, x: Any) -> Any:
         """The diagonal, scaled and shifted."""
-        return self.scale * self.kernel.diag(x) + self.shift
+        return self._of(self.kernel.diag(x))
+
+    def _of(self, values: Any) -> Any:
+        scaled = self.scale * values
+        return scaled + self.shift if self.shift else scaled
 
 
 @dataclass(frozen=True)

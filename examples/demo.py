@@ -4,7 +4,7 @@ Run: ``python examples/demo.py [--quick] [--figure demo.png]``
 
 First the exact kernels beside scikit-learn's own models. Every model is tuned on the training rows alone and scored on
 rows it never saw; "fit" includes the tuning. Depth and alpha of the neural kernels are chosen by exact leave-one-out,
-which costs no refits.
+which costs no refits. The table model is `nk.TableClassifier()` or `nk.TableRegressor()`, to which nothing is told.
 
 Then feature maps beside the exact kernel of the same network, on digits and on nine times as many: half of the images,
 each with its eight shifts by one pixel, to learn from, and the other half, not shifted, to test. No tuning there.
@@ -121,6 +121,8 @@ def contenders(data: Data, quick: bool) -> list[Task]:
         "NTK (this library)": lambda: neural_kernel(data, "ntk", depths),
         "NNGP (this library)": lambda: neural_kernel(data, "nngp", depths),
     }
+    table = nk.TableClassifier if data.classify else nk.TableRegressor
+    fits["table (this library)"] = lambda: table(time_budget=0 if quick else None).fit(*data.train)
     fits |= {name: lambda model=model: model.fit(*data.train) for name, model in models.items()}
     return [Task(data, name, fit) for name, fit in fits.items()]
 

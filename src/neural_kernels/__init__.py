@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from neural_kernels.saving import load, save
     from neural_kernels.solvers.moments import Moments
     from neural_kernels.sources import RowSource, read_blocks
-    from neural_kernels.tables import TableEncoder, TableScaler, table_pipeline
+    from neural_kernels.tables import TableClassifier, TableEncoder, TableRegressor, TableScaler, table_pipeline
 
 __version__ = "0.1.0"
 
@@ -92,7 +92,9 @@ _LAZY = {
     "RandomFeatures": "neural_kernels.features",
     "RowSource": "neural_kernels.sources",
     "StreamPipeline": "neural_kernels.estimators",
+    "TableClassifier": "neural_kernels.tables",
     "TableEncoder": "neural_kernels.tables",
+    "TableRegressor": "neural_kernels.tables",
     "TableScaler": "neural_kernels.tables",
     "TraceNTK": "neural_kernels.empirical",
     "UnsuitableError": "neural_kernels.features",
@@ -146,7 +148,9 @@ __all__ = [
     "SaveError",
     "ScaleWarning",
     "StreamPipeline",
+    "TableClassifier",
     "TableEncoder",
+    "TableRegressor",
     "TableScaler",
     "TraceNTK",
     "UnsuitableError",

@@ -48,8 +48,9 @@ def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) ->
     if isinstance(kernel, AffineKernel):
         return kernel.scale * gradients(kernel.kernel, x, support, coefficients)
     if isinstance(kernel, MetricKernel):
-        inside = (kernel.seen(read(rows, "x")) for rows in (x, support))
-        return _through(kernel.metric.root, gradients(kernel.kernel, *inside, coefficients))
+        first = kernel.seen(read(x, "x"))
+        second = first if support is x else kernel.seen(read(support, "support"))
+        return _through(kernel.metric.root, gradients(kernel.kernel, first, second, coefficients))
     if isinstance(kernel, GammaExponential):
         return by_distances(kernel, x, support, coefficients)
     fast = by_compiled_kernel(kernel, x, support, coefficients) if isinstance(kernel, NetworkKernel) else None

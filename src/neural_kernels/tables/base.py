@@ -1,0 +1,158 @@
+"""What models of tables share: numbers of a frame, the search for a kernel, and a model with it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from tqdm.auto import tqdm
+
+from neural_kernels.checks import require_number
+from neural_kernels.errors import ScaleWarning
+from neural_kernels.estimators import inputs
+from neural_kernels.estimators.examples import Examples
+from neural_kernels.exact import Kernel
+from neural_kernels.features import Nystrom
+from neural_kernels.runtime.types import Array
+from neural_kernels.tables.blend import blend, tempered
+from neural_kernels.tables.candidates import Candidate, Candidates
+from neural_kernels.tables.pipeline import table_pipeline
+from neural_kernels.tables.report import TableReport
+
+SEARCHED = 2_000  # rows by which kernels are judged,
+EXACT = 15_000  # rows up to which the model is exact,
+COLUMNS = 4_096  # and landmarks beyond
+
+
+class TableModel(BaseEstimator):
+    """Private base: the parameters are documented in its subclasses, which say what targets mean."""
+
+    criterion: ClassVar[str]
+    time_budget: float | None
+    memory_budget: int | None
+    verbose: int
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+    @abstractmethod
+    def _judge(self, candidates: list[Candidate], examples: Examples) -> tuple[Array, Array]:
+        """Mean negative log-likelihoods of what was held out, and scores as users know them."""
+
+    @abstractmethod
+    def _model(self, kernel: Kernel, alpha: Any, exact: bool) -> Any:
+        """The model with the kernel, unfitted."""
+
+    def _fit_table(self, X: Any, y: Any, targets: Array, sample_weight: Any) -> None:
+        """Set the steps, and all that tells of the search; targets are those that kernels are judged by, (n, o)."""
+        if self.time_budget is not None:
+            require_number(self, time_budget=self.time_budget)
+        seconds = np.inf if self.time_budget is None else float(self.time_budget)
+        check_consistent_length(X, y)
+        weights = inputs.read_weights(sample_weight, targets)
+        counted = X if weights.all() else _safe_indexing(X, np.flatnonzero(weights))
+        self.encoder_, self.scaler_ = (step for _, step in table_pipeline(None).steps[:-1])
+        self.scaler_.fit(self.encoder_.fit_transform(counted), sample_weight=weights[weights > 0])
+        numbers = self._numbers(X)
+        sample = _sample(weights)
+        started = time.monotonic()
+        examples = Examples.of(numbers[sample], targets[sample], weights[sample])
+        rows = numbers[sample][examples.support]
+        search = Candidates(rows, examples, seconds)
+        bar = tqdm(search, total=search.count, desc="kernels", disable=not self.verbose)
+        candidates = list(bar)
+        losses, scores = self._judge(candidates, examples)
+        shares = tempered(candidates, losses, np.square(examples.weights.sum()) / np.square(examples.weights).sum())
+        kernel = blend(candidates, shares)
+        whole = search.judge("sum", kernel)
+        score = float(self._judge([whole], examples)[1][0])
+        took = time.monotonic() - started
+        used = int(np.count_nonzero(weights))
+        exact = self._is_exact(used)
+        alpha = whole.alpha if used == len(sample) else [whole.alpha, whole.alpha / 10**0.5]
+        model = self._model(kernel, alpha if exact else None, exact)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScaleWarning)  # a metric gives columns different scales
+            model.fit(numbers, y, sample_weight=weights)
+        self.model_ = model
+        self.report_ = TableReport(
+            rows=len(numbers),
+            columns=numbers.shape[1],
+            searched=len(rows),
+            criterion=self.criterion,
+            score=score,
+            candidates=TableReport.lines_of(candidates, scores, shares),
+            reason=self._reason(model, exact),
+            seconds=took,
+            complete=len(candidates) == search.count,
+        )
+        self.feature_importances_ = self._importances(search, whole)
+        names = getattr(self.encoder_, "feature_names_in_", None)
+        self.n_features_in_ = self.encoder_.n_features_in_
+        if names is not None:
+            self.feature_names_in_ = names
+
+    def _is_exact(self, rows: int) -> bool:
+        """Whether the model solves with the Gram matrix: three of them are in memory at once."""
+        return rows <= EXACT and (self.memory_budget is None or 24 * rows**2 <= self.memory_budget)
+
+    def _reason(self, model: Any, exact: bool) -> str:
+        if exact:
+            return f"the model is exact: {model.solver_reason_}"
+        return f"the model has {model.n_components_:,} landmarks: a matrix of all pairs of rows would be too large"
+
+    def _importances(self, search: Candidates, whole: Candidate) -> Array:
+        """Mean squares of gradients times variances, summed over what became of a column; their sum is 1."""
+        weights = search.examples.weights / search.examples.weights.sum()
+        squares = search.mean_squares(whole)
+        moved = squares * (weights @ np.square(search.X - weights @ search.X))
+        origin = self.encoder_.groups_[self.scaler_.groups_]
+        summed = np.bincount(origin, moved, minlength=self.encoder_.n_features_in_)
+        return summed / total if (total := summed.sum()) else np.full(len(summed), 1 / len(summed))
+
+    @property
+    def pipeline_(self) -> Pipeline:
+        """Encoder, scaler and model, fitted, as the pipeline that they are."""
+        check_is_fitted(self)
+        return Pipeline([("encode", self.encoder_), ("scale", self.scaler_), ("model", self.model_)])
+
+    def _numbers(self, X: Any) -> Array:
+        """A table as float64."""
+        check_is_fitted(self, "scaler_")
+        return np.asarray(self.scaler_.transform(self.encoder_.transform(X)), dtype=np.float64)
+
+    def predict(self, X: Any) -> Any:
+        """Predict for the rows of a table."""
+        return self.model_.predict(self._numbers(X))
+
+    def novelty(self, X: Any) -> Array:
+        """How new rows are, shape (n,): about 1 if they are like the training rows; see `NeuralKernelRegressor`."""
+        return self.model_.novelty(self._numbers(X))
+
+
+def _sample(weights: Array) -> np.ndarray:
+    """Rows of positive weight to search with, ascending: all, or some drawn by lot, always the same."""
+    used = np.flatnonzero(weights)
+    if len(used) <= SEARCHED:
+        return used
+    return np.sort(np.random.default_rng(0).choice(used, SEARCHED, replace=False))
+
+
+def require_targets(estimator: object, y: Any) -> None:
+    """Raise ValueError where there are none."""
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
+
+
+def landmarks() -> dict[str, Any]:
+    """Settings of the models on features."""
+    return {"method": Nystrom(), "n_components": COLUMNS}

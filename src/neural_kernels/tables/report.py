@@ -1,0 +1,81 @@
+"""What was tried for a table, what was chosen, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neural_kernels.runtime.types import Array
+from neural_kernels.tables.candidates import Candidate
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """How a model of a table came about; ``print(model.report_)`` shows it.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of the table, and of what became of its columns.
+    searched : int
+        Distinct rows that kernels were judged by.
+    criterion : str
+        What scores are: the larger, the better.
+    score : float
+        Of the model, by exact leave-one-out of those rows. Metrics have seen the targets, so that it is optimistic.
+    candidates : list of dict
+        All kernels tried: family, iteration and power of the metric, alpha, score, and the weight in the model.
+    reason : str
+        How the model solves.
+    seconds : float
+        The search; not the last fit.
+    complete : bool
+        False where the time budget ended the search.
+    """
+
+    rows: int
+    columns: int
+    searched: int
+    criterion: str
+    score: float
+    candidates: list[dict[str, float | str]] = field(repr=False)
+    reason: str
+    seconds: float
+    complete: bool
+
+    @staticmethod
+    def lines_of(candidates: Sequence[Candidate], scores: Array, weights: Array) -> list[dict[str, float | str]]:
+        """One dict for each candidate."""
+        return [
+            {
+                "family": found.family,
+                "iteration": found.iteration,
+                "power": found.power if found.iteration else np.nan,
+                "alpha": found.alpha,
+                "score": float(score),
+                "weight": float(weight),
+            }
+            for found, score, weight in zip(candidates, scores, weights, strict=True)
+        ]
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.rows:,} rows, {self.columns} columns of numbers; {len(self.candidates)} kernels judged by exact "
+            f"leave-one-out of {self.searched:,} rows in {self.seconds:.1f} s"
+            + ("" if self.complete else ", which the time budget ended")
+        )
+        plain = [line for line in self.candidates if not line["iteration"]]
+        used = sorted((line for line in self.candidates if line["weight"]), key=lambda line: -float(line["weight"]))
+        lines = [f"{head}.", "", f"{'weight':>6}  {self.criterion:>9}  kernel"]
+        lines += [f"{line['weight']:6.2f}  {line['score']:9.4f}  {_named(line)}" for line in used]
+        lines += [f"{'-':>6}  {line['score']:9.4f}  {_named(line)}" for line in plain if not line["weight"]]
+        lines += ["", f"Together: {self.criterion} {self.score:.4f}. {self.reason[:1].upper()}{self.reason[1:]}."]
+        return "\n".join(lines)
+
+
+def _named(line: dict[str, float | str]) -> str:
+    if not line["iteration"]:
+        return f"{line['family']}, all columns alike"
+    return f"{line['family']}, metric learnt {line['iteration']} times, power {line['power']:g}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -129,3 +132,17 @@ def test_bad_settings_are_refused():
         Nystrom("best")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"call fit\(x\)"):
         feature_map(NET, n_components=5, method=Nystrom())(rows())
+
+
+def test_the_kernel_made_ready_follows_the_landmarks():
+    x, new = np.random.default_rng(0).normal(size=(2, 30, 3))
+    made = feature_map(NET, n_components=8, method=Nystrom(), seed=0).fit(x)
+    before, size = made(new), len(pickle.dumps(made))
+    assert_allclose(made(new[:1]), before[:1], rtol=1e-12)
+    assert len(pickle.dumps(made)) == size  # without what was made ready
+    assert_allclose(copy.deepcopy(made)(new), before, rtol=1e-12)
+    with torch.no_grad():
+        made.map.rows.mul_(2.0)
+    fresh = copy.deepcopy(made)
+    assert_allclose(made(new), fresh(new), rtol=1e-12)
+    assert not np.allclose(made(new), before)

@@ -93,6 +93,17 @@ class KernelValues:
             return torch.as_tensor(self.kernel(x1, x2))
         return torch.as_tensor(self.kernel(_as_numpy(x1), _as_numpy(x2)))
 
+    def bind(self, x2: Any) -> Callable[[Any], Tensor]:
+        """The values with rows that stay, for one small batch after the other."""
+        bound = self.kernel.bind(_as_numpy(x2) if self.numpy and not _must_stay(x2) else x2)
+
+        def values(x1: Any) -> Tensor:
+            if self.numpy and (_must_stay(x1) or _must_stay(x2)):
+                return self(x1, x2)
+            return torch.as_tensor(bound(_as_numpy(x1) if self.numpy else x1))
+
+        return values
+
     def diag(self, x: Any) -> Tensor:
         """k(x, x), shape (n,).
 

@@ -131,6 +131,9 @@ class LandmarkFeatures(BuiltMap):
                 self.register_buffer(name, torch.from_numpy(getattr(landmarks, name).copy()))
         self.register_buffer("whitening", _whitening(kernel, landmarks, dtype))
 
+    # The landmarks as they were, told by their buffer and its version, and the kernel made ready for them.
+    _bound: tuple[Tensor, int, Callable[[Any], Tensor]] | None = None
+
     @property
     def landmarks(self) -> Any:
         """The landmarks as they were given: a tensor, or a CSR matrix."""
@@ -143,7 +146,15 @@ class LandmarkFeatures(BuiltMap):
 
     def cross(self, x: Any) -> Tensor:
         """Compute k(x, L), shape (n, m)."""
-        return self.kernel(x, self.landmarks)
+        held = self._buffers["rows" if "rows" in self._buffers else "data"]
+        assert held is not None
+        if self._bound is None or self._bound[0] is not held or self._bound[1] != held._version:
+            self._bound = held, held._version, self.kernel.bind(self.landmarks)
+        return self._bound[2](x)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the kernel that was made ready."""
+        return {name: value for name, value in vars(self).items() if name != "_bound"}
 
     @override
     def forward(self, x: Any) -> Tensor:

@@ -8,7 +8,8 @@ Sections, all by default; each in a process of its own, whose peak memory (VmHWM
 - iterations: with and without preconditioner, three tables (at most 8,000 rows) at three alphas.
 - cholesky: 10,000 rows of `protein`, in float64, against a factorisation: predictions, time, memory.
 - alphas: one run for four alphas against one for the smallest of them.
-- lean: bytes of a pickled model and seconds of a one-row prediction, beside scikit-learn's kernel ridge.
+- lean: bytes of a pickled model and seconds of a one-row prediction, beside scikit-learn's kernel ridge; what a fitted
+  model holds of its factor, and its deviations without; 1, 10 and 100 rows added and removed, against a fit.
 
 Columns and targets are standardised by training rows; inputs are float32, but for `cholesky`. JSON to stdout, a
 line a figure to stderr.
@@ -164,6 +165,34 @@ def lean(options: argparse.Namespace) -> dict[str, Any]:
         model.fit(x, y)
         times = [seconds(partial(model.predict, x_test[k : k + 1]))[0] for k in range(100)]
         found[name] = {"bytes": len(pickle.dumps(model)), "one row, ms": 1e3 * float(np.median(times))}
+    for name, keep in (("kept", True), ("not kept", False)):
+        model = nk.NeuralKernelRegressor(NETWORK, kernel="nngp", alpha=ALPHA, keep_factor=keep).fit(x, y)
+        held = sum(getattr(value, "nbytes", 0) for system in [vars(model).get("_system")] for value in _parts(system))
+        taken, _ = seconds(partial(model.predict, x_test[:100], return_std=True))
+        found[f"factor {name}"] = {"bytes": held, "first deviations, s": taken}
+    return found | {"edits": edits(x, y, x_test)}
+
+
+def _parts(system: Any) -> list[Any]:
+    return [] if system is None else list(vars(system).values())
+
+
+def edits(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> dict[str, Any]:
+    """Seconds of rows added and removed, and how far predictions are from those of a fit with the same ridge."""
+    x, x_test = x.astype(np.float64), x_test.astype(np.float64)
+    model = nk.NeuralKernelRegressor(NETWORK, alpha=ALPHA, solver=Cholesky(), keep_factor=True)
+    fit, _ = seconds(partial(model.fit, x[:-100], y[:-100]))
+    found: dict[str, Any] = {"fit, s": fit}
+    n = len(y) - 100
+    for count in (1, 10, 100):
+        add, _ = seconds(partial(model.add, x[n : n + count], y[n : n + count]))
+        remove, _ = seconds(partial(model.remove, np.arange(count)))
+        refit = nk.NeuralKernelRegressor(NETWORK, alpha=model.alpha_, solver=Cholesky())
+        rows = np.arange(count, n + count)
+        expected = refit.fit(x[rows], y[rows]).predict(x_test)
+        error = np.abs(model.predict(x_test) - expected).max() / np.abs(expected).max()
+        found[f"{count} rows"] = {"add, s": add, "remove, s": remove, "largest difference": float(error)}
+        model.fit(x[:-100], y[:-100])
     return found
 
 

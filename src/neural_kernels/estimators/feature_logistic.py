@@ -126,7 +126,7 @@ class NeuralFeatureLogisticClassifier(LogisticModel):
         augment: Any = None,
         alpha: Any = None,
         class_weight: Any = None,
-        tol: float = 1e-4,
+        tol: float = 1e-3,
         max_iter: int = 100,
         random_state: Any = None,
         memory_budget: int | None = None,

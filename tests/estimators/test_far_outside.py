@@ -45,14 +45,14 @@ def test_far_rows_are_told(name):
     assert_allclose(model.novelty(1e4 * NEW) / model.novelty(1e3 * NEW), 10, rtol=0.1)
 
 
-def test_a_loop_over_far_rows_warns_once():
-    model, _ = MODELS["exact"]
-    model.fit(X, Y)
+@pytest.mark.parametrize("name", ["exact", "landmarks"])
+def test_a_call_warns_once_of_however_many_rows(name):
+    model, y = MODELS[name]
+    model.fit(X, y)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        for row in 1e3 * NEW[:5]:
-            model.predict(np.tile(row, (1, 1)))
-    assert len({str(w.message).split("(")[0] for w in caught}) == 1
+        warnings.simplefilter("always")
+        model.predict(1e3 * NEW)
+    assert [str(w.message).split(" lie")[0] for w in caught] == ["200 of 200 rows"]
 
 
 @pytest.mark.parametrize("name", ["exact", "landmarks", "features"])

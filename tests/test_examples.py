@@ -187,6 +187,6 @@ def test_readme_has_examples():
 def test_api_page_is_complete():
     page = (ROOT / "docs" / "api.rst").read_text(encoding="utf-8")
     assert set(re.findall(r"^ {4}([A-Za-z]\w*)$", page, re.MULTILINE)) == set(nk.__all__)
-    for room in ("analysis", "dask", "sketches", "solvers"):
+    for room in ("analysis", "dask", "displays", "sketches", "solvers"):
         named = re.findall(rf"^ {{4}}{room}\.([A-Za-z]\w*)$", page, re.MULTILINE)
         assert set(named) == set(import_module(f"neural_kernels.{room}").__all__), room

@@ -29,7 +29,7 @@ from neural_kernels.exact.graphs import Graphs
 from neural_kernels.layers import *  # noqa: F403
 
 if TYPE_CHECKING:
-    from neural_kernels import analysis, sketches, solvers
+    from neural_kernels import analysis, displays, sketches, solvers
     from neural_kernels.empirical import EmpiricalNTK, LastLayers, PseudoNTK, TraceNTK
     from neural_kernels.empirical.gradient_features import GradientFeatures
     from neural_kernels.empirical.linearize import linearize
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         min_components,
     )
     from neural_kernels.importing import from_torch
+    from neural_kernels.runtime.versions import show_versions
     from neural_kernels.saving import load, save
     from neural_kernels.solvers.moments import Moments
     from neural_kernels.sources import RowSource, read_blocks
@@ -106,6 +107,7 @@ _LAZY = {
     "min_components": "neural_kernels.features",
     "save": "neural_kernels.saving",
     "read_blocks": "neural_kernels.sources",
+    "show_versions": "neural_kernels.runtime.versions",
     "table_pipeline": "neural_kernels.tables",
     "transform_to_disk": "neural_kernels.estimators",
 }
@@ -156,6 +158,7 @@ __all__ = [
     "UnsuitableError",
     "ZonalFeatures",
     "analysis",
+    "displays",
     "feature_map",
     "from_torch",
     "kernels",
@@ -164,6 +167,7 @@ __all__ = [
     "min_components",
     "read_blocks",
     "save",
+    "show_versions",
     "sketches",
     "solvers",
     "table_pipeline",
@@ -174,7 +178,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("analysis", "sketches", "solvers"):
+    if name in ("analysis", "displays", "sketches", "solvers"):
         return import_module(f"neural_kernels.{name}")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)

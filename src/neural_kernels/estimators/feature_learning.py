@@ -103,6 +103,8 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         Mean square of the gradient by each column times the column's variance; their sum is 1.
     history_ : list of dict
         Iteration, power and score of every model that was fitted.
+    best_index_ : int
+        The position in it of `estimator_`.
     n_features_in_, feature_names_in_, classes_
 
     Raises
@@ -158,7 +160,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
             while stage.iteration < longest and stage.mean_squares.any():  # of a constant no direction counts
                 stage = fit(stage.iteration + 1, power, Metric(powered(stage.outer_product, power)))
                 stages.add(stage)
-        self.history_, best = stages.history, stages.best
+        self.history_, self.best_index_, best = stages.history, stages.index, stages.best
         self.estimator_, self.metric_, self._root = best.model, best.metric.matrix, best.metric.root
         moved = best.mean_squares * _variance(*sample)
         self.feature_importances_ = moved / total if (total := moved.sum()) else np.full(len(moved), 1 / len(moved))
@@ -276,13 +278,13 @@ class _Best:
     """
 
     def __init__(self, least: int) -> None:
-        self._least, self.history = least, []
+        self._least, self.history, self.index = least, [], 0
         self.best: Any = None
 
     def add(self, stage: LearntStage) -> None:
         self.history.append({"iteration": stage.iteration, "power": stage.power, "score": stage.score})
         if self.best is None or self._rank(stage) > self._rank(self.best):
-            self.best = stage
+            self.best, self.index = stage, len(self.history) - 1
 
     def _rank(self, stage: LearntStage) -> tuple[int, float]:
         return min(stage.iteration, self._least), -np.inf if np.isnan(stage.score) else stage.score

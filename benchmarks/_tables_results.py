@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,18 @@ LEAST = 1e-15  # probabilities are cut off at this
 
 
 class Results:
-    """Lines in ``FOLDER/results.jsonl``, or in memory only."""
+    """Lines of all ``FOLDER/*.jsonl``, or in memory only; new ones go to ``results.jsonl``.
+
+    So runs at once, with a folder each, are joined by laying their files beside each other.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._file = folder / "results.jsonl" if folder else None
+        self.lines: list[dict[str, Any]] = []
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
-        held = self._file.read_text(encoding="utf-8") if self._file and self._file.exists() else ""
-        whole = held[: held.rfind("\n") + 1]  # a run that was cut off may leave half a line
-        if self._file and whole != held:
-            self._file.write_text(whole, encoding="utf-8")
-        self.lines: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
+            for file in sorted(folder.glob("*.jsonl")):
+                self.lines += _whole_lines(file)
 
     def __contains__(self, key: dict[str, Any]) -> bool:
         return any(key.items() <= line.items() for line in self.lines)
@@ -36,8 +38,18 @@ class Results:
     def add(self, line: dict[str, Any]) -> None:
         self.lines.append(line)
         if self._file:
+            cut = self._file.exists() and not self._file.read_bytes().endswith(b"\n")
             with self._file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+                stream.write("\n" * cut + json.dumps(line) + "\n")
+
+
+def _whole_lines(file: Path) -> list[dict[str, Any]]:
+    """All lines but those that a run which was cut off left unfinished."""
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        with suppress(json.JSONDecodeError):
+            lines.append(json.loads(line))
+    return lines
 
 
 def regression_scores(y: np.ndarray, found: np.ndarray, mean: float) -> dict[str, float]:
@@ -99,12 +111,14 @@ def summary(lines: list[dict[str, Any]], score: str, methods: list[str], ours: s
         }
         for name in ("fit_seconds", "predict_seconds", "ece", "coverage", "gp_coverage"):
             values = [line[name] for line in own if name in line]
-            row[name] = np.mean(values) if values else None
+            middle = np.median if name.endswith("seconds") else np.mean  # a first call compiles
+            row[name] = middle(values) if values else None
         if score == "r2":
             row["below_mean"] = sum(line["r2"] < line["r2_mean"] for line in own)
         if ours in methods:
             gain = sign * (table[ours] - table[method])
             row["won:lost"] = f"{(gain > MARGINS[score]).sum()}:{(gain < -MARGINS[score]).sum()}"
+            row["ahead"], row["+-"] = gain.mean(), gain.std() / len(gain) ** 0.5
         rows.append(row)
     shown = pd.DataFrame(rows).dropna(axis=1, how="all")
     text = shown.to_string(index=False, float_format=lambda v: f"{v:.3f}", na_rep="")
@@ -115,8 +129,22 @@ def summary(lines: list[dict[str, Any]], score: str, methods: list[str], ours: s
         head += f", Friedman p = {test.pvalue:.2g}"
     if ours in methods:
         head += f"; won and lost by {ours} by more than {MARGINS[score]}"
+        head += ", and how far it is ahead in the mean, with the standard error"
     failed = sorted({f"{line['method']} on {line['set']}" for line in done if "error" in line})
     return "\n".join([head, text, *([f"failed: {', '.join(failed)}"] if failed else [])])
+
+
+def behind(lines: list[dict[str, Any]], score: str, methods: list[str], ours: str, count: int = 8) -> str:
+    """The sets where ours is furthest behind the best method, as text."""
+    table = scores(lines, score, methods)
+    worse = (table if score in LOWER_IS_BETTER else -table).astype(float)
+    gaps = (worse[ours] - worse.min(axis=1)).sort_values(ascending=False)
+    far = gaps[gaps > MARGINS[score]]
+    rows = [
+        f"  {name}: {ours} {table.loc[name, ours]:.3f}, {best} {table.loc[name, best]:.3f}"
+        for name, best in worse.idxmin(axis=1)[far.index[:count]].items()
+    ]
+    return "\n".join([f"{ours} is behind the best by more than {MARGINS[score]} on {len(far)} sets; furthest:", *rows])
 
 
 def draw(lines: list[dict[str, Any]], score: str, methods: list[str], file: Path) -> None:

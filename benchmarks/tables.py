@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from _features import load_module
 from _tables_data import Split, split, tables
-from _tables_results import Results, classification_scores, draw, regression_scores, summary
+from _tables_results import Results, behind, classification_scores, draw, regression_scores, summary
 from _tables_rivals import RIVALS
 from _tables_tuning import Tuned
 
@@ -138,7 +138,9 @@ def show(given: argparse.Namespace, results: Results) -> None:
         wanted = [given.label if method == "ours" else method for method in given.methods]
         methods = [method for method in wanted if method in there]
         for score in SCORES[task] if methods else []:
-            print(summary(own, score, methods, given.label if given.label in methods else methods[0]), end="\n\n")
+            first = given.label if given.label in methods else methods[0]
+            print(summary(own, score, methods, first))
+            print(behind(own, score, methods, first), end="\n\n")
             if given.figure and len(methods) > 1:
                 file = given.figure.with_stem(f"{given.figure.stem}_{score}")
                 draw(own, score, methods, file)

@@ -175,6 +175,7 @@ def test_gallery(script):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.usefixtures("no_figures")
 def test_pages(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write files
     exec(compile(blocks(page), page.name, "exec"), {})

@@ -63,6 +63,13 @@ def test_spectrum_of_a_model_in_a_pipeline():
     np.testing.assert_allclose(display.eigenvalues.sum(), np.trace(centred(nk.NTK(NET)(model[0].transform(X)))))
 
 
+def test_spectrum_in_a_learnt_metric():
+    model = nk.FeatureLearning(nk.NeuralKernelRegressor(NET, alpha=0.1), iterations=1, power=1.0).fit(X[:60], Y[:60])
+    display = SpectrumDisplay.from_estimator(model, X, centred=False)
+    gram = nk.NTK(NET)(X * np.sqrt(model.metric_))
+    np.testing.assert_allclose(display.eigenvalues, nk.analysis.spectrum(gram), atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("kernel", "y", "message"),
     [

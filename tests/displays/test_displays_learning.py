@@ -65,6 +65,20 @@ def test_rows_go_through_the_steps_before_the_model():
     np.testing.assert_allclose(display.product, model[-1].agop(model[0].transform(X[:20]), diag=True))
 
 
+def test_models_of_tables_and_learnt_metrics_are_looked_into(learnt):
+    frame = pd.DataFrame({"kind": np.where(X[:, 0] > 0, "a", "b"), "size": X[:, 1]})
+    model = nk.TableRegressor().fit(frame[:40], Y[:40])
+    display = AgopDisplay.from_estimator(model)
+    np.testing.assert_allclose(display.product, model.model_.agop(diag=True))
+    assert display.ax_.get_yticklabels()[0].get_text() == "size"
+    times = [0.1, 1e4]
+    display = TrainingTimeDisplay.from_estimator(model, frame[:40], Y[:40], frame[40:], Y[40:], times=times)
+    rows = model.pipeline_[:-1].transform(frame[40:])
+    assert display.test_errors[0] == pytest.approx(np.mean((model.model_.predict(rows, time=0.1) - Y[40:]) ** 2))
+    display = TrainingTimeDisplay.from_estimator(learnt, X, Y, times=times)
+    np.testing.assert_allclose(display.train_errors, [np.mean((learnt.predict(X, time=t) - Y) ** 2) for t in times])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

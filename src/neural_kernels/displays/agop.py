@@ -26,8 +26,8 @@ class AgopDisplay(Display):
         Its diagonal or all of it, such as ``model.agop()`` and the `metric_` of :class:`FeatureLearning`.
     feature_names : sequence of str, optional
         Of the d columns; default x0, x1, ...
-    label : str
-        What the numbers are.
+    label : str, optional
+        What the numbers are; default: mean squares, or products, of gradients.
 
     Attributes
     ----------
@@ -44,9 +44,7 @@ class AgopDisplay(Display):
     ['bmi', 'age', 'sex']
     """
 
-    def __init__(
-        self, product: Any, *, feature_names: Sequence[str] | None = None, label: str = "mean squared gradient"
-    ):
+    def __init__(self, product: Any, *, feature_names: Sequence[str] | None = None, label: str | None = None):
         self.product = np.asarray(product, dtype=np.float64)
         shape = self.product.shape
         if len(shape) not in (1, 2) or len(set(shape)) != 1 or 0 in shape:
@@ -127,12 +125,13 @@ class AgopDisplay(Display):
         ax.set_yticks(range(len(first)), [self.feature_names[k] for k in first])
         ax.invert_yaxis()
         left_out = len(values) - len(first)
-        ax.set_xlabel(self.label + (f"; the largest {len(first)} of {len(values)} columns" if left_out else ""))
+        label = self.label or "mean squared gradient"
+        ax.set_xlabel(label + (f"; the largest {len(first)} of {len(values)} columns" if left_out else ""))
 
     def _draw_image(self, ax: Axes) -> None:
         bound = np.abs(self.product).max() or 1.0
         self.image_ = ax.imshow(self.product, cmap="coolwarm", vmin=-bound, vmax=bound)
-        ax.figure.colorbar(self.image_, ax=ax, label=self.label)
+        ax.figure.colorbar(self.image_, ax=ax, label=self.label or "mean product of gradients")
         if (d := len(self.product)) <= _LABELLED:
             ax.set_xticks(range(d), self.feature_names, rotation=90)
             ax.set_yticks(range(d), self.feature_names)

@@ -155,7 +155,7 @@ class CoverageDisplay(Display):
             self.band_ = ax.fill_between(self.coverages, *self.band, label="95 % by chance", **shade)
         (self.line_,) = ax.plot(self.coverages, self.covered, marker=".", label=self.name or "intervals")
         ax.set(xlabel="nominal coverage", ylabel="share of targets covered", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        ax.legend(loc="upper left")
+        ax.legend(loc="best")
         return self
 
 

@@ -8,7 +8,15 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-_HOLD = ("best_estimator_", "estimator_", "regressor_")  # attributes by which fitted estimators hold another
+from neural_kernels.algebra import Metric
+from neural_kernels.estimators.feature_learning import mapped
+
+_HOLD = (
+    "best_estimator_",
+    "estimator_",
+    "regressor_",
+    "pipeline_",
+)  # attributes by which fitted estimators hold another
 
 
 def find(estimator: Any, *names: str, expected: str) -> Any:
@@ -36,9 +44,9 @@ def find(estimator: Any, *names: str, expected: str) -> Any:
 
 
 def reach(estimator: Any, X: Any, *names: str, expected: str) -> tuple[Any, Any, list[str] | None]:
-    """The same through pipelines and searches alone, with the rows as it sees them and the names of their columns.
+    """The same, with the rows as it sees them and the names of their columns, which are None where they are not known.
 
-    Names are None where they are not known.
+    Through pipelines, models of tables, searches and learnt metrics.
     """
     model, columns = estimator, getattr(X, "columns", None)
     while not any(hasattr(model, name) for name in names):
@@ -47,8 +55,11 @@ def reach(estimator: Any, X: Any, *names: str, expected: str) -> tuple[Any, Any,
             columns = _columns_after(model[:-1])
             X = X if X is None else model[:-1].transform(X)
             model = model[-1]
-        elif hasattr(model, "best_estimator_"):
-            model = model.best_estimator_
+        elif hasattr(model, "metric_"):
+            X = X if X is None else mapped(np.asarray(X), Metric(model.metric_).root)
+            model, columns = model.estimator_, None
+        elif hasattr(model, "best_estimator_") or hasattr(model, "pipeline_"):
+            model = _held(model)
         else:
             _refuse(estimator, model, expected)
     columns = getattr(model, "feature_names_in_", columns)

@@ -71,7 +71,7 @@ class SpectrumDisplay(Display):
             For what is not fitted, or has no kernel.
         """
         require_matplotlib(cls.__name__)
-        expected = 'a fitted model with a kernel (kernel_), not "precomputed"; of a FeatureLearning, its estimator_'
+        expected = 'a fitted model with a kernel (kernel_), not "precomputed"'
         model, rows, _ = reach(estimator, X, "kernel_", expected=expected)
         return cls.from_matrix(model.kernel_(rows), y, centred=centred, ax=ax)
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from neural_kernels.displays.display import Display, reference, require_matplotlib
-from neural_kernels.displays.inside import find, target
+from neural_kernels.displays.inside import reach, target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ class TrainingTimeDisplay(Display):
         Parameters
         ----------
         estimator : estimator
-            A fitted exact model of this library, or a pipeline that ends with one.
+            A fitted exact model of this library, or a pipeline, a search or another estimator that holds one.
         X, y : array-like of shape (n, ...) and (n,) or (n, n_outputs)
             The rows that it was fitted to.
         X_test, y_test : array-like, optional
@@ -88,15 +88,17 @@ class TrainingTimeDisplay(Display):
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test: give both, or neither")
         expected = "a fitted exact model, such as NeuralKernelRegressor, whose predict takes a time"
-        model = find(estimator, "dual_coef_", expected=expected)
+        model, X, _ = reach(estimator, X, "dual_coef_", expected=expected)
         if "time" not in inspect.signature(model.predict).parameters:
             raise TypeError(f"got {model!r}; expected {expected}")
         times = _times(model, len(target(y))) if times is None else np.asarray(times, dtype=np.float64)
         if times.ndim != 1 or not len(times) or times[0] < 0 or (np.diff(times) < 0).any():
             raise ValueError(f"times={times!r}: expected increasing numbers, at least 0")
-        sets = [(X, y)] if X_test is None else [(X, y), (X_test, y_test)]
-        errors = [[_error(estimator, rows, target(truth), time) for time in times] for rows, truth in sets]
-        name = "share of wrong labels" if is_classifier(estimator) else "mean squared error"
+        sets = [(X, y)]
+        if X_test is not None:
+            sets.append((reach(estimator, X_test, "dual_coef_", expected=expected)[1], y_test))
+        errors = [[_error(model, rows, target(truth), time) for time in times] for rows, truth in sets]
+        name = "share of wrong labels" if is_classifier(model) else "mean squared error"
         return cls(times, *errors, error_name=name).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> TrainingTimeDisplay:
@@ -124,8 +126,8 @@ def _times(model: Any, n: int) -> np.ndarray:
     return np.geomspace(0.1 * outputs / scale, 10 * n * outputs / max(model.ridge_, _LEAST_RIDGE * scale), _TIMES)
 
 
-def _error(estimator: Any, X: Any, y: np.ndarray, time: float) -> float:
-    predicted = estimator.predict(X, time=float(time))
-    if is_classifier(estimator):
+def _error(model: Any, X: Any, y: np.ndarray, time: float) -> float:
+    predicted = model.predict(X, time=float(time))
+    if is_classifier(model):
         return float(np.mean(predicted != y))
     return float(np.mean(np.square(predicted - y)))

@@ -101,7 +101,9 @@ class KernelErrorDisplay(Display):
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(ScalarFormatter())
         ax.set(yscale="log", xlabel="columns", ylabel="relative error of the kernel")
-        ax.legend(loc="lower left")  # errors fall
+        ax.legend(
+            loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize="small", frameon=False
+        )  # off the lines
         return self
 
 

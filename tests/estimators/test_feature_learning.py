@@ -95,6 +95,22 @@ def test_a_full_metric_turns_with_the_inputs(friedman):
     np.testing.assert_allclose(turned.predict(x_test @ turn), straight.predict(x_test), rtol=1e-5)
 
 
+def test_a_full_metric_must_suit_rows_that_it_has_not_seen():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((240, 8))
+    mixed = np.abs(x @ np.full(8, 8**-0.5))  # of one direction, which no column is
+    model = nk.FeatureLearning(REGRESSOR, iterations=2, power=1.0, diag="auto").fit(x, mixed)
+    assert not model.diag_
+    assert model.metric_.shape == (8, 8)
+    alone = nk.FeatureLearning(REGRESSOR, iterations=2, power=1.0, diag="auto").fit(x, np.abs(x[:, 0]))
+    assert alone.diag_
+    assert alone.metric_.shape == (8,)
+    rare = nk.FeatureLearning(CLASSIFIER, iterations=1, diag="auto").fit(x[:20], np.arange(20) == 3)
+    assert rare.diag_  # no half can be judged
+    with pytest.raises(ValueError, match="diag='full'"):
+        nk.FeatureLearning(REGRESSOR, diag="full").fit(x, mixed)
+
+
 def test_classifiers():
     x, y = load_wine(return_X_y=True)
     y = np.array(["a", "b", "c"])[y]

@@ -9,7 +9,7 @@ What users call:
 - `feature_logistic`: logistic regression on them, in passes over the rows; it is made of `logistic_model`,
   `logistic_rows`, `logistic_search`, `logistic_training`, `logistic_checkpoint`;
 - `stream_pipeline`: steps before them, fitted to blocks too;
-- `feature_learning`: a metric on the inputs, learnt by either of them;
+- `feature_learning`: a metric on the inputs, learnt by either of them; `learnt_metrics`: how one follows another;
 - `images`: images scaled for either of them;
 - `on_disk`: features of many rows in a file;
 - `linearized`: what training a torch module would give, by its empirical kernel.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,54 +17,15 @@ from neural_kernels.checks import require_integer, require_number
 from neural_kernels.errors import ScaleWarning
 from neural_kernels.estimators import inputs
 from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.learnt_metrics import BestStage, LearntStage, mapped, powered, some_rows, variances
 from neural_kernels.runtime.types import Array
 
 _LONGEST = 5  # iterations that "auto" tries,
 _POWERS = (0.5, 1.0)  # and powers
-_ROWS = 20_000  # of which gradients are averaged, at most
 
 
 def _has(name: str) -> Callable[[Any], bool]:
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
-
-
-@dataclass(frozen=True)
-class LearntStage:
-    """A model with a metric, and how it came about.
-
-    Parameters
-    ----------
-    iteration : int
-        How often the metric was learnt; 0 is the model without.
-    power : float
-    score : float
-        The best leave-one-out score of the model; NaN where it has none.
-    model : estimator
-    metric : Metric
-        By whose root inputs are multiplied.
-    rows, weights : ndarray of shape (r, d) and (r,)
-        Of which gradients are averaged.
-    """
-
-    iteration: int
-    power: float
-    score: float
-    model: Any
-    metric: Metric
-    rows: Array
-    weights: Array
-
-    @cached_property
-    def outer_product(self) -> Array:
-        """The average gradient outer product by the inputs as they are, or its diagonal."""
-        root = self.metric.root
-        product = self.model.agop(mapped(self.rows, root), diag=root.ndim == 1, sample_weight=self.weights)
-        return root * product * root if root.ndim == 1 else root @ product @ root
-
-    @property
-    def mean_squares(self) -> Array:
-        """Of the gradient by each column; the diagonal of the above."""
-        return self.outer_product if self.outer_product.ndim == 1 else np.diagonal(self.outer_product)
 
 
 class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
@@ -87,10 +47,11 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         leave-one-out scores: ``alpha=None`` or several alphas.
     iterations : int or "auto"
         How often the metric is learnt. "auto": up to 5 times, the best by leave-one-out, which may be 0.
-    diag : bool
-        True: a diagonal metric, a weight for each column. False: a full one. A full metric has d^2 numbers that have
-        seen the targets, of which leave-one-out knows nothing: its score is then far too good. Take it for few columns
-        that need to be mixed, and judge it by rows of a test.
+    diag : bool or "auto"
+        True: a diagonal metric, a weight for each column. False: a full one, which also mixes columns. A full metric
+        has d^2 numbers that have seen the targets, of which leave-one-out knows nothing: its score is then far too
+        good. "auto": metrics of both kinds are learnt on one half of the rows, and judged by the leave-one-out score of
+        the other half, both ways; the full one is taken if it is better there on average.
     power : float or "auto"
         "auto": 1/2 or 1, the better by leave-one-out.
 
@@ -99,6 +60,8 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     estimator_ : estimator
         The model, fitted to ``X @ root`` with the root of `metric_`.
     metric_ : ndarray of shape (d,) or (d, d)
+    diag_ : bool
+        Whether it is a diagonal.
     feature_importances_ : ndarray of shape (d,)
         Mean square of the gradient by each column times the column's variance; their sum is 1.
     history_ : list of dict
@@ -115,7 +78,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     Notes
     -----
     Costs up to 11 fits, and as many average gradient outer products (see `agop` of the estimator), of 20,000 rows at
-    most. Scale the inputs first, as for any kernel.
+    most; ``diag="auto"`` some 44 more of half the rows. Scale the inputs first, as for any kernel.
 
     References
     ----------
@@ -132,7 +95,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, estimator: Any, *, iterations: Any = "auto", diag: bool = True, power: Any = "auto"):
+    def __init__(self, estimator: Any, *, iterations: Any = "auto", diag: Any = True, power: Any = "auto"):
         self.estimator = estimator
         self.iterations = iterations
         self.diag = diag
@@ -150,10 +113,12 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         """Fit to X, shape (n, d), and targets or labels y, with non-negative weights, shape (n,), default all 1."""
         longest, powers = self._settings()
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=False)
-        sample = _some(X, inputs.read_weights(sample_weight, X))
+        weights = inputs.read_weights(sample_weight, X)
+        sample = some_rows(X, weights)
         fit = partial(self._stage, X, y, sample_weight, sample)
-        start = fit(0, powers[0], Metric(np.ones(X.shape[1]) if self.diag else np.eye(X.shape[1])))
-        stages = _Best(longest if self.iterations != "auto" else 0)
+        self.diag_ = not self._full_is_better(X, y, weights) if self.diag == "auto" else bool(self.diag)
+        start = fit(0, powers[0], Metric(np.ones(X.shape[1]) if self.diag_ else np.eye(X.shape[1])))
+        stages = BestStage(longest if self.iterations != "auto" else 0)
         stages.add(start)
         for power in powers:
             stage = start  # of others none is kept but the best: a model may hold a matrix of the training rows
@@ -162,7 +127,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
                 stages.add(stage)
         self.history_, self.best_index_, best = stages.history, stages.index, stages.best
         self.estimator_, self.metric_, self._root = best.model, best.metric.matrix, best.metric.root
-        moved = best.mean_squares * _variance(*sample)
+        moved = best.mean_squares * variances(*sample)
         self.feature_importances_ = moved / total if (total := moved.sum()) else np.full(len(moved), 1 / len(moved))
         if hasattr(best.model, "classes_"):
             self.classes_ = best.model.classes_
@@ -172,10 +137,32 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         """How many iterations are made, and with which powers."""
         if self.iterations != "auto":
             require_integer(self, 0, iterations=self.iterations)
+        if self.diag not in (True, False, "auto"):
+            raise ValueError(f'FeatureLearning(diag={self.diag!r}): expected True, False or "auto"')
         if self.power != "auto":
             require_number(self, 0.0, 2.0, power=self.power)
         longest = _LONGEST if self.iterations == "auto" else int(self.iterations)
         return longest, _POWERS if self.power == "auto" else (float(self.power),)
+
+    def _full_is_better(self, X: Array, y: Any, weights: Array) -> bool:
+        """Whether full metrics of halves of the rows suit the other halves better than diagonal ones do."""
+        first = y if y.ndim == 1 else y[:, 0]
+        order = np.lexsort((np.random.default_rng(0).permutation(len(X)), first))  # halves of like targets
+        halves = np.sort(order[::2]), np.sort(order[1::2])
+        if any(len(np.unique(first[half])) < 2 for half in halves):
+            return False
+        gains = []
+        for learn, judge in (halves, halves[::-1]):
+            scores = []
+            for diag in (True, False):
+                learnt: Any = clone(self).set_params(diag=diag)
+                learnt.fit(X[learn], y[learn], sample_weight=weights[learn])
+                found = self._stage(
+                    X[judge], y[judge], weights[judge], (X[:0], weights[:0]), 1, 1.0, Metric(learnt.metric_)
+                )
+                scores.append(found.score)
+            gains.append(scores[1] - scores[0])
+        return bool(np.mean(gains) > 0)
 
     def _stage(
         self, X: Array, y: Any, sample_weight: Any, sample: Any, iteration: int, power: float, metric: Metric
@@ -251,53 +238,3 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     def gradient(self, X: Any) -> Array:
         """As `gradient` of the estimator, by the inputs as they are: (n, n_outputs, d)."""
         return mapped(self._asked("gradient", X), self._root)
-
-
-def mapped(x: Array, root: Array) -> Array:
-    """Rows times the root of a metric, in their own precision."""
-    return (x * root if root.ndim == 1 else x @ root).astype(x.dtype, copy=False)
-
-
-def powered(product: Array, power: float) -> Array:
-    """A power of an outer product, or of a diagonal, of trace d."""
-    if product.ndim == 1:
-        result = (product / product.max()) ** power
-        return result * (len(result) / result.sum())
-    values, vectors = np.linalg.eigh(product)
-    powers = (values.clip(0) / values[-1]) ** power
-    return (vectors * (powers * (len(powers) / powers.sum()))) @ vectors.T
-
-
-class _Best:
-    """The stage of the best score so far, of equal ones the first, among those of the most iterations.
-
-    Parameters
-    ----------
-    least : int
-        Iterations from which on scores decide; before, the later stage is the better one.
-    """
-
-    def __init__(self, least: int) -> None:
-        self._least, self.history, self.index = least, [], 0
-        self.best: Any = None
-
-    def add(self, stage: LearntStage) -> None:
-        self.history.append({"iteration": stage.iteration, "power": stage.power, "score": stage.score})
-        if self.best is None or self._rank(stage) > self._rank(self.best):
-            self.best, self.index = stage, len(self.history) - 1
-
-    def _rank(self, stage: LearntStage) -> tuple[int, float]:
-        return min(stage.iteration, self._least), -np.inf if np.isnan(stage.score) else stage.score
-
-
-def _some(X: Array, weights: Array) -> tuple[Array, Array]:
-    """Rows to average over, with their weights: all, or 20,000 drawn by lot, always the same."""
-    if len(X) <= _ROWS:
-        return X, weights
-    drawn = np.sort(np.random.default_rng(0).choice(len(X), _ROWS, replace=False))
-    return X[drawn], weights[drawn]
-
-
-def _variance(rows: Array, weights: Array) -> Array:
-    """Of every column."""
-    return np.average(np.square(rows - np.average(rows, axis=0, weights=weights)), axis=0, weights=weights)

@@ -1,0 +1,104 @@
+"""Metrics that a model has learnt: of which model, from which gradients, and which is the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from neural_kernels.algebra import Metric
+from neural_kernels.runtime.types import Array
+
+_ROWS = 20_000  # of which gradients are averaged, at most
+
+
+@dataclass(frozen=True)
+class LearntStage:
+    """A model with a metric, and how it came about.
+
+    Parameters
+    ----------
+    iteration : int
+        How often the metric was learnt; 0 is the model without.
+    power : float
+    score : float
+        The best leave-one-out score of the model; NaN where it has none.
+    model : estimator
+    metric : Metric
+        By whose root inputs are multiplied.
+    rows, weights : ndarray of shape (r, d) and (r,)
+        Of which gradients are averaged.
+    """
+
+    iteration: int
+    power: float
+    score: float
+    model: Any
+    metric: Metric
+    rows: Array
+    weights: Array
+
+    @cached_property
+    def outer_product(self) -> Array:
+        """The average gradient outer product by the inputs as they are, or its diagonal."""
+        root = self.metric.root
+        product = self.model.agop(mapped(self.rows, root), diag=root.ndim == 1, sample_weight=self.weights)
+        return root * product * root if root.ndim == 1 else root @ product @ root
+
+    @property
+    def mean_squares(self) -> Array:
+        """Of the gradient by each column; the diagonal of the above."""
+        return self.outer_product if self.outer_product.ndim == 1 else np.diagonal(self.outer_product)
+
+
+def mapped(x: Array, root: Array) -> Array:
+    """Rows times the root of a metric, in their own precision."""
+    return (x * root if root.ndim == 1 else x @ root).astype(x.dtype, copy=False)
+
+
+def powered(product: Array, power: float) -> Array:
+    """A power of an outer product, or of a diagonal, of trace d."""
+    if product.ndim == 1:
+        result = (product / product.max()) ** power
+        return result * (len(result) / result.sum())
+    values, vectors = np.linalg.eigh(product)
+    powers = (values.clip(0) / values[-1]) ** power
+    return (vectors * (powers * (len(powers) / powers.sum()))) @ vectors.T
+
+
+class BestStage:
+    """The stage of the best score so far, of equal ones the first, among those of the most iterations.
+
+    Parameters
+    ----------
+    least : int
+        Iterations from which on scores decide; before, the later stage is the better one.
+    """
+
+    def __init__(self, least: int) -> None:
+        self._least, self.history, self.index = least, [], 0
+        self.best: Any = None
+
+    def add(self, stage: LearntStage) -> None:
+        """Note its score, and keep it if it is the best."""
+        self.history.append({"iteration": stage.iteration, "power": stage.power, "score": stage.score})
+        if self.best is None or self._rank(stage) > self._rank(self.best):
+            self.best, self.index = stage, len(self.history) - 1
+
+    def _rank(self, stage: LearntStage) -> tuple[int, float]:
+        return min(stage.iteration, self._least), -np.inf if np.isnan(stage.score) else stage.score
+
+
+def some_rows(X: Array, weights: Array) -> tuple[Array, Array]:
+    """Rows to average over, with their weights: all, or 20,000 drawn by lot, always the same."""
+    if len(X) <= _ROWS:
+        return X, weights
+    drawn = np.sort(np.random.default_rng(0).choice(len(X), _ROWS, replace=False))
+    return X[drawn], weights[drawn]
+
+
+def variances(rows: Array, weights: Array) -> Array:
+    """Of every column."""
+    return np.average(np.square(rows - np.average(rows, axis=0, weights=weights)), axis=0, weights=weights)

@@ -155,8 +155,8 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         for learn, judge in (halves, halves[::-1]):
             scores = []
             for diag in (True, False):
-                learnt: Any = clone(self).set_params(diag=diag)
-                learnt.fit(X[learn], y[learn], sample_weight=weights[learn])
+                learnt: Any = clone(self)
+                learnt.set_params(diag=diag).fit(X[learn], y[learn], sample_weight=weights[learn])
                 found = self._stage(
                     X[judge], y[judge], weights[judge], (X[:0], weights[:0]), 1, 1.0, Metric(learnt.metric_)
                 )

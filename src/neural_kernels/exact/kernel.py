@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -53,6 +54,30 @@ class Kernel(ABC):
     def takes_sparse(self) -> bool:
         """Whether examples are known to be taken as sparse matrices."""
         return False
+
+    @property
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
+        # scikit-learn's `pairwise_kernels` calls a function once a pair, and an instance of its own `Kernel` once for
+        # all of them. `isinstance` asks an object for its class: the moment to enter ours there, with nothing imported.
+        theirs = getattr(sys.modules.get("sklearn.gaussian_process.kernels"), "Kernel", None)
+        if theirs is not None:
+            theirs.register(Kernel)
+        return type(self)
+
+    @property
+    def theta(self) -> Any:
+        """Refused: what scikit-learn's Gaussian processes would optimise.
+
+        Raises
+        ------
+        AttributeError
+        """
+        raise AttributeError(
+            f"{self!r} has no hyperparameters, which scikit-learn's Gaussian processes optimise: pass "
+            "nk.sklearn_kernel(kernel) in its place"
+        )
+
+    requires_vector_input = theta  # what they ask for first
 
     def __sklearn_clone__(self) -> Self:
         # Kernels do not change, and a copy of a module for every fold would be another module to whoever compares.

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         min_components,
     )
     from neural_kernels.importing import from_torch
+    from neural_kernels.interop import sklearn_kernel
     from neural_kernels.runtime.versions import show_versions
     from neural_kernels.saving import load, save
     from neural_kernels.solvers.moments import Moments
@@ -106,6 +107,7 @@ _LAZY = {
     "load": "neural_kernels.saving",
     "min_components": "neural_kernels.features",
     "save": "neural_kernels.saving",
+    "sklearn_kernel": "neural_kernels.interop",
     "read_blocks": "neural_kernels.sources",
     "show_versions": "neural_kernels.runtime.versions",
     "table_pipeline": "neural_kernels.tables",
@@ -169,6 +171,7 @@ __all__ = [
     "save",
     "show_versions",
     "sketches",
+    "sklearn_kernel",
     "solvers",
     "table_pipeline",
     "transform_to_disk",

@@ -10,7 +10,7 @@ layer           the interface of everything that can stand in a network's descri
 
 from neural_kernels.algebra.axes import Matrix, Taps
 from neural_kernels.algebra.input_map import ChannelMap, InputMap, Metric, as_metric
-from neural_kernels.algebra.layer import Layer, short_repr
+from neural_kernels.algebra.layer import Layer, short_repr, with_fields
 from neural_kernels.algebra.maps import PerExampleMatrix, PositionMap, Separable
 from neural_kernels.algebra.representation import DualKernel, Graph, K, KernelPair, Nothing, PerExample, Representation
 from neural_kernels.algebra.traits import Traits, independent, joined, uncorrelated
@@ -38,4 +38,5 @@ __all__ = [
     "joined",
     "short_repr",
     "uncorrelated",
+    "with_fields",
 ]

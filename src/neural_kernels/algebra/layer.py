@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import fields
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import nn
@@ -68,6 +69,24 @@ class Layer(ABC):
         """
         return self, None
 
+    def rescaled(self, weights: Any, biases: Any) -> Self:
+        """The same layer with the variances of all weights, and of all biases, times a positive number each.
+
+        Parameters
+        ----------
+        weights, biases : float, or Tensor of no axes
+            By tensors, kernels of the result by their entries are differentiable: they are exact in forward and in
+            reverse mode. Variances of 0 stay numbers.
+        """
+        changed = {}
+        for f in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            parts = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(part, Layer) for part in parts):
+                new = tuple(part.rescaled(weights, biases) for part in parts)
+                changed[f.name] = new if isinstance(value, tuple) else new[0]
+        return with_fields(self, **changed)
+
     @property
     def has_weights(self) -> bool:
         """Whether the layer ends with affine maps of its own, which have as many outputs as `build` asks for."""
@@ -105,6 +124,17 @@ class Layer(ABC):
         from neural_kernels.finite.mixing import as_network
 
         return as_network(module)
+
+
+LayerT = TypeVar("LayerT", bound=Layer)
+
+
+def with_fields(layer: LayerT, **values: Any) -> LayerT:
+    """A copy with other values, past the checks of the constructor, which takes no tensors for numbers."""
+    result = copy(layer)
+    for name, value in values.items():
+        object.__setattr__(result, name, value)
+    return result
 
 
 def short_repr(self: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -31,25 +32,25 @@ class Gram(Representation):
     expression: Expression
 
     @override
-    def __add__(self, other: Gram | float) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __add__(self, other: Gram | float | Tensor) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
         mine = self.expression
         if isinstance(other, Gram):
             if isinstance(mine, Zero) or isinstance(other.expression, Zero):
                 return other if isinstance(mine, Zero) else self
             return Gram(Sum(mine, other.expression))
-        return self + Gram(Constant(mine, other)) if other else self
+        return self if _equals(other, 0.0) else self + Gram(Constant(mine, other))
 
     @override
-    def __mul__(self, other: Gram | float) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __mul__(self, other: Gram | float | Tensor) -> Gram:  # pyright: ignore[reportIncompatibleMethodOverride]
         mine = self.expression
         if isinstance(mine, Zero):
             return self
         if isinstance(other, Gram):
             return other if isinstance(other.expression, Zero) else Gram(SchurProduct(mine, other.expression))
-        if other == 0:
+        if _equals(other, 0.0):
             return self.zero()
-        root = PerExample(tuple(s.new_tensor(other**0.5) for s in mine.root.stds))
-        return self if other == 1 else self.scale(root)
+        root = PerExample(tuple(torch.as_tensor(other**0.5, dtype=s.dtype, device=s.device) for s in mine.root.stds))
+        return self if _equals(other, 1.0) else self.scale(root)
 
     @override
     def zero(self) -> Gram:
@@ -95,6 +96,11 @@ class Gram(Representation):
         size = math.prod(self.positions)
         entries = (self_entries(self.expression, side) for side in sides)
         return PerExample(tuple(k.reshape(len(k), size, size) for k in entries))
+
+
+def _equals(number: float | Tensor, value: float) -> bool:
+    """Whether a number is this one for good: a tensor, whose derivative may be asked for, never is."""
+    return not isinstance(number, Tensor) and number == value
 
 
 def propagate(

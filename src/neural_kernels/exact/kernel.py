@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 import operator
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, Self
 
 import torch
 from torch import nn
 from typing_extensions import override
 
-from neural_kernels.algebra import K, KernelPair, Layer, Traits, short_repr
+from neural_kernels.algebra import K, KernelPair, Layer, Traits, short_repr, with_fields
 from neural_kernels.checks import require_choice, require_integer, require_number
 from neural_kernels.finite.variances import Variances
 from neural_kernels.runtime.types import Shape
@@ -44,7 +45,7 @@ class Affine(Layer):
         taps : int
             Places of a window, each of which has weights of its own for every channel.
         """
-        nngp = self.weight_var * pair.nngp + (self.bias_var or 0.0)
+        nngp = self.weight_var * pair.nngp + (0.0 if self.bias_var is None else self.bias_var)
         ntk = self.weight_var * pair.ntk
         if self.trained and self.parametrization == "ntk":
             ntk = ntk + nngp  # type: ignore[operator]
@@ -60,6 +61,11 @@ class Affine(Layer):
                 "layer before it a width"
             )
         return width
+
+    @override
+    def rescaled(self, weights: Any, biases: Any) -> Self:
+        bias_var = self.bias_var * biases if self.bias_var else self.bias_var
+        return with_fields(self, weight_var=self.weight_var * weights, bias_var=bias_var)
 
     @override
     def check(self, traits: Traits) -> Traits:

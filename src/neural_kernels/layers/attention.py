@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -185,6 +185,10 @@ class Attention(Layer):
                 f"Attention(similarity={self.similarity!r}, scaling='sqrt'): attention stays random there, and only "
                 "the identity has a kernel in closed form. Use scaling='linear' or similarity='identity'."
             )
+
+    @override
+    def rescaled(self, weights: Any, biases: Any) -> Self:
+        raise TypeError("Attention: its variances are not learnt; learn the amplitude of the kernel alone")
 
     @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:

@@ -66,14 +66,14 @@ class Zero(FixedCorrelation):
 
 @dataclass(frozen=True, eq=False)
 class Constant(FixedCorrelation):
-    """The same number for all pairs: what a bias adds."""
+    """The same number for all pairs: what a bias adds; a tensor of no axes where its derivative is asked for."""
 
-    number: float
+    number: float | Tensor
 
     @cached_property
     @override
     def stds(self) -> PerUnit:
-        return tuple(s.new_full((len(s), *self.positions), self.number**0.5) for s in self.root.stds)
+        return tuple(s.new_ones(len(s), *self.positions) * self.number**0.5 for s in self.root.stds)
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,7 @@ class TableRegressor(RegressorMixin, TableModel):
         Encoder, scaler and model, all fitted: ordinary steps that can be taken apart.
     encoder_, scaler_, model_ : TableEncoder, TableScaler, NeuralKernelRegressor or NeuralFeatureRegressor
         The steps, with all they can do.
-    feature_importances_ : ndarray of shape (n_features_in_,)
+    feature_importances_ : ndarray of shape (d,)
         How much predictions vary with each column of the table; their sum is 1.
     n_features_in_, feature_names_in_
 

@@ -37,7 +37,7 @@ class TableScaler(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    center_, scale_ : ndarray of shape (n_features_in_,)
+    center_, scale_ : ndarray of shape (d,)
         Medians, and what values less median are divided by: 0 for columns that do not vary, which become 0.
     missing_ : ndarray of int
         The columns with indicators, in their order.

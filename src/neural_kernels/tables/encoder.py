@@ -98,7 +98,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     (array([0, 1, 1, 1]), {'unit': 'does not vary'})
     """
 
-    def __init__(self, *, min_rows: int = 4, max_levels: int = 200):
+    def __init__(self, *, min_rows: int = 2, max_levels: int = 200):
         self.min_rows = min_rows
         self.max_levels = max_levels
 
@@ -165,8 +165,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"X: several columns named {', '.join(map(repr, twice))}: give each a name of its own")
-        if not len(X):
-            raise ValueError(f"X: expected a row at least, got shape {X.shape}")
+        if 0 in X.shape:
+            raise ValueError(f"X: expected a row and a column at least, got shape {X.shape}")
         if reset:
             self.n_features_in_ = len(names)
             self.feature_names_in_ = np.array(names, dtype=object)

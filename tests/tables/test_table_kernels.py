@@ -84,3 +84,13 @@ def test_downhill_ends_in_a_valley(start):
     values = [3.0, 1.0, 2.0, 0.5, 0.7, 0.9]
     end = _downhill(values.__getitem__, start, 6)
     assert all(values[end] <= values[k] for k in (end - 1, end + 1) if 0 <= k < 6)
+
+
+def test_columns_are_found_where_no_plain_kernel_sees_anything():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 40))
+    y = np.sin(2 * x[:, [0]]) * np.sign(x[:, [1]])
+    search = Candidates(x, Examples.of(x, y, np.ones(300)))
+    found = list(search)
+    assert min(search.lost(one.residuals) for one in found[:3]) > 0.9
+    assert min(search.lost(one.residuals) for one in found) < 0.5

@@ -19,10 +19,12 @@ from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import Cholesky, Spectral
 from neural_kernels.solvers.protocol import RidgeSystem
 
-ALPHAS = 10.0 ** np.arange(1, -7.5, -0.5)
+ALPHAS = 10.0 ** np.arange(3, -7.5, -0.5)
 POWERS = (0.5, 1.0)
 ITERATIONS = 5
 _WIDE = 10.0  # typical distances: the length scale of the kernel of distances
+_BLIND = 0.9  # of the variance lost: such a kernel sees hardly anything, and its ridge flattens all gradients;
+_BOLD = 1e-2  # they are then taken at an alpha of that at most
 _PAIRS = 500  # rows that tell a typical distance
 
 
@@ -44,7 +46,8 @@ class Candidate:
     residuals : ndarray of shape (n, o)
         Targets less predictions without the example.
     coefficients : ndarray of shape (n, o)
-        Of the kernel at the examples, for this alpha.
+        Of the kernel at the examples, of which gradients are taken: for this alpha, or a smaller one where even the
+        best predicts hardly anything.
     """
 
     family: str
@@ -133,7 +136,8 @@ class Candidates:
             best = _downhill(loss, int(np.abs(ALPHAS - before.alpha).argmin()), len(ALPHAS))
         alpha = float(ALPHAS[best])
         iteration = 0 if before is None else before.iteration + 1
-        found = system.solve(centred, alpha * scale)
+        bold = min(alpha, _BOLD) if self.lost(tried[best]) > _BLIND else alpha
+        found = system.solve(centred, bold * scale)
         return Candidate(family, iteration, power, kernel, alpha, scale, tried[best], found)
 
     def lost(self, residuals: Array) -> float:

@@ -130,13 +130,17 @@ class TableModel(BaseEstimator):
         check_is_fitted(self, "scaler_")
         return np.asarray(self.scaler_.transform(self.encoder_.transform(X)), dtype=np.float64)
 
+    def _asked(self, name: str, X: Any, *given: Any, **options: Any) -> Any:
+        numbers = self._numbers(X)  # first, which tells whether there is a model
+        return getattr(self.model_, name)(numbers, *given, **options)
+
     def predict(self, X: Any) -> Any:
         """Predict for the rows of a table."""
-        return self.model_.predict(self._numbers(X))
+        return self._asked("predict", X)
 
     def novelty(self, X: Any) -> Array:
         """How new rows are, shape (n,): about 1 if they are like the training rows; see `NeuralKernelRegressor`."""
-        return self.model_.novelty(self._numbers(X))
+        return self._asked("novelty", X)
 
 
 def _sample(weights: Array) -> np.ndarray:

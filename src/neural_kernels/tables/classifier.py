@@ -102,8 +102,8 @@ class TableClassifier(ClassifierMixin, TableModel):
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes, (n, K)."""
-        return self.model_.predict_proba(self._numbers(X))
+        return self._asked("predict_proba", X)
 
     def decision_function(self, X: Any) -> Array:
         """Scores of the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``."""
-        return self.model_.decision_function(self._numbers(X))
+        return self._asked("decision_function", X)

@@ -113,11 +113,11 @@ class TableRegressor(RegressorMixin, TableModel):
         The model is then a Gaussian process with its kernel as covariance, whose deviation grows with the distance to
         the training rows.
         """
-        return self.model_.predict(self._numbers(X), return_std=return_std)
+        return self._asked("predict", X, return_std=return_std)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Intervals, (n, 2) or (n, 2, n_outputs), that cover so many targets: jackknife+, see `NeuralKernelRegressor`.
 
         The kernel has seen the targets, which leave-one-out does not know of: a little fewer may be covered.
         """
-        return self.model_.predict_interval(self._numbers(X), coverage)
+        return self._asked("predict_interval", X, coverage)

@@ -137,7 +137,7 @@ def summary(lines: list[dict[str, Any]], score: str, methods: list[str], ours: s
 def behind(lines: list[dict[str, Any]], score: str, methods: list[str], ours: str, count: int = 8) -> str:
     """The sets where ours is furthest behind the best method, as text."""
     table = scores(lines, score, methods)
-    worse = (table if score in LOWER_IS_BETTER else -table).astype(float)
+    worse: Any = (table if score in LOWER_IS_BETTER else -table).astype(float)
     gaps = (worse[ours] - worse.min(axis=1)).sort_values(ascending=False)
     far = gaps[gaps > MARGINS[score]]
     rows = [

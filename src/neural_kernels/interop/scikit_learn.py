@@ -202,7 +202,8 @@ def sklearn_kernel(kernel: Any, **parameters: Any) -> theirs.Kernel:
     -----
     A sum of kernels becomes scikit-learn's sum, each part with its own hyperparameters; so does a product, whose
     second factor keeps its amplitude. The kernel of a network without biases and with one degree of homogeneity (ReLU)
-    only grows with ``weight_scale``, as with ``amplitude``: fix one of them. Derivatives by the scales are exact.
+    only grows with ``weight_scale``, as with ``amplitude``: fix one of them. Derivatives by the
+    scales are exact where activations have closed forms, elsewhere and of images good to about 1e-9.
 
     Examples
     --------

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         min_components,
     )
     from neural_kernels.importing import from_torch
-    from neural_kernels.interop import sklearn_kernel
+    from neural_kernels.interop import gpytorch_kernel, sklearn_kernel
     from neural_kernels.runtime.versions import show_versions
     from neural_kernels.saving import load, save
     from neural_kernels.solvers.moments import Moments
@@ -103,6 +103,7 @@ _LAZY = {
     "ZonalFeatures": "neural_kernels.features",
     "feature_map": "neural_kernels.features",
     "from_torch": "neural_kernels.importing",
+    "gpytorch_kernel": "neural_kernels.interop",
     "linearize": "neural_kernels.empirical.linearize",
     "load": "neural_kernels.saving",
     "min_components": "neural_kernels.features",
@@ -163,6 +164,7 @@ __all__ = [
     "displays",
     "feature_map",
     "from_torch",
+    "gpytorch_kernel",
     "kernels",
     "linearize",
     "load",

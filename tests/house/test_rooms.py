@@ -23,7 +23,19 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 TWICE: dict[str, str] = {}
 
 # Loaded by none but the functions that need them: a second of start-up, all together.
-HEAVY = {"dask", "distributed", "matplotlib", "numba", "pandas", "pyarrow", "scipy", "sklearn", "tqdm"}
+HEAVY = {
+    "botorch",
+    "dask",
+    "distributed",
+    "gpytorch",
+    "matplotlib",
+    "numba",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "tqdm",
+}
 
 
 def _named(path: Path) -> str:

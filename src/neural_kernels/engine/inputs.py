@@ -211,16 +211,19 @@ def sparse_delta_tile(
     return torch.from_numpy(delta)
 
 
-def delta_units(a: Float[Tensor, "n1 d"], b: Float[Tensor, "n2 d"]) -> Float[Tensor, "n1 n2"]:
+def delta_units(
+    a: Float[Tensor, "*batches n1 d"], b: Float[Tensor, "*batches n2 d"]
+) -> Float[Tensor, "*batches n1 n2"]:
     """One minus the inner products of unit rows; from differences at once where rows are short."""
-    if a.shape[1] <= _SHORT:
-        squares = ((first[:, None] - second[None]).square() for first, second in zip(a.T, b.T, strict=True))
+    if a.shape[-1] <= _SHORT:
+        columns = zip(a.unbind(-1), b.unbind(-1), strict=True)
+        squares = ((first[..., :, None] - second[..., None, :]).square() for first, second in columns)
         return sum(squares, start=a.new_zeros(())) / 2
-    delta = (1 - a @ b.T).clamp(0, 2)
-    i, j = torch.nonzero(delta.detach() < NEAR[delta.dtype], as_tuple=True)
-    if len(i) == 0:
+    delta = (1 - a @ b.mT).clamp(0, 2)
+    places = torch.nonzero(delta.detach() < NEAR[delta.dtype], as_tuple=True)
+    if len(places[0]) == 0:
         return delta
-    step = max(1, _CHUNK // a.shape[1])
-    parts = zip(i.split(step), j.split(step), strict=True)
-    near = torch.cat([(a[p] - b[q]).square().sum(1) / 2 for p, q in parts])
-    return delta.index_put((i, j), near)
+    step = max(1, _CHUNK // a.shape[-1])
+    parts = zip(*(index.split(step) for index in places), strict=True)
+    near = torch.cat([(a[(*batch, p)] - b[(*batch, q)]).square().sum(1) / 2 for *batch, p, q in parts])
+    return delta.index_put(places, near)

@@ -90,10 +90,13 @@ class GammaExponential(Kernel):
         batch = require_vectors(read(x2, "x2"), self)
         return lambda x1: self(x1, x2 if is_of_dask(x1) else batch)
 
-    def _entries(self, left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
+    def powers(self, left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
+        """Distances to the power `exponent`, of a tile."""
         squared = squared_distances(left, right, rows, columns)
-        distance = squared if self.exponent == 2 else safe_sqrt(squared) ** self.exponent
-        return torch.exp(-self.gamma * distance)
+        return squared if self.exponent == 2 else safe_sqrt(squared) ** self.exponent
+
+    def _entries(self, left: Rows, right: Rows, rows: slice, columns: slice) -> Tensor:
+        return torch.exp(-self.gamma * self.powers(left, right, rows, columns))
 
     @diagonal_by_blocks
     def diag(self, x: Any) -> Any:

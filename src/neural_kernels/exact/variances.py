@@ -16,7 +16,7 @@ from torch import Tensor
 from neural_kernels.engine.inputs import DenseRows, delta_tile, delta_units
 from neural_kernels.exact.compile.run import compile_variances
 from neural_kernels.exact.expressions.nodes import Expression, nodes_of
-from neural_kernels.exact.expressions.pairs import BlockPairs, Pairs, SelfPairs
+from neural_kernels.exact.expressions.pairs import BatchPairs, BlockPairs, Pairs, SelfPairs
 from neural_kernels.exact.expressions.positions import Mapped
 
 _NUMBERS = 1 << 23  # of one temporary: 64 MB
@@ -26,8 +26,12 @@ def input_delta(sides: tuple[Any, ...], pairs: Pairs, all_pairs: bool) -> Tensor
     """One minus the cosines of the inputs' units, on a block of the matrix or within examples."""
     if isinstance(pairs, SelfPairs):
         return _within(sides[min(pairs.side, len(sides) - 1)].unit(pairs.chosen, torch.float64), all_pairs)
-    assert isinstance(pairs, BlockPairs)
     left, right = sides[0], sides[-1]
+    if isinstance(pairs, BatchPairs):
+        units = (side.unit(slice(None), side.dtype) for side in (left, right))
+        a, b = (unit.reshape(pairs.batches, -1, unit.shape[-1]) for unit in units)
+        return delta_units(a, b)
+    assert isinstance(pairs, BlockPairs)
     if not isinstance(left, DenseRows):
         from neural_kernels.engine.vectors.fill import sparse_delta  # with the first sparse rows
 

@@ -1,9 +1,9 @@
 """Which pairs of units a kernel is evaluated on, and how numbers per unit are broadcast against numbers per pair.
 
 A unit is an example at a position. `BlockPairs` pair the examples of some rows of the matrix with those of some
-columns, `SelfPairs` every example with itself. Either comes with all pairs of positions (``all_pairs``), axes
-(..., *positions, *positions), or with equal positions alone, (..., *positions); for vectors, which have no positions,
-the two are one.
+columns, `BatchPairs` the vectors of many small batches, `SelfPairs` every example with itself. Each comes with all
+pairs of positions (``all_pairs``), axes (..., *positions, *positions), or with equal positions alone, (...,
+*positions); for vectors, which have no positions, the two are one.
 """
 
 from __future__ import annotations
@@ -73,6 +73,26 @@ class BlockPairs(Pairs):
     @override
     def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
         return sides[0][self.rows, None], sides[-1][None, self.columns]
+
+    @property
+    @override
+    def distinct(self) -> bool:
+        return True
+
+    @override
+    def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
+        return delta
+
+
+@dataclass(eq=False)
+class BatchPairs(Pairs):
+    """The vectors of many batches on either side, stacked, each batch with its counterpart; axes (batches, n1, n2)."""
+
+    batches: int
+
+    @override
+    def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
+        return sides[0].reshape(self.batches, -1, 1), sides[-1].reshape(self.batches, 1, -1)
 
     @property
     @override

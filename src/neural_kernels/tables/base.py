@@ -24,7 +24,7 @@ from neural_kernels.runtime.types import Array
 from neural_kernels.tables.blend import blend, tempered
 from neural_kernels.tables.candidates import Candidate, Candidates
 from neural_kernels.tables.pipeline import table_pipeline
-from neural_kernels.tables.report import TableReport
+from neural_kernels.tables.report import Choice, TableReport
 
 SEARCHED = 2_000  # rows by which kernels are judged,
 EXACT = 15_000  # rows up to which the model is exact,
@@ -56,65 +56,60 @@ class TableModel(BaseEstimator):
         """Set the steps, and all that tells of the search; targets are those that kernels are judged by, (n, o)."""
         if self.time_budget is not None:
             require_number(self, time_budget=self.time_budget)
-        seconds = np.inf if self.time_budget is None else float(self.time_budget)
         check_consistent_length(X, y)
         weights = inputs.read_weights(sample_weight, targets)
+        numbers = self._fit_steps(X, weights)
+        sample = _sample(weights)
+        choice = self._choose(numbers[sample], targets[sample], weights[sample])
+        used = int(np.count_nonzero(weights))
+        exact, alpha = self._is_exact(used), choice.whole.alpha
+        asked = [alpha, alpha / 10**0.5] if used > len(sample) else alpha  # the more rows, the smaller
+        self.model_ = self._model(choice.kernel, asked if exact else None, exact)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScaleWarning)  # a metric gives columns different scales
+            self.model_.fit(numbers, y, sample_weight=weights)
+        self.report_ = TableReport.of(choice, numbers.shape, self.criterion, self._reason(exact))
+        self.feature_importances_ = self._importances(choice)
+
+    def _fit_steps(self, X: Any, weights: Array) -> Array:
+        """Fit encoder and scaler to the rows that count; what they make of all."""
         counted = X if weights.all() else _safe_indexing(X, np.flatnonzero(weights))
         self.encoder_, self.scaler_ = (step for _, step in table_pipeline(None).steps[:-1])
         self.scaler_.fit(self.encoder_.fit_transform(counted), sample_weight=weights[weights > 0])
-        numbers = self._numbers(X)
-        sample = _sample(weights)
-        started = time.monotonic()
-        examples = Examples.of(numbers[sample], targets[sample], weights[sample])
-        rows = numbers[sample][examples.support]
-        search = Candidates(rows, examples, seconds)
-        bar = tqdm(search, total=search.count, desc="kernels", disable=not self.verbose)
-        candidates = list(bar)
+        self.n_features_in_ = self.encoder_.n_features_in_
+        if (names := getattr(self.encoder_, "feature_names_in_", None)) is not None:
+            self.feature_names_in_ = names
+        return self._numbers(X)
+
+    def _choose(self, numbers: Array, targets: Array, weights: Array) -> Choice:
+        """Judge kernels by some rows, and sum up the best."""
+        started, budget = time.monotonic(), np.inf if self.time_budget is None else float(self.time_budget)
+        examples = Examples.of(numbers, targets, weights)
+        search = Candidates(numbers[examples.support], examples, budget)
+        candidates = list(tqdm(search, total=search.count, desc="kernels", disable=not self.verbose))
+        seconds = time.monotonic() - started
         losses, scores = self._judge(candidates, examples)
-        shares = tempered(candidates, losses, np.square(examples.weights.sum()) / np.square(examples.weights).sum())
+        mass = np.square(examples.weights.sum()) / np.square(examples.weights).sum()
+        shares = tempered(candidates, losses, mass)
         kernel = blend(candidates, shares)
         whole = search.judge("sum", kernel)
         score = float(self._judge([whole], examples)[1][0])
-        took = time.monotonic() - started
-        used = int(np.count_nonzero(weights))
-        exact = self._is_exact(used)
-        alpha = whole.alpha if used == len(sample) else [whole.alpha, whole.alpha / 10**0.5]
-        model = self._model(kernel, alpha if exact else None, exact)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ScaleWarning)  # a metric gives columns different scales
-            model.fit(numbers, y, sample_weight=weights)
-        self.model_ = model
-        self.report_ = TableReport(
-            rows=len(numbers),
-            columns=numbers.shape[1],
-            searched=len(rows),
-            criterion=self.criterion,
-            score=score,
-            candidates=TableReport.lines_of(candidates, scores, shares),
-            reason=self._reason(model, exact),
-            seconds=took,
-            complete=len(candidates) == search.count,
-        )
-        self.feature_importances_ = self._importances(search, whole)
-        names = getattr(self.encoder_, "feature_names_in_", None)
-        self.n_features_in_ = self.encoder_.n_features_in_
-        if names is not None:
-            self.feature_names_in_ = names
+        return Choice(search, candidates, scores, shares, kernel, whole, score, seconds)
 
     def _is_exact(self, rows: int) -> bool:
         """Whether the model solves with the Gram matrix: three of them are in memory at once."""
         return rows <= EXACT and (self.memory_budget is None or 24 * rows**2 <= self.memory_budget)
 
-    def _reason(self, model: Any, exact: bool) -> str:
+    def _reason(self, exact: bool) -> str:
         if exact:
-            return f"the model is exact: {model.solver_reason_}"
-        return f"the model has {model.n_components_:,} landmarks: a matrix of all pairs of rows would be too large"
+            return f"the model is exact: {self.model_.solver_reason_}"
+        return (
+            f"the model has {self.model_.n_components_:,} landmarks: a matrix of all pairs of rows would be too large"
+        )
 
-    def _importances(self, search: Candidates, whole: Candidate) -> Array:
+    def _importances(self, choice: Choice) -> Array:
         """Mean squares of gradients times variances, summed over what became of a column; their sum is 1."""
-        weights = search.examples.weights / search.examples.weights.sum()
-        squares = search.mean_squares(whole)
-        moved = squares * (weights @ np.square(search.X - weights @ search.X))
+        moved = choice.search.mean_squares(choice.whole) * choice.search.variances
         origin = self.encoder_.groups_[self.scaler_.groups_]
         summed = np.bincount(origin, moved, minlength=self.encoder_.n_features_in_)
         return summed / total if (total := summed.sum()) else np.full(len(summed), 1 / len(summed))

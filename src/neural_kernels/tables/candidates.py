@@ -10,7 +10,7 @@ import numpy as np
 
 from neural_kernels.activations import GELU
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.learnt_metrics import powered
+from neural_kernels.estimators.learnt_metrics import powered, variances
 from neural_kernels.estimators.leave_one_out import loo_residuals
 from neural_kernels.exact import NTK, GammaExponential, Kernel, MetricKernel
 from neural_kernels.exact.gradients import gradients
@@ -153,9 +153,13 @@ class Candidates:
         found = self.mean_squares(before)
         if not found.any():
             return None
-        weights, metric = self.examples.weights / self.examples.weights.sum(), powered(found, power)
-        variance = weights @ np.square(self.X - weights @ self.X)
-        return metric * (variance.sum() / (metric @ variance))
+        metric = powered(found, power)
+        return metric * (self.variances.sum() / (metric @ self.variances))
+
+    @property
+    def variances(self) -> Array:
+        """Of the columns."""
+        return variances(self.X, self.examples.weights)
 
     def mean_squares(self, found: Candidate) -> Array:
         """Of the gradient by each column, summed over outputs."""

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from neural_kernels.exact import Kernel
 from neural_kernels.runtime.types import Array
-from neural_kernels.tables.candidates import Candidate
+from neural_kernels.tables.candidates import Candidate, Candidates
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search has found.
+
+    Parameters
+    ----------
+    search : Candidates
+        Over which rows.
+    candidates : list of Candidate
+    scores, shares : ndarray of shape (k,)
+        Of the candidates; shares are weights of their kernels in the model.
+    kernel : Kernel
+        The sum.
+    whole : Candidate
+        The sum as a candidate, judged by the same rows.
+    score : float
+        Its score.
+    seconds : float
+        That the search took.
+    """
+
+    search: Candidates
+    candidates: list[Candidate]
+    scores: Array
+    shares: Array
+    kernel: Kernel
+    whole: Candidate
+    score: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -45,20 +76,15 @@ class TableReport:
     seconds: float
     complete: bool
 
-    @staticmethod
-    def lines_of(candidates: Sequence[Candidate], scores: Array, weights: Array) -> list[dict[str, float | str]]:
-        """One dict for each candidate."""
-        return [
-            {
-                "family": found.family,
-                "iteration": found.iteration,
-                "power": found.power if found.iteration else np.nan,
-                "alpha": found.alpha,
-                "score": float(score),
-                "weight": float(weight),
-            }
-            for found, score, weight in zip(candidates, scores, weights, strict=True)
-        ]
+    @classmethod
+    def of(cls, choice: Choice, shape: tuple[int, ...], criterion: str, reason: str) -> TableReport:
+        """Of numbers of that shape."""
+        search = choice.search
+        tried = zip(choice.candidates, choice.scores, choice.shares, strict=True)
+        lines = [_line(found, float(score), float(share)) for found, score, share in tried]
+        complete = choice.seconds <= search.time_budget
+        rows, columns = shape
+        return cls(rows, columns, len(search.X), criterion, choice.score, lines, reason, choice.seconds, complete)
 
     def __str__(self) -> str:
         head = (
@@ -73,6 +99,12 @@ class TableReport:
         lines += [f"{'-':>6}  {line['score']:9.4f}  {_named(line)}" for line in plain if not line["weight"]]
         lines += ["", f"Together: {self.criterion} {self.score:.4f}. {self.reason[:1].upper()}{self.reason[1:]}."]
         return "\n".join(lines)
+
+
+def _line(found: Candidate, score: float, weight: float) -> dict[str, float | str]:
+    power = found.power if found.iteration else np.nan
+    place: dict[str, float | str] = {"family": found.family, "iteration": found.iteration, "power": power}
+    return place | {"alpha": found.alpha, "score": score, "weight": weight}
 
 
 def _named(line: dict[str, float | str]) -> str:

@@ -31,6 +31,7 @@ What they are made of:
 - `kernel_posterior`, `feature_posterior`, `predictive`, `pathwise`: deviations, samples and intervals of targets;
 - `feature_novelty`: how far rows are from those that a model on features has seen;
 - `ensemble_noise`: how far apart trained networks are, and how noisy the targets;
+- `map_properties`: what models on features say of their map;
 - `input_gradients`: how predictions change with their inputs;
 - `leave_one_out`: what is predicted without an example, and jackknife+ intervals;
 - `labels`, `class_weight`, `calibration`: labels as targets, and scores as probabilities.

@@ -17,6 +17,7 @@ from neural_kernels.estimators.calibration import Calibration
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.feature_blocks import BlocksModel
 from neural_kernels.estimators.input_gradients import InputGradients, gradients_on_features
+from neural_kernels.estimators.map_properties import MapProperties
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.estimators.scores import SCORES
@@ -58,7 +59,7 @@ class Solution:
         return self.built.moments.path([self.choice.ridge])
 
 
-class FeatureRidge(InputGradients, BlocksModel):
+class FeatureRidge(InputGradients, MapProperties, BlocksModel):
     """Private base: the linear model on features.
 
     Calls with rows accumulate them; they are solved with when something is read that depends on the solution.
@@ -84,19 +85,10 @@ class FeatureRidge(InputGradients, BlocksModel):
         return self
 
     @property
+    @override
     def map_(self) -> FeatureMap:
         """The feature map."""
         return self._solved().built.map
-
-    @property
-    def method_(self) -> Method:
-        """How the map is made."""
-        return self.map_.method_
-
-    @property
-    def reason_(self) -> str:
-        """Why so."""
-        return self.map_.reason_
 
     @property
     def moments_(self) -> Moments:
@@ -108,11 +100,6 @@ class FeatureRidge(InputGradients, BlocksModel):
         solution = self._solved()
         self._solution = replace(solution, built=replace(solution.built, moments=None))
         self._accumulation = None
-
-    @property
-    def n_components_(self) -> int:
-        """Columns of the map."""
-        return self.map_.n_components
 
     @property
     def alpha_(self) -> float:

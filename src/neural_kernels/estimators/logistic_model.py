@@ -16,10 +16,10 @@ from neural_kernels.estimators.built import Built
 from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.input_gradients import InputGradients, gradients_on_features
 from neural_kernels.estimators.logistic_search import LogisticSearch
+from neural_kernels.estimators.map_properties import MapProperties
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.features import FeatureMap
-from neural_kernels.features.method import Method
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.logistic import log_softmax, softmax
 
@@ -57,7 +57,7 @@ class LogisticSolution:
         return cls(built.map, choice, found[:-1].copy(), intercept, done.residual, done.steps, passes)
 
 
-class LogisticModel(ClassifierMixin, InputGradients, FeatureModel):
+class LogisticModel(ClassifierMixin, InputGradients, MapProperties, FeatureModel):
     """Private base: prediction from a solution; `fit` is its subclass's."""
 
     alpha: Any
@@ -75,24 +75,10 @@ class LogisticModel(ClassifierMixin, InputGradients, FeatureModel):
         return self._solution
 
     @property
+    @override
     def map_(self) -> FeatureMap:
         """The feature map."""
         return self._fitted().map
-
-    @property
-    def method_(self) -> Method:
-        """How the map is made."""
-        return self.map_.method_
-
-    @property
-    def reason_(self) -> str:
-        """Why so."""
-        return self.map_.reason_
-
-    @property
-    def n_components_(self) -> int:
-        """Columns of the map."""
-        return self.map_.n_components
 
     @property
     def alphas_(self) -> Array:

@@ -93,7 +93,7 @@ class Candidates:
     @property
     def count(self) -> int:
         """How many there are, if the time suffices."""
-        return 3 * (1 + len(POWERS) * ITERATIONS)
+        return len(starting_kernels(self.X)) * (1 + len(POWERS) * ITERATIONS)
 
     def __iter__(self) -> Iterator[Candidate]:
         start = time.monotonic()

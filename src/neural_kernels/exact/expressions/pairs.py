@@ -60,12 +60,22 @@ class Pairs(ABC):
         return left[(...,) + (None,) * count], right.reshape(*right.shape[:lead], *[1] * count, *right.shape[lead:])
 
 
-@dataclass(eq=False)
-class BlockPairs(Pairs):
-    """The examples of some rows with those of some columns of the matrix; two axes of examples.
+class DistinctPairs(Pairs):
+    """Private base: examples are never taken for the same, one that stands at two places of the data is two."""
 
-    Examples are never taken for the same here: one that stands at two places of the data is two.
-    """
+    @property
+    @override
+    def distinct(self) -> bool:
+        return True
+
+    @override
+    def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
+        return delta
+
+
+@dataclass(eq=False)
+class BlockPairs(DistinctPairs):
+    """The examples of some rows with those of some columns of the matrix; two axes of examples."""
 
     rows: slice
     columns: slice
@@ -74,18 +84,9 @@ class BlockPairs(Pairs):
     def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
         return sides[0][self.rows, None], sides[-1][None, self.columns]
 
-    @property
-    @override
-    def distinct(self) -> bool:
-        return True
-
-    @override
-    def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
-        return delta
-
 
 @dataclass(eq=False)
-class BatchPairs(Pairs):
+class BatchPairs(DistinctPairs):
     """The vectors of many batches on either side, stacked, each batch with its counterpart; axes (batches, n1, n2)."""
 
     batches: int
@@ -93,15 +94,6 @@ class BatchPairs(Pairs):
     @override
     def per_example(self, sides: PerUnit) -> tuple[Tensor, Tensor]:
         return sides[0].reshape(self.batches, -1, 1), sides[-1].reshape(self.batches, 1, -1)
-
-    @property
-    @override
-    def distinct(self) -> bool:
-        return True
-
-    @override
-    def zero_self(self, delta: Tensor, all_pairs: bool) -> Tensor:
-        return delta
 
 
 @dataclass(eq=False)

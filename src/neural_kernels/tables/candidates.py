@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -100,6 +101,7 @@ class Candidates:
         kernels = starting_kernels(self.X)
         plain = {family: self.judge(family, kernel) for family, kernel in kernels.items()}
         yield from plain.values()
+        first_squares = cache(lambda family: self.mean_squares(plain[family]))  # with each power paths begin there
         for power in POWERS:
             reached: Mapping[str, Candidate] = plain
             for _ in range(ITERATIONS):
@@ -107,9 +109,10 @@ class Candidates:
                 for family, before in reached.items():
                     if time.monotonic() - start > self.time_budget:
                         return
-                    if (metric := self.learnt(before, power)) is None:
+                    squares = self.mean_squares(before) if before.iteration else first_squares(family)
+                    if not squares.any():  # no column matters
                         continue
-                    measured = MetricKernel(kernels[family], metric)
+                    measured = MetricKernel(kernels[family], self.metric(squares, power))
                     following[family] = self.judge(family, measured, before, power)
                     yield following[family]
                 reached = following
@@ -145,15 +148,9 @@ class Candidates:
         weights, targets = self.examples.weights, self.examples.targets - self.examples.offset
         return float(((weights @ np.square(residuals)) / np.maximum(weights @ np.square(targets), 1e-300)).mean())
 
-    def learnt(self, before: Candidate, power: float) -> Array | None:
-        """The diagonal metric that a fitted kernel says, at which rows are as far from each other as they were.
-
-        Mean squares of the gradient by each column, to a power. None where no column matters.
-        """
-        found = self.mean_squares(before)
-        if not found.any():
-            return None
-        metric = powered(found, power)
+    def metric(self, squares: Array, power: float) -> Array:
+        """A power of the mean squares of gradients, at which rows are as far from each other as they were."""
+        metric = powered(squares, power)
         return metric * (self.variances.sum() / (metric @ self.variances))
 
     @property

@@ -82,10 +82,11 @@ def test_little_memory(batches: bool) -> None:
     module, x, y = problem()
     t = torch.randn(50, 6, dtype=torch.float64)
     expected = LinearizedPredictor(module).fit(x, y).predict(t)
-    model = LinearizedPredictor(module, nk.PseudoNTK(module, memory_budget=2100)).fit(x, y)
+    needed = 8 * len(x) ** 2 + nk.solvers.Cholesky().memory(len(x), y.shape[1])
+    model = LinearizedPredictor(module, nk.PseudoNTK(module, memory_budget=needed)).fit(x, y)
     result = model.predict(list(t.split(2)) if batches else t)
     torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
-    for kernel in (nk.PseudoNTK(module, memory_budget=2000), nk.EmpiricalNTK(module, memory_budget=10_000)):
+    for kernel in (nk.PseudoNTK(module, memory_budget=needed - 1), nk.EmpiricalNTK(module, memory_budget=10_000)):
         with pytest.raises(MemoryError, match="solving with it"):
             LinearizedPredictor(module, kernel).fit(x, y)
 

@@ -88,6 +88,24 @@ class Layer(ABC):
         return with_fields(self, **changed)
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """Those of the function that wrote the network out, such as `nk.mlp`; none if it was written layer by layer."""
+        return {}
+
+    def with_arguments(self, **values: Any) -> Layer:
+        """What the same function writes out with other values of some arguments.
+
+        Raises
+        ------
+        ValueError
+            The function has no such argument, or refuses the value; there is no such function.
+        """
+        raise ValueError(
+            f"{self!r} has no argument {', '.join(values)}: it was written layer by layer, not by nk.mlp, nk.cnn, "
+            "nk.myrtle or nk.resnet"
+        )
+
+    @property
     def has_weights(self) -> bool:
         """Whether the layer ends with affine maps of its own, which have as many outputs as `build` asks for."""
         return False

@@ -8,15 +8,16 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from dask.delayed import delayed
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from neural_kernels.dask.lazy import RowFunction
 from neural_kernels.dask.workers import current_client
+from neural_kernels.estimators.network_parameters import NetworkParameters
 
 
-class DaskModel(BaseEstimator):
+class DaskModel(NetworkParameters):
     """Private base: parameters are those of a local estimator, and `client`."""
 
     local: ClassVar[type]  # the estimator that does the work

@@ -17,6 +17,7 @@ What users call:
 What they are made of:
 
 - `settings`: parameters (alpha, solver, network, memory_budget), read and refused in one place;
+- `network_parameters`: those of the network, under the names that scikit-learn gives to those of parts;
 - `inputs`: arrays and weights, and what is said where shapes do not fit;
 - `examples`: rows of no weight left out, copies merged; `ledger`: the rows that they were made of;
 - `survey`: a first look at rows in parts, by which models of them all begin;

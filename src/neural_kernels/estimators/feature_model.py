@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.accumulation import sample_size
 from neural_kernels.estimators.blocks import gathered, over_blocks
+from neural_kernels.estimators.network_parameters import NetworkParameters
 from neural_kernels.estimators.scales import diagonal, warn_of_columns, warn_of_rows
 from neural_kernels.exact import Kernel
 from neural_kernels.exact.graphs import Graphs
@@ -24,7 +24,7 @@ from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.sources import RowSource, as_source
 
 
-class FeatureModel(BaseEstimator):
+class FeatureModel(NetworkParameters):
     """Private base: parameters that describe a map, and reading of input; documented in its subclasses."""
 
     network: Any

@@ -6,15 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from neural_kernels.estimators import settings
+from neural_kernels.estimators.network_parameters import NetworkParameters
 from neural_kernels.exact.bound import BoundLater
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.protocol import IterativeSolver
 
 
-class HeldFactor(BaseEstimator):
+class HeldFactor(NetworkParameters):
     """Private base: the factorised kernel matrix, n^2 numbers, and the kernel made ready for single rows."""
 
     kernel: Any

@@ -10,6 +10,7 @@ resize         interpolation between positions
 normalization  LayerNorm and Dropout
 attention      self-attention and the embeddings of positions
 graph          sums over neighbours
+call           what a network knows of the function that wrote it out
 containers     layers made of layers: chains, sums, concatenations, products
 zoo            usual architectures, written out
 """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from neural_kernels.algebra import InputMap, K, KernelPair, Layer, Traits, independent, joined, short_repr, uncorrelated
 from neural_kernels.checks import require_number
+from neural_kernels.layers.call import Call
 from neural_kernels.runtime.types import Shape
 
 
@@ -30,6 +32,9 @@ class Sequential(Layer):
     ----------
     *layers : Layer
         At least one; activations count as layers.
+    call : Call, optional
+        Of functions such as :func:`mlp`, which write out networks: what they were given, and so what the network is
+        called. Networks of the same layers are equal.
 
     Examples
     --------
@@ -40,15 +45,26 @@ class Sequential(Layer):
     """
 
     layers: tuple[Layer, ...]
+    call: Call | None = field(default=None, compare=False)
 
-    def __init__(self, *layers: Layer) -> None:
+    def __init__(self, *layers: Layer, call: Call | None = None) -> None:
         _require_layers("Sequential", layers)
         if not layers:
             raise ValueError("Sequential: expected at least one layer, got none; Identity() does nothing")
         object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "call", call)
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
+        return f"Sequential({', '.join(map(repr, self.layers))})" if self.call is None else repr(self.call)
+
+    @property
+    @override
+    def arguments(self) -> dict[str, Any]:
+        return {} if self.call is None else self.call.arguments
+
+    @override
+    def with_arguments(self, **values: Any) -> Layer:
+        return super().with_arguments(**values) if self.call is None else self.call.network(values)
 
     @override
     def propagate(self, pair: KernelPair[K]) -> KernelPair[K]:
@@ -62,6 +78,10 @@ class Sequential(Layer):
     def split(self) -> tuple[Layer, InputMap | None]:
         first, seen = self.layers[0].split()
         return (self, None) if seen is None else (Sequential(first, *self.layers[1:]), seen)
+
+    @override
+    def rescaled(self, weights: Any, biases: Any) -> Sequential:
+        return Sequential(*(layer.rescaled(weights, biases) for layer in self.layers))
 
     @property
     @override

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import cache, wraps
+from inspect import isabstract, signature
+from typing import ParamSpec
+
+import numpy as np
 import torch
 
+from neural_kernels import activations
 from neural_kernels.activations import BivariateNormal, Dual, ReLU
 from neural_kernels.algebra import Layer
 from neural_kernels.checks import require_choice, require_integer, require_number
+from neural_kernels.layers.call import FUNCTIONS, Call
 from neural_kernels.layers.containers import Residual, Sequential
 from neural_kernels.layers.convolution import Conv
 from neural_kernels.layers.dense import Dense
 from neural_kernels.layers.normalization import LayerNorm
 from neural_kernels.layers.pooling import AvgPool, Flatten, GlobalAvgPool
 
+_P = ParamSpec("_P")
 
-def mlp(depth: int, activation: Dual | None = None, bias_var: float = 0.0) -> Sequential:
+
+def _remembered(function: Callable[_P, Sequential]) -> Callable[_P, Sequential]:
+    """The function, whose networks know the call that wrote them out."""
+
+    @wraps(function)
+    def written(*args: _P.args, **kwargs: _P.kwargs) -> Sequential:
+        net, given = function(*args, **kwargs), signature(function).bind(*args, **kwargs).arguments
+        given = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        return Sequential(*net.layers, call=Call(function.__name__, given))
+
+    FUNCTIONS[function.__name__] = written
+    return written
+
+
+@_remembered
+def mlp(depth: int, activation: Dual | str | None = None, bias_var: float = 0.0) -> Sequential:
     """A fully connected network that preserves the variance of its units at 1.
 
     Parameters
     ----------
     depth : int
         Number of hidden (activated) layers, at least 1.
-    activation : Dual
-        Default `ReLU()`.
+    activation : Dual or str
+        Default `ReLU()`; or the name of an activation of the library, such as "gelu", in its default form.
     bias_var : float
         Variance of every layer's biases.
 
@@ -36,6 +61,8 @@ def mlp(depth: int, activation: Dual | None = None, bias_var: float = 0.0) -> Se
     --------
     >>> import neural_kernels as nk
     >>> nk.mlp(2)
+    mlp(2)
+    >>> nk.Sequential(*nk.mlp(2).layers)
     Sequential(Dense(), ReLU(), Dense(weight_var=2.0), ReLU(), Dense())
     """
     require_integer("mlp", depth=depth)
@@ -57,9 +84,10 @@ def _critical(activation: Dual) -> float:
     return 1 / moment
 
 
+@_remembered
 def cnn(
     depth: int,
-    activation: Dual | None = None,
+    activation: Dual | str | None = None,
     *,
     pooling: str = "avg",
     bias_var: float = 0.0,
@@ -71,8 +99,8 @@ def cnn(
     ----------
     depth : int
         Number of hidden (activated) layers, at least 1.
-    activation : Dual
-        Default `ReLU()`.
+    activation : Dual or str
+        Default `ReLU()`; or the name of an activation of the library, such as "gelu", in its default form.
     pooling : {"avg", "flatten"}
         "avg": a mean over all positions, at a cost of O(positions^2) for a pair of examples; "flatten": none, at
         O(positions).
@@ -90,7 +118,7 @@ def cnn(
     Examples
     --------
     >>> import neural_kernels as nk
-    >>> nk.cnn(2, pooling="flatten")
+    >>> nk.Sequential(*nk.cnn(2, pooling="flatten").layers)
     Sequential(Conv(kernel_size=3), ReLU(), Conv(kernel_size=3, weight_var=2.0), ReLU(), Flatten(), Dense())
     """
     require_integer("cnn", depth=depth)
@@ -103,15 +131,16 @@ def cnn(
     return Sequential(*body, pool, Dense(1.0, bias_var, trained=readout_trained))
 
 
-def myrtle(depth: int = 5, activation: Dual | None = None, bias_var: float = 0.0) -> Sequential:
+@_remembered
+def myrtle(depth: int = 5, activation: Dual | str | None = None, bias_var: float = 0.0) -> Sequential:
     """A Myrtle network: three groups of 3 x 3 convolutions, means over 2 x 2 between them and over all pixels behind.
 
     Parameters
     ----------
     depth : {5, 7, 10}
         Number of layers with weights; 2, 1, 1 or 2, 2, 2 or 3, 3, 3 convolutions, and the readout.
-    activation : Dual
-        Default `ReLU()`.
+    activation : Dual or str
+        Default `ReLU()`; or the name of an activation of the library, such as "gelu", in its default form.
     bias_var : float
         Variance of every layer's biases.
 
@@ -142,7 +171,10 @@ def myrtle(depth: int = 5, activation: Dual | None = None, bias_var: float = 0.0
     return Sequential(first, *body[1:-1], GlobalAvgPool(), Dense(1.0, bias_var))
 
 
-def resnet(blocks: tuple[int, ...] = (1, 1, 1), activation: Dual | None = None, bias_var: float = 0.0) -> Sequential:
+@_remembered
+def resnet(
+    blocks: tuple[int, ...] = (1, 1, 1), activation: Dual | str | None = None, bias_var: float = 0.0
+) -> Sequential:
     """A residual network after the wide ResNet, with layer normalisation where that has batch normalisation.
 
     Every block adds ``LayerNorm, activation, Conv(3), LayerNorm, activation, Conv(3)`` to its input; the first block of
@@ -152,8 +184,8 @@ def resnet(blocks: tuple[int, ...] = (1, 1, 1), activation: Dual | None = None, 
     ----------
     blocks : tuple of int
         Number of blocks in each group.
-    activation : Dual
-        Default `ReLU()`.
+    activation : Dual or str
+        Default `ReLU()`; or the name of an activation of the library, such as "gelu", in its default form.
     bias_var : float
         Variance of every layer's biases.
 
@@ -191,11 +223,29 @@ def resnet(blocks: tuple[int, ...] = (1, 1, 1), activation: Dual | None = None, 
     return Sequential(*body, norm, activation, GlobalAvgPool(), Dense(1.0, bias_var))
 
 
-def _activation(owner: str, activation: Dual | None) -> Dual:
+def _activation(owner: str, activation: Dual | str | None) -> Dual:
     """Check and return the activation, ReLU where none is given."""
-    activation = ReLU() if activation is None else activation
+    if activation is None:
+        return ReLU()
+    if isinstance(activation, str):
+        name = activation.replace("_", "").lower()
+        require_choice(owner, tuple(_named()), activation=name)
+        return _named()[name]
     if not isinstance(activation, Dual):
         raise TypeError(
-            f"{owner}(activation={activation!r}): expected an activation such as nk.ReLU(), or nk.Elementwise(fn)"
+            f"{owner}(activation={activation!r}): expected an activation such as nk.ReLU(), its name, or "
+            "nk.Elementwise(fn)"
         )
     return activation
+
+
+@cache
+def _named() -> dict[str, Dual]:
+    """Activations that need no arguments, by the names of their classes in lower case."""
+    exported = (getattr(activations, name) for name in activations.__all__)
+    kinds = [kind for kind in exported if issubclass(kind, Dual) and not isabstract(kind)]
+    return {
+        kind.__name__.lower(): kind()
+        for kind in kinds
+        if all(field.default is not MISSING for field in fields(kind))  # pyright: ignore[reportArgumentType]
+    }

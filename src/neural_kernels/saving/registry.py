@@ -13,6 +13,7 @@ _EXPORTING = "layers", "activations", "sketches"
 
 # Names of a class never change once a file may hold them; where it lives may.
 _HOMES = {
+    "layers.call": "Call",
     "layers.measured": "FixedMap WindowMap",
     "algebra.input_map": "ChannelMap Metric",
     "exact.flips": "FlipAverage",

@@ -102,7 +102,7 @@ class _Description:
         if isinstance(value, CellType):
             return [value.cell_contents]
         if is_dataclass(value):
-            return [(field.name, getattr(value, field.name)) for field in fields(value)]
+            return [(field.name, getattr(value, field.name)) for field in fields(value) if field.compare]
         if hasattr(value, "__dict__") and (callable(value) or isinstance(value, self._structures)):
             return vars(value)
         raise TypeError(

@@ -103,6 +103,7 @@ def test_classifier(client, class_weight):
     assert model.classes_.tolist() == ["high", "low", "mid"]
     assert (model.predict(rows(X)).compute() == plain.predict(X)).all()
     assert np.allclose(model.predict_proba(rows(X)), plain.predict_proba(X), atol=1e-6)
+    assert np.allclose(model.predict_log_proba(rows(X)), plain.predict_log_proba(X), atol=1e-6)
     assert np.allclose(model.decision_function(rows(X)), plain.decision_function(X), atol=1e-7)
     assert model.to_local().get_params() == plain.get_params()
 

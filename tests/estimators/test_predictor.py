@@ -224,6 +224,7 @@ def test_two_labels_with_one_output_or_two() -> None:
     np.testing.assert_allclose(model.decision_function(t), numbers.predict(t.numpy()), rtol=1e-10)
     assert model.predict(t.numpy()).tolist() == (numbers.predict(t.numpy()) > 0).tolist()
     np.testing.assert_allclose(model.predict_proba(t).sum(1), 1)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(t)), model.predict_proba(t), rtol=1e-12)
     module, x, t, _ = problem(2)
     pair = LinearizedPredictor(module).fit(x, labels)
     assert ((pair.decision_function(t) > 0) == pair.predict(t).numpy()).all()

@@ -113,6 +113,7 @@ def test_labels_and_probabilities():
     assert list(model.classes_) == ["setosa", "versicolor", "virginica"]
     assert model.score(X[1::2], names[1::2]) > 0.93
     assert log_loss(names[1::2], model.predict_proba(X[1::2]), labels=model.classes_) < 0.25
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X[1::2])), model.predict_proba(X[1::2]), rtol=1e-12)
     assert model.decision_function(X[1::2]).shape == (75, 3)
     assert model.report_.criterion == "-log-loss"
 

@@ -81,6 +81,10 @@ class DaskNeuralFeatureClassifier(DaskLinear):
         """Predict probabilities of the classes, lazily, shape (n, K)."""
         return self._lazily(RowFunction("predict_proba", (len(self.classes_),), np.dtype(np.float64)), X)
 
+    def predict_log_proba(self, X: Any) -> Any:
+        """Predict the logarithms of the probabilities, lazily, shape (n, K)."""
+        return self._lazily(RowFunction("predict_log_proba", (len(self.classes_),), np.dtype(np.float64)), X)
+
     def decision_function(self, X: Any) -> Any:
         """Score the classes, lazily: (n, K), or for two classes (n,), positive for ``classes_[1]``."""
         outputs = (len(self.classes_),) if len(self.classes_) > 2 else ()

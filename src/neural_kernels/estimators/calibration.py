@@ -96,8 +96,11 @@ class Calibration:
 
     def probabilities(self, scores: Array) -> Array:
         """Of scores, (n, 1) or (n, K): shape (n, K)."""
-        p = np.exp(_log_softmax(_logits(scores, self.softness) / self.temperature))
-        return np.ascontiguousarray(p.T)
+        return np.exp(self.log_probabilities(scores))
+
+    def log_probabilities(self, scores: Array) -> Array:
+        """Their logarithms, finite also where probabilities are too small for numbers."""
+        return np.ascontiguousarray(_log_softmax(_logits(scores, self.softness) / self.temperature).T)
 
 
 def _logits(scores: Array, softness: float) -> Array:

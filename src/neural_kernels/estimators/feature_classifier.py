@@ -251,3 +251,8 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureNovelty):
         """Predict probabilities of the classes, (n, K), by `calibration_`; the class of the highest is predicted."""
         scores = self._outputs(X)
         return self.calibration_.probabilities(scores)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Predict the logarithms of the probabilities, (n, K), finite also where these are too small for numbers."""
+        scores = self._outputs(X)
+        return self.calibration_.log_probabilities(scores)

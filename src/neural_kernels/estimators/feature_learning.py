@@ -199,6 +199,11 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         """As `predict_proba` of the estimator."""
         return self._asked("predict_proba", X)
 
+    @available_if(_has("predict_log_proba"))
+    def predict_log_proba(self, X: Any) -> Any:
+        """As `predict_log_proba` of the estimator."""
+        return self._asked("predict_log_proba", X)
+
     @available_if(_has("decision_function"))
     def decision_function(self, X: Any) -> Any:
         """As `decision_function` of the estimator."""

@@ -102,6 +102,7 @@ class StreamPipeline(Pipeline):
 
     predict = _in_blocks("predict")
     predict_proba = _in_blocks("predict_proba")
+    predict_log_proba = _in_blocks("predict_log_proba")
     decision_function = _in_blocks("decision_function")
     transform = _in_blocks("transform")
 

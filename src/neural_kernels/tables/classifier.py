@@ -104,6 +104,10 @@ class TableClassifier(ClassifierMixin, TableModel):
         """Probabilities of the classes, (n, K)."""
         return self._asked("predict_proba", X)
 
+    def predict_log_proba(self, X: Any) -> Array:
+        """Their logarithms, (n, K)."""
+        return self._asked("predict_log_proba", X)
+
     def decision_function(self, X: Any) -> Array:
         """Scores of the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``."""
         return self._asked("decision_function", X)

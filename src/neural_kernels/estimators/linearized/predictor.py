@@ -236,13 +236,13 @@ class LinearizedPredictor(BaseEstimator):
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the labels, (m, K), in the order of the scores.
 
-        As those of :class:`NeuralKernelClassifier`, they are fitted to the exact leave-one-out scores of the training
-        examples, of which none has seen its own label, unless the module itself was trained on them: probabilities are
-        then too sure.
+        As of :class:`NeuralKernelClassifier`; those of a module that was trained on the same examples are too sure.
         """
-        scores = self._scores(X, None)
-        assert self.calibration_ is not None
-        return self.calibration_.probabilities(self._targets.signed(scores))
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Predict the logarithms of the probabilities, (m, K), finite also where these are too small for numbers."""
+        return self.calibration_.log_probabilities(self._targets.signed(self._scores(X, None)))  # pyright: ignore
 
     def score(self, X: Any, y: Any) -> float:
         """Accuracy of labels; R^2 of numbers, averaged over outputs."""

@@ -33,7 +33,8 @@ What they are made of:
 - `feature_novelty`: how far rows are from those that a model on features has seen;
 - `ensemble_noise`: how far apart trained networks are, and how noisy the targets;
 - `map_properties`: what models on features say of their map;
-- `input_gradients`: how predictions change with their inputs;
+- `input_gradients`: how predictions change with their inputs; `passing_gradients`: predictions that torch
+  differentiates;
 - `leave_one_out`: what is predicted without an example, and jackknife+ intervals;
 - `labels`, `class_weight`, `calibration`: labels as targets, and scores as probabilities.
 """

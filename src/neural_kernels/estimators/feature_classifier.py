@@ -21,6 +21,7 @@ from neural_kernels.estimators.class_weight import balance
 from neural_kernels.estimators.feature_base import Solution
 from neural_kernels.estimators.feature_novelty import FeatureNovelty
 from neural_kernels.estimators.labels import calibrate, code_all_labels, find_classes, union_of_labels
+from neural_kernels.estimators.passing_gradients import passing_gradients
 from neural_kernels.estimators.row_table import RowTable
 from neural_kernels.runtime.types import Array
 
@@ -237,6 +238,7 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureNovelty):
         """What is added to them."""
         return super().intercept_[-1:] if len(self.classes_) == 2 else super().intercept_
 
+    @passing_gradients
     def decision_function(self, X: Any) -> Array:
         """Score the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``."""
         scores = self._outputs(X)

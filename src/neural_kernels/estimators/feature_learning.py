@@ -18,6 +18,7 @@ from neural_kernels.errors import ScaleWarning
 from neural_kernels.estimators import inputs
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.learnt_metrics import BestStage, LearntStage, mapped, powered, some_rows, variances
+from neural_kernels.estimators.passing_gradients import passing_gradients
 from neural_kernels.runtime.types import Array
 
 _LONGEST = 5  # iterations that "auto" tries,
@@ -190,6 +191,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         X = self._mapped(X)
         return getattr(self.estimator_, name)(X, *given, **options)
 
+    @passing_gradients
     def predict(self, X: Any, **options: Any) -> Any:
         """As `predict` of the estimator, with its options."""
         return self._asked("predict", X, **options)
@@ -205,6 +207,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         return self._asked("predict_log_proba", X)
 
     @available_if(_has("decision_function"))
+    @passing_gradients
     def decision_function(self, X: Any) -> Any:
         """As `decision_function` of the estimator."""
         return self._asked("decision_function", X)

@@ -15,6 +15,7 @@ from neural_kernels.estimators.built import blocks, features
 from neural_kernels.estimators.feature_base import Solution
 from neural_kernels.estimators.feature_novelty import SMALLEST, FeatureNovelty
 from neural_kernels.estimators.leave_one_out import upper_quantile
+from neural_kernels.estimators.passing_gradients import passing_gradients
 from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.ridge_path import RidgePath
@@ -53,13 +54,15 @@ class FeaturePosterior(PredictiveModel, FeatureNovelty):
         """Of the targets, with normal coefficients and noise."""
         return float(self._path().evidence.log_likelihood[0])
 
+    @passing_gradients
     def predict(self, X: Any, return_std: bool = False, return_cov: bool = False, noise: bool = True) -> Any:
         r"""Predict.
 
         Parameters
         ----------
         X : array-like of shape (m, ...), or source of blocks
-            As for `fit`; the results of all blocks are joined.
+            As for `fit`; the results of all blocks are joined. A torch tensor that requires gradients gives a tensor
+            that passes them on (once, as `gradient` has them).
         return_std, return_cov : bool
             Also return standard deviations or covariances of targets at X about f, in the targets' own units: of the
             linear model with normal coefficients and noise whose amplitude is fitted to the targets, see Notes.

@@ -35,6 +35,11 @@ def validate(estimator: Any, X: Any, lazy: str = "pass the result of its compute
             raise TypeError(f"{name} is a lazy collection of Dask, {type(estimator).__name__} takes arrays: {lazy}")
     if isinstance(X, Tensor) and X.dtype == torch.bfloat16:  # which NumPy does not have
         X = X.float()
+    if isinstance(X, Tensor) and X.requires_grad:
+        raise TypeError(
+            "X requires gradients, which predict of regressors and decision_function of classifiers pass on, and "
+            "nothing else: give X.detach()"
+        )
     given: Any = X
     return validate_data(estimator, given, dtype=precision_of(X), **options)
 

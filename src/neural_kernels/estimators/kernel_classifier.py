@@ -17,6 +17,7 @@ from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.jury import Jury
 from neural_kernels.estimators.labels import calibrate, code_labels, find_classes
 from neural_kernels.estimators.ledger import Ledger
+from neural_kernels.estimators.passing_gradients import passing_gradients
 from neural_kernels.runtime.types import Array
 
 
@@ -207,6 +208,7 @@ class NeuralKernelClassifier(ClassifierMixin, EditableModel):
             vars(self).pop(computed, None)
         return super()._edit(ledger, added)
 
+    @passing_gradients
     def decision_function(self, X: Any, time: float | None = None) -> Array:
         """Score the classes: (n, K), or for two classes (n,), positive for ``classes_[1]``.
 

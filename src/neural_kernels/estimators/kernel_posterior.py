@@ -16,6 +16,7 @@ from neural_kernels.estimators.editing import EditableModel
 from neural_kernels.estimators.ensemble_noise import ensemble_variances
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.leave_one_out import LeftOut
+from neural_kernels.estimators.passing_gradients import passing_gradients
 from neural_kernels.estimators.pathwise import deviations
 from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
 from neural_kernels.exact import kernels
@@ -33,6 +34,7 @@ class KernelPosterior(PredictiveModel, EditableModel):
     def _single(self) -> bool:
         return np.ndim(self.y_offset_) == 0
 
+    @passing_gradients
     def predict(
         self,
         X: Any,
@@ -52,6 +54,7 @@ class KernelPosterior(PredictiveModel, EditableModel):
         Parameters
         ----------
         X : array-like of shape (m, ...)
+            A torch tensor that requires gradients gives a tensor that passes them on (once, as `gradient` has them).
         return_std, return_cov : bool
             Also return standard deviations or covariances of targets at X about f, in the targets' own units: 95 % of
             them should lie within 1.96 deviations. The amplitude of the prior is fitted to the targets, see Notes.

@@ -17,6 +17,7 @@ from neural_kernels.estimators.feature_model import FeatureModel
 from neural_kernels.estimators.input_gradients import InputGradients, gradients_on_features
 from neural_kernels.estimators.logistic_search import LogisticSearch
 from neural_kernels.estimators.map_properties import MapProperties
+from neural_kernels.estimators.passing_gradients import passing_gradients
 from neural_kernels.estimators.region import Region
 from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.features import FeatureMap
@@ -125,6 +126,7 @@ class LogisticModel(ClassifierMixin, InputGradients, MapProperties, FeatureModel
         """What is added to them."""
         return self._fitted().intercept
 
+    @passing_gradients
     def decision_function(self, X: Any) -> Array:
         """Logits of the classes: (n, K), or for two classes (n,), of ``classes_[1]``; X as for `fit`."""
         logits = self._logits(X)

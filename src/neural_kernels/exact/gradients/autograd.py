@@ -27,6 +27,7 @@ def as_rows(x: Any) -> Tensor:
     return torch.as_tensor(x.toarray() if hasattr(x, "toarray") else np.asarray(x)).to(torch.float64)
 
 
+@torch.enable_grad()
 def differentiated(function: Callable[[Tensor], Tensor], x: Any, step: int) -> np.ndarray:
     """Gradients (n, o, *shape) of a function of rows, (n, *shape) to (n, o), each of its own row; `step` at a time."""
     parts = []

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test test-all test-gpu lint format bench bench-gpu docs clean
+.PHONY: demo test test-all test-gpu lint format bench bench-gpu docs dist smoke clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "neural-kernels needs Python 3.11 or newer; set PYTHON=...")'
@@ -54,6 +54,21 @@ bench-gpu: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
+
+dist: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[release]"
+	rm -rf dist
+	$(BIN)/python -m build
+
+# The wheel alone in an empty environment of PYTHON, nothing compiled; CONSTRAINTS names other versions to try it with.
+CONSTRAINTS ?= constraints.txt
+SMOKE = build/smoke
+smoke:
+	@test -f dist/*.whl || { echo "there is no wheel in dist/: run make dist first"; exit 1; }
+	rm -rf $(SMOKE)
+	$(PYTHON) -m venv $(SMOKE)
+	$(SMOKE)/bin/python -m pip install --quiet --only-binary :all: --constraint $(CONSTRAINTS) dist/*.whl
+	cp tests/smoke.py $(SMOKE) && cd $(SMOKE) && bin/python -I smoke.py
 
 clean:
 	rm -rf $(VENV) docs/_build build dist

@@ -12,6 +12,7 @@ import textwrap
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -29,14 +30,27 @@ COMPARED = ROOT / "docs" / "coming.rst"  # run by test_coming.py
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.rst")} - {COMPARED})]
 
 
-def blocks(page: Path) -> str:
-    """The page's Python code, as one script."""
+def cells(page: Path) -> list[tuple[str, str]]:
+    """The page's Python code, block by block, each with the output that stands right behind it, if any."""
     text = page.read_text(encoding="utf-8")
     if page.suffix == ".md":
-        found = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        found = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", text, re.MULTILINE | re.DOTALL)
     else:
-        found = re.findall(r"^\.\. code-block:: python\n\n((?: {4}.*\n|\n)+)", text, re.MULTILINE)
-    return "\n".join(map(textwrap.dedent, found))
+        body = r"\n\n((?: {4}.*\n|\n)+)"
+        pattern = rf"^\.\. code-block:: python{body}(?:\.\. code-block:: text{body})?"
+        found = re.findall(pattern, text, re.MULTILINE)
+    return [(textwrap.dedent(code).strip(), textwrap.dedent(output).strip()) for code, output in found]
+
+
+def blocks(page: Path) -> str:
+    """The page's Python code, as one script."""
+    return "\n\n".join(code for code, _ in cells(page))
+
+
+def numbers_and_words(output: str) -> tuple[list[float], list[str]]:
+    """What is compared up to rounding, and what to the letter."""
+    number = r"-?\d+\.?\d*"
+    return [float(one) for one in re.findall(number, output)], re.sub(number, "", output).split()
 
 
 def test_demo_quick(tmp_path, capsys, monkeypatch):
@@ -177,13 +191,40 @@ def test_gallery(script):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 @pytest.mark.usefixtures("no_figures")
-def test_pages(page, tmp_path, monkeypatch):
+def test_pages(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)  # some write files
-    exec(compile(blocks(page), page.name, "exec"), {})
+    names: dict[str, Any] = {}
+    for code, shown in cells(page):
+        capsys.readouterr()
+        exec(compile(code, page.name, "exec"), names)
+        if shown:
+            numbers, words = numbers_and_words(capsys.readouterr().out)
+            assert words == numbers_and_words(shown)[1]
+            np.testing.assert_allclose(numbers, numbers_and_words(shown)[0], rtol=0.02)
 
 
 def test_readme_has_examples():
     assert blocks(ROOT / "README.md").count("nk.") > 10
+
+
+def test_landing_pages_begin_alike():
+    first, other = (cells(ROOT / page)[0] for page in ("README.md", "docs/index.rst"))
+    assert first == other
+    assert first[1]
+
+
+def test_landing_figure(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    landing = import_module("landing")
+    ranks = landing.read_ranks()
+    assert len(ranks) == 10
+    assert {"TableRegressor()", "plain NTK", "kernel ridge, RBF"} < set(ranks)
+    assert list(ranks.values()) == sorted(ranks.values())
+    landing.draw(tmp_path / "landing.png")
+    drawn, kept = plt.imread(tmp_path / "landing.png"), plt.imread(ROOT / "docs" / "landing.png")
+    assert drawn.shape == kept.shape
+    assert np.mean(np.abs(drawn - kept)) < 0.01  # fonts differ a little from machine to machine
+    assert (ROOT / "docs" / "landing.png").stat().st_size < 60_000
 
 
 def test_api_page_is_complete():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+import threading
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,14 +49,65 @@ def test_far_rows_are_told(name):
     assert_allclose(model.novelty(1e4 * NEW) / model.novelty(1e3 * NEW), 10, rtol=0.1)
 
 
-@pytest.mark.parametrize("name", ["exact", "landmarks"])
-def test_a_call_warns_once_of_however_many_rows(name):
-    model, y = MODELS[name]
-    model.fit(X, y)
+def said(call: Callable[[], object]) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        call()
+    return [str(w.message).split(" lie")[0] for w in caught]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fitted_model_warns_once(name):
+    model, y = MODELS[name]
+    for _ in range(2):  # a refit warns anew
+        model.fit(X, y)
+        assert said(lambda: model.predict(NEW)) == []
+        assert said(lambda: model.predict(1e3 * NEW)) == ["200 of 200 rows"]
+        assert said(lambda: model.predict(1e4 * NEW)) == []
+
+
+def test_more_rows_warn_anew():
+    model = nk.NeuralFeatureRegressor(NET, n_components=32, random_state=0).partial_fit(X, Y)
+    blocks = [1e3 * NEW[:50], 1e4 * NEW[50:]]
+    assert said(lambda: model.predict(iter(blocks))) == ["50 of 50 rows"]
+    model.partial_fit(X, Y)
+    assert said(lambda: model.predict(iter(blocks))) == ["50 of 50 rows"]
+
+
+def test_threads_warn_once_together():
+    model = nk.NeuralKernelRegressor(NET).fit(X, Y)
+    start = threading.Barrier(8)
+
+    def predict(_: int) -> None:
+        start.wait()
         model.predict(1e3 * NEW)
-    assert [str(w.message).split(" lie")[0] for w in caught] == ["200 of 200 rows"]
+
+    def together() -> None:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(predict, range(8)))
+
+    assert said(together) == ["200 of 200 rows"]
+
+
+def test_copies_and_files_do_not_know_of_warnings(tmp_path):
+    model = nk.NeuralKernelRegressor(NET).fit(X, Y)
+    before = pickle.dumps(model)
+    assert said(lambda: model.predict(1e3 * NEW)) == ["200 of 200 rows"]
+    nk.save(model, tmp_path / "model")
+    assert pickle.dumps(model) == before
+    for again in (pickle.loads(before), nk.load(tmp_path / "model")):
+        assert said(lambda again=again: again.predict(1e3 * NEW)) == ["200 of 200 rows"]
+    assert said(lambda: model.predict(1e3 * NEW)) == []
+
+
+def test_a_warning_that_is_an_error_is_raised_by_each_call():
+    model = nk.NeuralKernelRegressor(NET).fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScaleWarning)
+        for _ in range(2):
+            with pytest.raises(ScaleWarning):
+                model.predict(1e3 * NEW)
+    assert said(lambda: model.predict(1e3 * NEW)) == ["200 of 200 rows"]
 
 
 @pytest.mark.parametrize("name", ["exact", "landmarks", "features"])

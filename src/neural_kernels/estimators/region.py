@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,15 @@ from neural_kernels.runtime.types import Array
 _FAR = 10  # radii
 _AWAY = 100  # distances from the centre, for a look at how the kernel grows
 _BLOCK = 2**20  # numbers at a time
+_SAID = "_said"  # the attribute of a region that has warned; no field, for it is no part of what a model is
 
 
 @dataclass(frozen=True)
 class Region:
     """The smallest ball about the mean of the training rows that holds all of them.
+
+    One is made with each fit, and warns once, whatever the number of calls and threads. Copies and files know nothing
+    of that.
 
     Parameters
     ----------
@@ -54,22 +58,33 @@ class Region:
         return Region(self.centre, max(self.radius, radius), self.rows + other.rows)
 
     def warn_if_outside(self, X: Any, kernel: Kernel) -> None:
-        """Warn of rows more than ten radii away, unless k(x, x) is bounded, and with it what is predicted.
+        """Warn, if that was not done, of rows more than ten radii away, unless k(x, x) and so predictions are bounded.
 
-        O(n d); the kernel is asked where there are such rows, about one of them.
+        O(n d) until then; the kernel is asked where there are such rows, about one of them.
         """
-        if self.rows < FAIR or not 0 < self.radius < np.inf:
+        if _SAID in vars(self) or self.rows < FAIR or not 0 < self.radius < np.inf:
             return
         distances = self._distances(X)
         worst = int(distances.argmax())
         if distances[worst] <= _FAR * self.radius or not self._grows(X[worst : worst + 1], kernel):
             return
+        mine = object()
+        if vars(self).setdefault(_SAID, mine) is not mine:  # in one step: other threads may be here, too
+            return
         count = int((distances > _FAR * self.radius).sum())
-        warn(
-            f"{count} of {len(distances)} rows lie far outside the training data, where predictions are extrapolated "
-            f"without bound (row {worst} is {distances[worst]:.3g} away from the mean of the training rows, the "
-            f"farthest of them {self.radius:.3g}): scale new rows as those were, or clip them"
-        )
+        try:
+            warn(
+                f"{count} of {len(distances)} rows lie far outside the training data, where predictions are "
+                f"extrapolated without bound (row {worst} is {distances[worst]:.3g} away from the mean of the training "
+                f"rows, the farthest of them {self.radius:.3g}): scale new rows as those were, or clip them. Further "
+                "rows far outside are not told of until the next fit"
+            )
+        except Warning:  # made an error by a filter: then each such call fails
+            del vars(self)[_SAID]
+            raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _grows(self, row: Any, kernel: Kernel) -> bool:
         """Whether k(x, x) grows from a row, shape (1, ...), away from the centre."""

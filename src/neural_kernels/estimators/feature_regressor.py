@@ -78,6 +78,18 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     float32 features, whose products are summed in float64. Images in bytes, also of a memory map, are read in parts of
     2^21 numbers, so that they are never held whole as floats; scale them by :class:`ImageScaler` where memory allows.
 
+    With ``method=Nystrom()``, which vectors take by default, it is kernel regression restricted to the landmarks l_1 to
+    l_m (subset of regressors), the estimator of Falkon [1]_ and KRILL [2]_, with an intercept:
+
+    .. math:: f(x) = b + \sum_j \beta_j k(x, l_j), \quad
+       \min_{b, \beta} \sum_i w_i (y_i - f(x_i))^2 + \lambda \beta^T (K_{mm} + j I) \beta,
+       \qquad c = R^T \beta, \quad R R^T = K_{mm} + j I,
+
+    with the jitter j of :class:`Nystrom`. These solve :math:`K_{nm}^T K_{nm} + \lambda K_{mm}` by conjugate gradients;
+    here it is solved at once in the coordinates c, in which it is as well conditioned as the ridge makes it. Of
+    :math:`K_{nm}` a block of rows is held at a time, and computed once (rows by which one of several alphas is chosen:
+    twice).
+
     Uncertainty, ``predict(X, return_std=True)``, is that of a Gaussian process whose kernel is the inner product of the
     features, in the targets' own units, with A, W and :math:`\mu` of :class:`solvers.Moments`:
 
@@ -90,6 +102,14 @@ class NeuralFeatureRegressor(RegressorMixin, FeaturePosterior):
     leave out in training rows on the mean, r, which is part of the noise. With ``kernel="ntk"`` it is a process with
     the NTK as covariance, not the ensemble of :class:`NeuralKernelRegressor`. The first call that asks for it
     factorises again, 2 m^3 / 3 operations, computes the residuals of the rows that are kept, and keeps m^2 numbers.
+
+    References
+    ----------
+    .. [1] A. Rudi, L. Carratino, L. Rosasco, "FALKON: an optimal large scale kernel method", 2017, arXiv:1705.10958;
+       and A. Rudi, R. Camoriano, L. Rosasco, "Less is more: Nystrom computational regularization", 2015,
+       arXiv:1507.04717.
+    .. [2] M. Diaz, E. Epperly, Z. Frangella, J. Tropp, R. Webber, "Robust, randomized preconditioning for kernel ridge
+       regression", 2023, arXiv:2304.12465.
 
     Examples
     --------

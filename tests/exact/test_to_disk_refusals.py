@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from functools import partial
 from pathlib import Path
@@ -78,13 +79,22 @@ def test_damaged_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch, co
         KERNEL.to_disk(path, X)
 
 
-def test_one_writer_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_of_a_process_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(path, monkeypatch)
     with Journal(beside(path)):
         for resume in (True, False):
-            with pytest.raises(BlockingIOError, match=r"is being computed by process \d+ on "):
+            with pytest.raises(BlockingIOError, match="is being computed by another thread of this process"):
                 KERNEL.to_disk(path, X, resume=resume)
     KERNEL.to_disk(path, X)
+
+
+def test_file_system_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "lockf", refuse)
+    with pytest.raises(OSError, match=r"no lock can be had .No locks available.*another file system"):
+        KERNEL.to_disk(path, X)
 
 
 def test_disk_that_is_too_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

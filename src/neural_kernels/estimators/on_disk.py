@@ -28,7 +28,8 @@ def transform_to_disk(
     """Features of many rows in a ``.npy`` file, block by block; a call that was killed is resumed by the same call.
 
     Rows may be more than memory holds, such as bytes of images in a memory map: blocks alone become floats, and
-    features are in memory for one block at a time.
+    features are in memory for one block at a time. Processes of one machine that make the same call at the same time
+    share the blocks; each returns when all are done, and what one that dies has left is taken over by the others.
 
     Parameters
     ----------
@@ -57,9 +58,9 @@ def transform_to_disk(
     ValueError
         The file is of another transformer or other data, or not by this function; or it was cut off.
     BlockingIOError
-        Another process computes it.
+        Another thread computes it; or another process, with ``resume=False`` or on Windows.
     OSError
-        The disk is too small.
+        The disk is too small, or its file system has no locks.
 
     Notes
     -----

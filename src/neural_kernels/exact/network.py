@@ -105,6 +105,9 @@ class NetworkKernel(Kernel):
     def to_disk(self, path: Any, x1: Any, x2: Any = None, resume: bool = True, block: int | None = None) -> np.memmap:
         """The Gram matrix in a ``.npy`` file, block by block; a call that was killed is resumed by the same call.
 
+        Processes of one machine that make the same call at the same time share the blocks; each returns when all are
+        done, and what one that dies has left is taken over by the others.
+
         Parameters
         ----------
         path : path-like
@@ -127,9 +130,9 @@ class NetworkKernel(Kernel):
         ValueError
             The file is of another network, other data or not by `to_disk`; or it was cut off.
         BlockingIOError
-            Another process computes it.
+            Another thread computes it; or another process, with ``resume=False`` or on Windows.
         OSError
-            The disk is too small.
+            The disk is too small, or its file system has no locks.
         TypeError
             An activation holds something that cannot be compared between processes.
         """

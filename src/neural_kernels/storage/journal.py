@@ -1,4 +1,4 @@
-"""The journal beside a matrix on disk: what is computed there, and which blocks of it are done."""
+"""The journal beside a matrix on disk: what is computed there, which blocks of it are done, and who does the others."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import errno
 import json
 import os
 import socket
-import sys
+import time
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from neural_kernels.storage.locks import PAUSE, LockedFile, read_unlocked
 
 FORMAT = 1
+_PEN, _JOINED, _BLOCKS = 0, 1, 2  # bytes that are locked; those of the blocks come last
 
 
-@dataclass(frozen=True)
+@dataclass
 class State:
-    """What a journal says.
+    """What a journal says, as far as it was read.
 
     Parameters
     ----------
@@ -25,22 +30,61 @@ class State:
         What is computed; None if there is no journal, or an empty one.
     created : bool
         Whether the file for the matrix stands, at its full size.
-    done : frozenset of int
+    done : set of int
         Numbers of the blocks that are on disk.
     complete : bool
         Whether all are.
     owner : str
-        The process that wrote last.
+        The process that was the last to join.
     size : int
-        Bytes of the journal up to its last whole line.
+        Bytes of the journal up to the last whole line.
     """
 
     header: dict[str, Any] | None = None
     created: bool = False
-    done: frozenset[int] = frozenset()
+    done: set[int] = field(default_factory=set)
     complete: bool = False
     owner: str = "unknown"
     size: int = 0
+
+    def read_on(self, content: bytes, path: Path) -> list[int]:
+        """Take in what comes next, up to the first line that is not whole: what follows was never promised.
+
+        Returns
+        -------
+        list of int
+            Numbers of the blocks that it adds.
+
+        Raises
+        ------
+        ValueError
+            It is of no journal, or of one of another format.
+        """
+        news = []
+        for line in content.splitlines(keepends=True):
+            checksum, _, text = line.decode(errors="replace").partition(" ")
+            if not line.endswith(b"\n") or checksum != _checksum(text.removesuffix("\n")):
+                break
+            self.size += len(line)
+            match json.loads(text):
+                case "block", number:
+                    news.append(number)
+                case "header", header:
+                    self.header = header
+                case "run", owner:
+                    self.owner = owner
+                case "created", _:
+                    self.created = True
+                case "complete", _:
+                    self.complete = True
+        if content and self.header is None:
+            raise ValueError(f"{path} is not a journal of to_disk, or its first line is damaged; use another path")
+        if self.header is not None and self.header["format"] != FORMAT:
+            raise ValueError(
+                f"{path} has format {self.header['format']}, this version reads {FORMAT}; use another path"
+            )
+        self.done.update(news)
+        return news
 
 
 def beside(path: Path) -> Path:
@@ -54,7 +98,7 @@ def read(path: Path) -> State:
     Parameters
     ----------
     path : Path
-        Of the journal; it may be absent.
+        Of the journal; it may be absent, or have no whole line yet.
 
     Returns
     -------
@@ -64,17 +108,24 @@ def read(path: Path) -> State:
     ------
     ValueError
         The file is no journal, or one of another format.
+    BlockingIOError
+        Another thread of this process writes to it.
     """
+    state = State()
     try:
-        return _parse(path, path.read_bytes())
+        content = read_unlocked(path)
     except FileNotFoundError:
-        return State()
+        return state
+    if b"\n" in content:
+        state.read_on(content, path)
+    return state
 
 
 class Journal:
-    """A journal that this process alone may write to, until `close`.
+    """A journal that processes write to together, until `close`, and by which they share out the blocks.
 
-    The lock is the operating system's, on the open file: it ends with the process, however that ends.
+    Who writes has the pen, and who computes a block has that; both are locks of bytes of the file, which end with the
+    process, however that ends. One more is shared by all that have joined.
 
     Parameters
     ----------
@@ -84,22 +135,18 @@ class Journal:
     Raises
     ------
     BlockingIOError
-        Another process, or another thread, writes to it.
+        Another thread of this process writes to it.
+
+    Attributes
+    ----------
+    state : State
+        As of the last call of a method.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "a+b", buffering=0)  # noqa: SIM115
-        try:
-            if not _lock(self._file):
-                raise BlockingIOError(
-                    f"{path.with_suffix('')} is being computed by process {read(path).owner}; wait for it, end it, "
-                    "or use another path"
-                )
-            self._file.seek(0)
-            self.state = _parse(path, self._file.read())
-        except BaseException:
-            self._file.close()
-            raise
+        self._path, self._locked, self.state = path, LockedFile(path), State()
+        self._news: list[int] = []
+        self._first = 0  # all blocks before it are done
 
     def __enter__(self) -> Journal:
         return self
@@ -108,84 +155,118 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Give the lock back, so that others can write."""
-        self._file.close()
+        """Hold nothing any longer: others take over."""
+        self._locked.close()
+
+    @contextmanager
+    def pen(self) -> Iterator[None]:
+        """Let this process alone write for a while, and know all that was written before.
+
+        Raises
+        ------
+        ValueError
+            The file is no journal, or one of another format.
+        """
+        with self._locked.held(_PEN):
+            self._read_on()
+            self._locked.file.truncate(self.state.size)  # without a torn last line, which would spoil the next
+            yield
+
+    def join(self, alone: bool) -> None:
+        """Be one of those that work; with the pen.
+
+        Parameters
+        ----------
+        alone : bool
+            Whether there may be no others yet.
+
+        Raises
+        ------
+        BlockingIOError
+            There are; or, on Windows, there is one.
+        """
+        if not self._locked.take(_JOINED, shared=not alone):
+            raise BlockingIOError(
+                f"{self._path.with_suffix('')} is being computed by process {self.state.owner}; wait for it, end it, "
+                "or use another path"
+            )
+        if alone:  # until the pen is given back, after which others may come
+            self._locked.give(_JOINED)
+            self._locked.take(_JOINED, shared=True)
 
     def begin(self, header: dict[str, Any]) -> None:
-        """Forget everything and start anew, with the header of what is computed."""
-        self._file.truncate(0)
+        """Forget everything and start anew, with the header of what is computed; with the pen, and joined alone."""
+        self._locked.file.truncate(0)
+        self.state, self._news = State(), []
         self._append("header", {"format": FORMAT, **header})
-        self._append("run", _process())
 
-    def resume(self) -> None:
-        """Drop a torn last line, which would spoil the next, and sign."""
-        self._file.truncate(self.state.size)
-        self._append("run", _process())
+    def sign(self) -> None:
+        """Note that this process works; with the pen."""
+        self._append("run", f"{os.getpid()} on {socket.gethostname()}")
 
     def created(self) -> None:
-        """Note that the file for the matrix stands, at its full size."""
+        """Note that the file for the matrix stands, at its full size; with the pen."""
         self._append("created", None)
 
+    def claim(self, blocks: int) -> int | None:
+        """A block for this process alone to compute, until it is `done` or the process ends.
+
+        While others have all that are left, wait, for they may end before these are done.
+
+        Parameters
+        ----------
+        blocks : int
+            The number of all.
+
+        Returns
+        -------
+        int or None
+            None if all are done.
+        """
+        while True:
+            self._read_on()
+            while self._first in self.state.done:
+                self._first += 1
+            if self._first == blocks:
+                return None
+            for block in range(self._first, blocks):
+                if block not in self.state.done and self._locked.take(_BLOCKS + block):
+                    self._read_on()  # whoever had it may have given it back after doing it
+                    if block not in self.state.done:
+                        return block
+                    self._locked.give(_BLOCKS + block)
+            time.sleep(PAUSE)
+
     def done(self, block: int) -> None:
-        """Note that a block is on disk."""
-        self._append("block", block)
+        """Note that a block, which this process has claimed, is on disk."""
+        with self.pen():
+            self._append("block", block)
+        self._locked.give(_BLOCKS + block)
+
+    def news(self) -> list[int]:
+        """Blocks of which it is known since the last call that they are done, by whichever process."""
+        news, self._news = self._news, []
+        return news
 
     def complete(self) -> None:
         """Note that all blocks are on disk."""
-        self._append("complete", None)
+        with self.pen():
+            if not self.state.complete:
+                self._append("complete", None)
+
+    def _read_on(self) -> None:
+        self._locked.file.seek(self.state.size)
+        self._news += self.state.read_on(self._locked.file.read(), self._path)
 
     def _append(self, what: str, value: Any) -> None:
         """One line, in one write, on disk before this returns."""
         text = json.dumps([what, value])
         line = f"{_checksum(text)} {text}\n".encode()
-        if self._file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, "the journal could not be written", self._file.name)
-        os.fsync(self._file.fileno())
-
-
-def _parse(path: Path, content: bytes) -> State:
-    """What a journal says up to the first line that is not whole: what comes after it was never promised."""
-    values: dict[str, Any] = {}
-    done: set[int] = set()
-    size = 0
-    for line in content.splitlines(keepends=True):
-        checksum, _, text = line.decode(errors="replace").partition(" ")
-        if not line.endswith(b"\n") or checksum != _checksum(text.removesuffix("\n")):
-            break
-        what, value = json.loads(text)
-        if what == "block":
-            done.add(value)
-        values[what] = value
-        size += len(line)
-    if content and "header" not in values:
-        raise ValueError(f"{path} is not a journal of to_disk, or its first line is damaged; use another path")
-    header = values.get("header")
-    if header is not None and header["format"] != FORMAT:
-        raise ValueError(f"{path} has format {header['format']}, this version reads {FORMAT}; use another path")
-    owner = values.get("run", "unknown")
-    return State(header, "created" in values, frozenset(done), "complete" in values, owner, size)
+        if self._locked.file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, "the journal could not be written", self._locked.file.name)
+        os.fsync(self._locked.file.fileno())
+        self._news += self.state.read_on(line, self._path)
 
 
 def _checksum(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
-
-
-def _process() -> str:
-    return f"{os.getpid()} on {socket.gethostname()}"
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file, or say that it is taken."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(1 << 40)  # behind the content: locked bytes cannot be read by others
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True

@@ -2,7 +2,9 @@
 
 A block depends on nothing but its rows and columns, is written, synchronised, and only then named in the journal beside
 the file. So a run may end anyhow: the next one computes what is missing, and the file is that of one run, bit for bit
-(on one machine, with one number of threads: matrix products round differently on others).
+(on one machine, with one number of threads: matrix products round differently on others). For the same reason several
+processes may share the blocks: each computes those that no other one has claimed (`journal`). They see one another's
+blocks because the file is mapped to the memory of all of them, which is one memory on one machine.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import math
 import os
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +56,7 @@ class MatrixTask(ABC):
 
 
 def fill_file(task: MatrixTask, path: Any, resume: bool, block: int | None) -> np.memmap:
-    """Compute a matrix into a ``.npy`` file, or what is missing of it; a call that was killed is resumed by the same.
+    """Compute a matrix into a ``.npy`` file, or what is missing of it, with all processes that make the same call.
 
     Parameters
     ----------
@@ -74,54 +78,79 @@ def fill_file(task: MatrixTask, path: Any, resume: bool, block: int | None) -> n
     ValueError
         The file is of another task, or not by this function; or it was cut off.
     BlockingIOError
-        Another process computes it.
+        Another thread computes it; or another process, where this one is to start anew, or on Windows.
     OSError
-        The disk is too small.
+        The disk is too small, or its file system has no locks.
     """
     path = Path(path)
     if block is not None and (isinstance(block, bool) or not isinstance(block, int) or block < 1):
         raise ValueError(f"block={block!r}: expected a positive number of examples, or None")
-    identity = task.identity()
+    request = _Request(path, task.identity(), resume, block)
+    exists = path.exists()  # asked first: where another process begins meanwhile, its journal precedes the file
     state = read(beside(path))
-    if path.exists() and state.header is None:
-        raise ValueError(f"{path} exists and is not by to_disk (no journal beside it); use another path or delete it")
-    if not resume or state.header is None:
-        return _fill(task, path, {"identity": identity, **_plan(task, block)}, state, fresh=True)
-    _check_same(path, state.header, identity, block)
-    if state.complete:
-        return _open(path, state.header, "r")
-    return _fill(task, path, state.header, state, fresh=False)
+    header = request.begun(exists, state)
+    if header is None or not state.complete:
+        header = _fill(task, request, header or {"identity": request.identity, **_plan(task, block)})
+    return _open(path, header, "r")
 
 
-def _fill(task: MatrixTask, path: Path, header: dict[str, Any], state: State, fresh: bool) -> np.memmap:
-    """Compute what is missing; `state` is what the decision for this rests on."""
-    create = fresh or not state.created
-    if not fresh and (state.created or path.exists()):
-        _open(path, header, "r")
-    _check_space(path, header)
+@dataclass(frozen=True)
+class _Request:
+    """What a call asks for, beside the task."""
+
+    path: Path
+    identity: dict[str, Any]
+    resume: bool
+    block: int | None
+
+    def begun(self, exists: bool, state: State) -> dict[str, Any] | None:
+        """The header of what was begun and is to be gone on with; None if there is no such. Raise if it differs."""
+        if exists and state.header is None:
+            raise ValueError(
+                f"{self.path} exists and is not by to_disk (no journal beside it); use another path or delete it"
+            )
+        if not self.resume or state.header is None:
+            return None
+        _check_same(self.path, state.header, self.identity, self.block)
+        if state.created or self.path.exists():
+            _open(self.path, state.header, "r")
+        return state.header
+
+
+def _fill(task: MatrixTask, request: _Request, planned: dict[str, Any]) -> dict[str, Any]:
+    """Compute what is missing, but for what other processes do; the header is that of who came first."""
+    path = request.path
+    _check_space(path, planned)
     with Journal(beside(path)) as journal:
-        if journal.state != state:
-            raise BlockingIOError(f"another process has just changed {path}; call again")
-        if fresh:
-            path.unlink(missing_ok=True)  # first: a file beside a journal that has not created one is not ours
-            journal.begin(header)
-        else:
-            journal.resume()
-        if create:
-            _create(path, header)
-            journal.created()
+        with journal.pen():
+            begun = request.begun(path.exists(), journal.state)
+            header = begun or planned
+            if begun is None or not journal.state.complete:
+                _join(path, journal, header, fresh=begun is None)
         matrix = _open(path, header, "r+")
         breadth = matrix.shape[1] if task.whole_rows else header["block"]
         tiles = list(Grid(matrix.shape[:2], (header["block"], breadth), header["symmetric"]))
-        done = frozenset() if create else state.done
-        with _progress(task, tiles, done) as bar:
-            for number, tile in enumerate(tiles):
-                if number not in done:
-                    _write(matrix, tile, task.values(*tile), header["symmetric"])
-                    journal.done(number)
-                    bar.update(_cost(task, tile))
+        with _progress(task, tiles, journal.news()) as bar:
+            while (number := journal.claim(len(tiles))) is not None:
+                _write(matrix, tiles[number], task.values(*tiles[number]), header["symmetric"])
+                journal.done(number)
+                bar.update(_work(task, tiles, journal.news()))
+            bar.update(_work(task, tiles, journal.news()))
         journal.complete()
-    return _open(path, header, "r")
+    return header
+
+
+def _join(path: Path, journal: Journal, header: dict[str, Any], fresh: bool) -> None:
+    """Become one of those who fill the file; the first, where it is to be made. With the pen held."""
+    create = fresh or not journal.state.created
+    journal.join(alone=create)
+    if fresh:
+        path.unlink(missing_ok=True)  # first: a file beside a journal that has not created one is not ours
+        journal.begin(header)
+    journal.sign()
+    if create:
+        _create(path, header)
+        journal.created()
 
 
 def _write(matrix: np.memmap, tile: Tile, values: np.ndarray, symmetric: bool) -> None:
@@ -187,14 +216,14 @@ def _check_space(path: Path, header: dict[str, Any]) -> None:
         )
 
 
-def _progress(task: MatrixTask, tiles: list[Tile], done: frozenset[int]) -> Any:
-    """A progress bar that starts at what is done, so that its rate is that of this run."""
+def _progress(task: MatrixTask, tiles: list[Tile], done: list[int]) -> Any:
+    """A progress bar of what all processes do; it starts at what is done, so that its rate is that of this run."""
     from tqdm.auto import tqdm
 
-    total, initial = (sum(_cost(task, tiles[i]) for i in chosen) for chosen in (range(len(tiles)), done))
+    total, initial = (_work(task, tiles, chosen) for chosen in (range(len(tiles)), done))
     return tqdm(total=total, initial=initial, unit="block", desc="to disk", disable=not task.progress)
 
 
-def _cost(task: MatrixTask, tile: Tile) -> float:
-    """The work of a block, in blocks: those on the diagonal are symmetric and take half."""
-    return 0.5 if task.symmetric and tile[0] == tile[1] else 1
+def _work(task: MatrixTask, tiles: list[Tile], chosen: Iterable[int]) -> float:
+    """The work of some blocks, in blocks: those on the diagonal are symmetric and take half."""
+    return sum(0.5 if task.symmetric and tiles[i][0] == tiles[i][1] else 1 for i in chosen)

@@ -190,7 +190,11 @@ def test_the_transformer(data):
     frame = model.set_output(transform="pandas").transform(pd.DataFrame(Z, index=np.arange(40) + 3))
     assert list(frame.columns) == list(model.get_feature_names_out())
     assert frame.index[0] == 3
-    assert NeuralFeatures(NET, n_components=200).fit(X).transform(Z).shape == (40, 200)
+    few = NeuralFeatures(NET, n_components=200, random_state=0).fit(X)
+    assert few.transform(Z).shape == (40, len(X)), "a column for every landmark, and none that is 0"
+    assert few.n_components_ == len(few.get_feature_names_out()) == len(X)
+    assert_allclose(few.transform(Z) @ few.transform(X).T, NTK(NET)(Z, X), rtol=1e-6)
+    assert few.transform(Z.astype(np.float32)).dtype == np.float32
 
 
 def test_random_state(data):

@@ -27,7 +27,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         Of the network, "ntk": what training all layers learns; "nngp": the last one. Or a kernel object, as for
         :class:`NeuralKernelRegressor`; the network is then unused.
     n_components : int or "auto"
-        Columns of the result. With fewer distinct training rows than that, methods by landmarks leave the rest 0.
+        Columns of the result. Methods by landmarks make no more of them than there are distinct training rows.
         "auto": the fewest, up to 8192, with a centred kernel error of 5 % on training rows that are held out for the
         purpose; with a warning where it is larger. For another error give what :func:`min_components` finds.
     method : Method, optional
@@ -43,7 +43,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
     map_ : FeatureMap
         A torch module, of use on its own.
     n_components_ : int
-        Columns of the map.
+        Columns of the result.
     method_, reason_
         The method in use, and why this one.
     kernel_, network_, n_features_in_, feature_names_in_
@@ -101,7 +101,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
         self._warn_of_scales(X)
         self.map_, self._region = build(X), Region.of(X)
         self.method_, self.reason_ = self.map_.method_, self.map_.reason_
-        self.n_components_ = self._n_features_out = self.map_.n_components
+        self.n_components_ = self._n_features_out = self.map_.columns
         return self
 
     def _sample(self, source: RowSource, seed: int) -> Any:
@@ -127,6 +127,6 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
 
     def _transform_part(self, X: Any) -> np.ndarray:
         X = self._read(X, self.map_.shape, reset=False)
-        features = self.map_(X)
+        features = self.map_.fill(X, np.empty((X.shape[0], self.n_components_), X.dtype))
         self._region.warn_if_outside(X, self.kernel_)
         return features

@@ -85,6 +85,39 @@ def test_a_module_with_buffers_only(x, phi):
     assert {"map.data", "map.indices", "map.indptr", "map.whitening"} == set(csr.state_dict())
 
 
+@pytest.mark.filterwarnings("ignore:n_components")  # "auto" would have more rows
+@pytest.mark.parametrize("n_components", [8, 100, "auto"])
+@pytest.mark.parametrize("method", [None, Nystrom("rpcholesky")], ids=["uniform", "rpcholesky"])
+def test_a_new_map_takes_tensors_of_landmarks(method, n_components):
+    x = np.random.default_rng(0).standard_normal((60, 6))
+    phi = feature_map(NET, n_components=n_components, method=method).fit(x)
+    new = feature_map(NET, n_components=n_components, method=method, seed=5)
+    new.load_state_dict(phi.state_dict())
+    assert_array_equal(new(x), phi(x))
+    assert new.n_components == phi.n_components
+    assert_array_equal(pickle.loads(pickle.dumps(new))(x), phi(x))
+    assert new.without_draws() is new
+    with pytest.raises(RuntimeError, match=r"call fit\(x\) first"):
+        _ = new.kernel_error_
+    outer = torch.nn.Sequential(feature_map(NET, n_components=n_components, method=method))
+    outer.load_state_dict(torch.nn.Sequential(phi).state_dict())
+    assert_array_equal(outer(x), phi(x))
+
+
+def test_a_new_map_says_which_tensors_it_cannot_take(x):
+    drawn = feature_map(mlp(2), n_components=32, method=RandomFeatures())
+    drawn(x)
+    sparse_rows = feature_map(NET, n_components=8).fit(sparse.csr_matrix(x))
+    for phi in (drawn, sparse_rows):
+        new = feature_map(mlp(2), n_components=32, method=phi.method)
+        with pytest.raises(ValueError, match=r"Build this map before: call it, or its fit\(x\)"):
+            new.load_state_dict(phi.state_dict())
+    built = feature_map(mlp(2), n_components=32, method=RandomFeatures(), seed=5)
+    assert not np.array_equal(built(x), drawn(x))
+    built.load_state_dict(drawn.state_dict())
+    assert_array_equal(built(x), drawn(x))
+
+
 def test_choice_of_method(x):
     phi = feature_map(mlp(2), n_components=32)
     phi(x)

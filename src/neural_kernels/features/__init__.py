@@ -6,6 +6,7 @@ What users hold, and what a method is:
 - `map`: the module that users call (`FeatureMap`): checks, arrays, blocks of rows, the choice of a method;
 - `fidelity`: how far features are from the kernel, in its entries and in predictions;
 - `plan`: what is to be mapped, and by which method, from what users give;
+- `states`: tensors of one map in another;
 - `width`: the search of how many columns are needed;
 - `method`: what is to be mapped (`Task`), how a method answers (`Method`), and what it builds (`BuiltMap`);
 - `flipped`: maps of kernels that are averaged over flips; `measured`: of networks with a metric;

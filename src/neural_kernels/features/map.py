@@ -21,6 +21,7 @@ from neural_kernels.features.flipped import build_map
 from neural_kernels.features.method import BuiltMap, Method, Task
 from neural_kernels.features.plan import Plan, detached, example_shape, quiet
 from neural_kernels.features.reduction import WIDEST as WIDEST_ROWS
+from neural_kernels.features.states import landmarks_of
 from neural_kernels.features.width import WIDEST, columns_for
 from neural_kernels.runtime.boundary import require_examples, require_range
 
@@ -254,19 +255,22 @@ class FeatureMap(nn.Module):
         return build_map(self.method_, self._task, None)
 
     def without_draws(self) -> FeatureMap:
-        """A map that is drawn anew from the seed when it is next called, where it is made of nothing else.
-
-        Returns
-        -------
-        FeatureMap
-            With the same features; itself where it has seen data, or was not built.
-        """
-        if self.map is None or self._held_out is not None:
+        """One with the same features that is drawn anew when called; itself if it has seen data, or is not built."""
+        if self.map is None or self._held_out is not None or len(self.learned):
             return self
         other = FeatureMap(None, self.kernel, self.n_components, self.method, self.seed)
         vars(other).update({name: value for name, value in vars(self).items() if not name.startswith("_")})
         other._task = self._task
         return other
+
+    @override
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        rows = landmarks_of(state_dict, prefix) if self.map is None else None
+        if rows is not None:  # a map with these landmarks, whose tensors then come
+            if self.automatic:
+                self.n_components, self.automatic = len(rows), False
+            self.fit(rows)._held_out = None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _blocks(self, n: int) -> Iterator[slice]:
         assert self.shape is not None

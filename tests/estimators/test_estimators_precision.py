@@ -128,3 +128,20 @@ def test_images_of_integers() -> None:
     assert model.X_fit_.dtype == np.asarray(nk.NTK(nk.cnn(1))(images)).dtype == np.float64
     single = nk.NeuralKernelRegressor(nk.cnn(1), alpha=1.0).fit(images.astype(np.float32), np.arange(10.0))
     assert single.X_fit_.dtype == np.float32
+
+
+LAZY = [
+    *[nk.NeuralKernelRegressor(), nk.FeatureLearning(nk.NeuralKernelRegressor()), nk.TableRegressor()],
+    *[nk.NeuralKernelClassifier(), nk.TableClassifier(), nk.TableScaler(), nk.TableEncoder(), nk.ImageScaler()],
+    *[nk.NeuralFeatures(), nk.NeuralFeatureRegressor(), nk.NeuralFeatureClassifier()],
+]
+
+
+@pytest.mark.parametrize("model", LAZY, ids=lambda model: type(model).__name__)
+def test_lazy_frames_are_not_computed_unasked(model):
+    frame, y = pl.DataFrame(WHOLE), (WHOLE[:, 0] > 50).astype(int)
+    with pytest.raises(TypeError, match=r"X\.collect\(\)"):
+        model.fit(frame.lazy(), y)
+    if hasattr(model, "predict"):
+        with pytest.raises(TypeError, match=r"y\.collect\(\)"):
+            model.fit(WHOLE, pl.DataFrame(y).lazy())

@@ -19,6 +19,7 @@ from neural_kernels.estimators import inputs
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.learnt_metrics import BestStage, LearntStage, mapped, powered, some_rows, variances
 from neural_kernels.estimators.passing_gradients import passing_gradients
+from neural_kernels.runtime.boundary import refuse_lazy
 from neural_kernels.runtime.types import Array
 
 _LONGEST = 5  # iterations that "auto" tries,
@@ -113,6 +114,8 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FeatureLearning:
         """Fit to X, shape (n, d), and targets or labels y, with non-negative weights, shape (n,), default all 1."""
         longest, powers = self._settings()
+        refuse_lazy(X, "X")
+        refuse_lazy(y, "y")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=False)
         weights = inputs.read_weights(sample_weight, X)
         sample = some_rows(X, weights)
@@ -184,6 +187,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
 
     def _mapped(self, X: Any) -> Array:
         check_is_fitted(self)
+        refuse_lazy(X, "X")
         rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         return mapped(rows, self._root)
 

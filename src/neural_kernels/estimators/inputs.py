@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
 from neural_kernels.errors import PositionsError
-from neural_kernels.runtime.boundary import is_of_dask, precision_of
+from neural_kernels.runtime.boundary import is_of_dask, precision_of, refuse_lazy
 from neural_kernels.runtime.types import Array, Shape
 
 _NUMBERS = 2**21  # of X in a block, 16 MB as float64,
@@ -28,11 +28,12 @@ NO_SCALE = (
 def validate(estimator: Any, X: Any, lazy: str = "pass the result of its compute()", **options: Any) -> Any:
     """Validate as scikit-learn does, options (y, reset, ...) included, in the precision that kernels take X in.
 
-    Collections of Dask are refused, with advice: to compute them unasked could take hours, or all memory.
+    Collections of Dask and lazy frames are refused, with advice: to compute them could take hours, or all memory.
     """
     for name, given in (("X", X), ("y", options.get("y"))):
         if is_of_dask(given[0] if isinstance(given, list) and given else given):
             raise TypeError(f"{name} is a lazy collection of Dask, {type(estimator).__name__} takes arrays: {lazy}")
+        refuse_lazy(given, name)
     if isinstance(X, Tensor) and X.dtype == torch.bfloat16:  # which NumPy does not have
         X = X.float()
     if isinstance(X, Tensor) and X.requires_grad:

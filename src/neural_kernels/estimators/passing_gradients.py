@@ -41,7 +41,7 @@ class _Prediction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (x,), (grad,) = ctx.saved_tensors, grads
         grad = grad.reshape(len(x), -1)
         slopes = torch.from_numpy(ctx.gradient(x.detach().cpu())).to(x)[:, -grad.shape[1] :]

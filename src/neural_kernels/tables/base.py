@@ -20,6 +20,7 @@ from neural_kernels.estimators import inputs
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.exact import Kernel
 from neural_kernels.features import Nystrom
+from neural_kernels.runtime.boundary import refuse_lazy
 from neural_kernels.runtime.types import Array
 from neural_kernels.tables.blend import blend, tempered
 from neural_kernels.tables.candidates import Candidate, Candidates
@@ -56,6 +57,7 @@ class TableModel(BaseEstimator):
         """Set the steps, and all that tells of the search; targets are those that kernels are judged by, (n, o)."""
         if self.time_budget is not None:
             require_number(self, time_budget=self.time_budget)
+        refuse_lazy(X, "X")
         check_consistent_length(X, y)
         weights = inputs.read_weights(sample_weight, targets)
         numbers = self._fit_steps(X, weights)
@@ -147,7 +149,8 @@ def _sample(weights: Array) -> np.ndarray:
 
 
 def require_targets(estimator: object, y: Any) -> None:
-    """Raise ValueError where there are none."""
+    """Raise ValueError where there are none, TypeError where they are not computed yet."""
+    refuse_lazy(y, "y")
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
 

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from neural_kernels.estimators.atomic import atomic
+from neural_kernels.runtime.boundary import refuse_lazy
 from neural_kernels.tables.names import distinct, input_names
 from neural_kernels.tables.quantiles import quantiles
 
@@ -143,6 +144,7 @@ class TableScaler(TransformerMixin, BaseEstimator):
         return distinct([*names, *(f"{names[j]}_missing" for j in self.missing_)])
 
     def _rows(self, X: Any, *, reset: bool) -> np.ndarray:
+        refuse_lazy(X, "X")
         rows: Any = validate_data(self, X, reset=reset, dtype=_FLOATS, ensure_all_finite="allow-nan")
         return rows
 

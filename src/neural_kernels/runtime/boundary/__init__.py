@@ -13,7 +13,7 @@ imported but the one that an object came from.
 
 from neural_kernels.runtime.boundary.makes import columns_of, index_of
 from neural_kernels.runtime.boundary.precision import precision_of
-from neural_kernels.runtime.boundary.reading import CSRRows, as_array, is_of_dask, read_dense, read_rows
+from neural_kernels.runtime.boundary.reading import CSRRows, as_array, is_of_dask, read_dense, read_rows, refuse_lazy
 from neural_kernels.runtime.boundary.require import (
     refuse_infinite,
     require_device,
@@ -36,6 +36,7 @@ __all__ = [
     "read_out",
     "read_rows",
     "refuse_infinite",
+    "refuse_lazy",
     "require_device",
     "require_examples",
     "require_finite",

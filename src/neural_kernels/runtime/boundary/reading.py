@@ -137,7 +137,7 @@ def as_array(x: Any, name: str) -> np.ndarray:
     For what is neither a tensor nor sparse.
     """
     if not isinstance(x, np.ndarray):
-        _refuse_lazy(x, name)
+        refuse_lazy(x, name)
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -164,7 +164,7 @@ def is_of_dask(x: Any) -> bool:
     return graph is not None and graph() is not None
 
 
-def _refuse_lazy(x: Any, name: str) -> None:
+def refuse_lazy(x: Any, name: str) -> None:
     """Raise for what is not computed yet: to do so unasked could take hours, or all memory."""
     if is_of_dask(x):
         raise TypeError(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import safetensors
 import skops.io as skops
-from sklearn.pipeline import make_pipeline
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import neural_kernels as nk
@@ -45,10 +46,22 @@ def test_files_are_safetensors(tmp_path):
     assert model.X_fit_.shape in shapes
 
 
-@pytest.mark.parametrize("kind", ["NeuralKernelRegressor", "NeuralKernelClassifier"])
-def test_skops_brings_pipelines_back(kind, tmp_path):
+WITHOUT_TENSORS = [
+    nk.NeuralKernelRegressor(),
+    nk.NeuralKernelRegressor(nk.mlp(2, "erf"), kernel="nngp"),
+    nk.NeuralKernelClassifier(kernel=nk.Laplace() + 0.5 * nk.NTK(nk.mlp(1))),
+    nk.FeatureLearning(nk.NeuralKernelClassifier(), iterations=1, power=1.0),
+    nk.TableRegressor(),
+    nk.TableClassifier(),
+    Pipeline([("scale", nk.TableScaler()), ("model", nk.NeuralKernelRegressor())]),
+    Pipeline([("encode", nk.TableEncoder()), ("model", nk.NeuralKernelRegressor())]),
+]
+
+
+@pytest.mark.parametrize("model", WITHOUT_TENSORS, ids=repr)
+def test_skops_brings_pipelines_back(model, tmp_path):
     x, y = stored_rows(), (stored_rows()[:, 0] > 0).astype(int)
-    model = make_pipeline(StandardScaler(), getattr(nk, kind)()).fit(x, y)
+    model = make_pipeline(StandardScaler(), clone(model)).fit(x, y)
     skops.dump(model, tmp_path / "model.skops")
     trusted = skops.get_untrusted_types(file=tmp_path / "model.skops")
     assert all(name.startswith("neural_kernels.") for name in trusted), "nothing else has to be trusted"

@@ -78,7 +78,8 @@ def test_one_grid_over_depth_activation_and_alpha():
     assert model[-1].network == nk.mlp(2, bias_var=0.1)
 
 
-def test_diagrams_show_short_names():
-    model = make_pipeline(StandardScaler(), nk.NeuralKernelRegressor(nk.myrtle(10)))
-    assert "myrtle(10)" in model._repr_html_()
-    assert "Conv(" not in model._repr_html_()
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_diagrams_show_short_names(kind):
+    diagram = make_pipeline(StandardScaler(), kind(nk.myrtle(10)))._repr_html_()
+    assert "myrtle(10)" in diagram
+    assert "Conv(" not in diagram

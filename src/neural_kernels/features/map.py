@@ -264,7 +264,7 @@ class FeatureMap(nn.Module):
         return other
 
     @override
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:  # pyright: ignore
         rows = landmarks_of(state_dict, prefix) if self.map is None else None
         if rows is not None:  # a map with these landmarks, whose tensors then come
             if self.automatic:

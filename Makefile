@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test test-all test-gpu lint format bench bench-gpu docs dist smoke clean
+.PHONY: demo test test-all test-gpu lint format bench bench-gpu evidence docs dist smoke clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "neural-kernels needs Python 3.11 or newer; set PYTHON=...")'
@@ -50,6 +50,10 @@ bench: $(STAMP)
 
 bench-gpu: $(STAMP)
 	$(BIN)/python benchmarks/gpu.py --device $(DEVICE)
+
+# An hour at most. DATA is the folder that holds load.py; without it what needs data is left out.
+evidence: $(STAMP)
+	$(BIN)/python benchmarks/evidence.py $(if $(DATA),--data $(DATA))
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

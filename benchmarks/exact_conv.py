@@ -2,7 +2,8 @@
 
 All are medians of interleaved rounds in one run. `--quick` takes sizes for a smoke test; `--neural-tangents PYTHON`
 names an interpreter that can import neural-tangents (its own environment: it needs an old JAX), and adds its time for
-the first kernels.
+the first kernels. `--deep` measures instead the networks of the table in neural-tangents' README: 21 convolutions with
+ReLU, then a mean over all positions or `Flatten`.
 """
 
 from __future__ import annotations
@@ -67,14 +68,30 @@ def neural_tangents(python: str, size: int) -> float:
     return float(done.stdout.split()[-1])
 
 
+def deep(n: int, many: int, rounds: int, size: int) -> dict[str, float]:
+    """Milliseconds a pair of 21 convolutions with ReLU."""
+    rng = np.random.default_rng(0)
+    work: dict[str, Callable[[], object]] = {}
+    counts = {"avg": n, "flatten": many}
+    for pooling, count in counts.items():
+        x, z = (rng.random((count, 3, size, size), np.float32) for _ in range(2))
+        work[pooling] = partial(nk.kernels, nk.cnn(21, pooling=pooling), x, z)
+    return {name: 1e3 * value / counts[name] ** 2 for name, value in medians(work, rounds).items()}
+
+
 def main() -> None:
     """Run all and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--neural-tangents", metavar="PYTHON")
+    parser.add_argument("--deep", action="store_true")
     options = parser.parse_args()
     quick = options.quick
     n, many, rounds, size = (4, 8, 1, 8) if quick else (16, 256, 5, 32)
+    if options.deep:
+        pairs = deep(n // 2, many, rounds, size)
+        print(json.dumps({"threads": torch.get_num_threads(), "milliseconds_per_pair": pairs}, indent=1))
+        return
     rng = np.random.default_rng(0)
     x, z = (rng.random((n, 3, size, size), np.float32) for _ in range(2))
     nets = {"relu": nk.cnn(3), "myrtle5": nk.myrtle(5), "erf": nk.cnn(3, nk.Erf()), "gelu": nk.cnn(3, nk.GELU())}

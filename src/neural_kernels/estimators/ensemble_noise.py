@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from neural_kernels.runtime.types import Array
+from neural_kernels.solvers.posterior import product
 from neural_kernels.solvers.protocol import RidgeSystem
 
 _ROWS = 2048  # examples that are left out in turn: enough for two numbers
@@ -53,7 +54,7 @@ def ensemble_variances(
         units[chosen, np.arange(len(chosen))] = 1
         columns = system.solve(units, ridge)
         square = columns[chosen, np.arange(len(chosen))] ** 2
-        spread = np.einsum("ij,ij->j", columns, train @ columns)
+        spread = np.einsum("ij,ij->j", columns, product(train, columns))
         noise = np.einsum("ij,ij->j", columns / weights[:, None], columns)
         parts.append(np.column_stack([spread / square, noise / square, dual[chosen] ** 2 / square[:, None]]))
     found = np.concatenate(parts)

@@ -16,7 +16,7 @@ from neural_kernels.estimators.feature_base import Solution
 from neural_kernels.estimators.feature_novelty import SMALLEST, FeatureNovelty
 from neural_kernels.estimators.leave_one_out import upper_quantile
 from neural_kernels.estimators.passing_gradients import passing_gradients
-from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
+from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances, too_many_covariances
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.ridge_path import RidgePath
 
@@ -194,10 +194,7 @@ class FeaturePosterior(PredictiveModel, FeatureNovelty):
         """Raise MemoryError, before anything large is made, if covariances of n rows exceed `memory_budget`."""
         need, budget = 8 * n * (n * (1 + outputs) + 3 * self.map_.columns), settings.as_budget(self.memory_budget)
         if need > budget:
-            raise MemoryError(
-                f"covariances of {n:,} rows take {need:,} bytes; memory_budget is {int(budget):,}. Ask for return_std, "
-                "give fewer rows or raise the budget."
-            )
+            raise too_many_covariances(n, need, budget)
 
     def _function_covariance(self, X: Any, whole: bool) -> Array:
         """Posterior covariances (m, m) or variances (m,) of the function, for an amplitude of 1."""

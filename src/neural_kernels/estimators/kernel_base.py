@@ -258,7 +258,7 @@ class KernelModel(InputGradients, HeldFactor):
     def _blocks(self, n: int, arrays: int = 2) -> Iterator[slice]:
         """Of rows, so few that so many float64 arrays of them against the training examples are a block's size."""
         budget = BLOCK if self.memory_budget is None else min(BLOCK, self.memory_budget)
-        step = max(1, int(budget) // (16 * len(self.support_)))  # a float64 copy beside the kernel
+        step = max(1, int(budget) // (8 * arrays * len(self.support_)))
         return (slice(start, start + step) for start in range(0, n, step))
 
     def _cross(self, X: Any) -> np.ndarray:

@@ -18,7 +18,7 @@ from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.leave_one_out import LeftOut
 from neural_kernels.estimators.passing_gradients import passing_gradients
 from neural_kernels.estimators.pathwise import deviations
-from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances
+from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances, too_many_covariances
 from neural_kernels.exact import kernels
 from neural_kernels.features.method import UnsuitableError
 from neural_kernels.runtime.types import Array
@@ -208,30 +208,52 @@ class KernelPosterior(PredictiveModel, EditableModel):
             )
 
     def _covariance(self, X: Any, rate: float, noise: bool, whole: bool) -> Array:
-        """Covariances, (m, m, o), or block by block of rows their diagonal, (m, o)."""
-        prior = settings.prior(self.kernel_)
+        """Covariances, (m, m, o), or their diagonal, (m, o); what takes n numbers a row is made in blocks of rows."""
+        prior, m = settings.prior(self.kernel_), X.shape[0]
+        if whole:
+            self._check_covariance(m, X.dtype.itemsize, prior is self.kernel_)
         train = None if prior is self.kernel_ else np.asarray(prior(self.X_fit_))
         if whole:
-            return self._block(np.asarray(prior(X)), X, train, rate, noise)
-        values = np.asarray(prior.diag(X))
-        variance = np.empty((X.shape[0], len(self._variances.function)))
-        for rows in self._blocks(X.shape[0], arrays=4):
-            variance[rows] = self._block(values[rows], X[rows], train, rate, noise)
+            cross, weights = np.empty((2, m, len(self.support_)))
+            for rows in self._blocks(m, arrays=6):
+                cross[rows], weights[rows] = self._smoother(X[rows], train is None, rate)
+            return self._spread(np.asarray(prior(X)), cross, weights, train, noise)
+        values, variance = np.asarray(prior.diag(X)), np.empty((m, len(self._variances.function)))
+        for rows in self._blocks(m, arrays=8):
+            variance[rows] = self._spread(values[rows], *self._smoother(X[rows], train is None, rate), train, noise)
         return variance
 
-    def _block(self, prior: Array, X: Any, train: np.ndarray | None, rate: float, noise: bool) -> Array:
-        """With the axis of outputs last: of a Gaussian process (`train` is None) or of the ensemble."""
-        if train is None:
+    def _smoother(self, X: Any, gaussian: bool, rate: float) -> tuple[Array, Array]:
+        """The prior's covariances with the training examples and the weights of the posterior, (b, n) each."""
+        if gaussian:
             cross = self._cross(X)
-            function = gp_covariance(prior, cross, self._system.solve(cross.T, self.ridge_, 2 * rate).T)
-            own: Array = np.ones(len(prior)) if prior.ndim == 1 else np.eye(len(prior))
-            return self._variances.of_targets(function, own) if noise else self._variances.of_function(function)
+            return cross, self._system.solve(cross.T, self.ridge_, 2 * rate).T
         assert self.network_ is not None
         cross, tangent = kernels(self.network_, X, self.X_fit_)
-        smoother = self._system.solve(tangent.T, self.ridge_, rate).T
-        function = ensemble_covariance(prior, cross, train, smoother)
-        if not noise:
-            return self._variances.of_function(function)
-        scaled = smoother / self._system.root
-        own = 1 + np.square(scaled).sum(axis=1) if prior.ndim == 1 else np.eye(len(prior)) + scaled @ scaled.T
-        return self._variances.of_targets(function, own)
+        return cross, self._system.solve(tangent.T, self.ridge_, rate).T
+
+    def _spread(self, prior: Array, cross: Array, weights: Array, train: np.ndarray | None, noise: bool) -> Array:
+        """With the axis of outputs last: of a Gaussian process (`train` is None) or of the ensemble."""
+        if train is None:
+            function = gp_covariance(prior, cross, weights)
+        else:
+            function = ensemble_covariance(prior, cross, train, weights)
+        spread = self._variances.of_function(function)
+        del function
+        if noise:
+            own = np.arange(len(prior))
+            spread[(own, own) if prior.ndim == 2 else own] += self._variances.noise
+        if noise and train is not None:  # what the noise of the training targets has done to f
+            scaled = weights / self._system.root
+            moved = np.square(scaled).sum(axis=1) if prior.ndim == 1 else scaled @ scaled.T
+            for k, variance in enumerate(self._variances.noise):
+                spread[..., k] += variance * moved
+        return spread
+
+    def _check_covariance(self, m: int, itemsize: int, gaussian: bool) -> None:
+        """Raise MemoryError, before anything large is made, if covariances of m rows exceed `memory_budget`."""
+        n, outputs = len(self.support_), len(np.atleast_1d(self.y_offset_))
+        of_train = 0 if gaussian else itemsize * n * n
+        need = 8 * m * (m * (outputs + 2) + (2 if gaussian else 4) * n) + itemsize * m * m + of_train
+        if need > (budget := settings.as_budget(self.memory_budget)):
+            raise too_many_covariances(m, need, budget)

@@ -52,8 +52,9 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
         factorisation exceeds `memory_budget`, holds no Gram matrix: alphas are then judged by up to 1,000 held-out
         examples.
     memory_budget : int, optional
-        Bytes that the Gram matrix and the solver may take. With conjugate gradients, kernel entries are kept between
-        products as far as there is room, without a budget up to 2 GiB.
+        Bytes that the Gram matrix and the solver may take, and again those that a prediction may take beside the model:
+        it is made in blocks of rows, but for `return_cov`, which raises MemoryError beforehand. With conjugate
+        gradients, kernel entries are kept between products as far as there is room, without a budget up to 2 GiB.
     keep_factor : bool, optional
         Whether a fitted model holds its factorised kernel matrix, 8 n^2 bytes (Cholesky), which predictions do without.
         None: up to 256 MiB, some 5,800 examples. Where it is not held, training times, deviations, intervals, novelty
@@ -101,7 +102,7 @@ class NeuralKernelRegressor(RegressorMixin, KernelPosterior):
     ValueError
         For parameters or data out of range.
     MemoryError
-        If the Gram matrix and the solver exceed `memory_budget`.
+        If the Gram matrix and the solver, or covariances of predictions, exceed `memory_budget`.
     numpy.linalg.LinAlgError
         If the kernel with its ridge is not positive definite.
 

@@ -28,18 +28,14 @@ class TargetVariances:
     function: Array
     noise: Array
 
-    def of_targets(self, function: Array, noise: Array) -> Array:
-        """Variances or covariances of targets, with an axis of outputs at the end.
+    def of_function(self, function: Array) -> Array:
+        """Variances or covariances of functions, with an axis of outputs at the end.
 
         Parameters
         ----------
-        function, noise : ndarray of shape (m,) or (m, m)
-            Covariances for an amplitude and a noise variance of 1.
+        function : ndarray of shape (m,) or (m, m)
+            For an amplitude of 1.
         """
-        return function[..., None] * self.function + noise[..., None] * self.noise
-
-    def of_function(self, function: Array) -> Array:
-        """The same without any noise."""
         return function[..., None] * self.function
 
 
@@ -61,6 +57,14 @@ def draw(mean: Array, covariance: Array, n_samples: int, random_state: Any) -> A
         root = vectors * np.sqrt(np.maximum(values, 0))
         samples[:, k] = mean[:, k, None] + root @ generator.standard_normal((len(mean), n_samples))
     return samples
+
+
+def too_many_covariances(rows: int, need: int, budget: float) -> MemoryError:
+    """The error for covariances of rows that exceed `memory_budget`."""
+    return MemoryError(
+        f"covariances of {rows:,} rows take {need:,} bytes; memory_budget is {int(budget):,}. Ask for return_std, give "
+        "fewer rows or raise the budget."
+    )
 
 
 class PredictiveModel:

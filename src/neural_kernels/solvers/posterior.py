@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from neural_kernels.runtime.types import Array
 
+_STRIP = 256  # rows at a time
+
 
 def gp_covariance(prior: npt.ArrayLike, cross: npt.ArrayLike, weights: npt.ArrayLike) -> Array:
     r"""Posterior covariance of a Gaussian process, or of an ensemble whose last layer is trained.
@@ -49,7 +51,8 @@ def gp_covariance(prior: npt.ArrayLike, cross: npt.ArrayLike, weights: npt.Array
     prior, cross, a = _arrays(prior, cross, weights)
     if prior.ndim == 1:
         return np.maximum(prior - np.einsum("ij,ij->i", a, cross), 0)
-    return _symmetric(prior - a @ cross.T)
+    covariance = a @ cross.T
+    return _symmetric(np.subtract(prior, covariance, out=covariance))
 
 
 def ensemble_covariance(
@@ -92,11 +95,23 @@ def ensemble_covariance(
     array([0.75])
     """
     prior, cross, a = _arrays(prior, cross, weights)
-    inner = a @ np.asarray(train, dtype=np.float64)
+    inner = product(np.asarray(train), a.T).T
+    inner -= cross
+    inner -= cross
     if prior.ndim == 1:
-        return np.maximum(prior + np.einsum("ij,ij->i", inner - 2 * cross, a), 0)
-    mixed = a @ cross.T
-    return _symmetric(prior + inner @ a.T - mixed - mixed.T)
+        return np.maximum(prior + np.einsum("ij,ij->i", inner, a), 0)
+    covariance = _symmetric(inner @ a.T)
+    covariance += prior
+    return covariance
+
+
+def product(matrix: np.ndarray, columns: Array) -> Array:
+    """A matrix times columns in float64; of a matrix in float32 no copy is made, but of some rows at a time."""
+    result = np.empty((len(matrix), columns.shape[1]))
+    for start in range(0, len(matrix), _STRIP):
+        rows = slice(start, start + _STRIP)
+        np.matmul(matrix[rows].astype(np.float64, copy=False), columns, out=result[rows])
+    return result
 
 
 def _arrays(prior: npt.ArrayLike, cross: npt.ArrayLike, weights: npt.ArrayLike) -> tuple[Array, Array, Array]:
@@ -110,4 +125,9 @@ def _arrays(prior: npt.ArrayLike, cross: npt.ArrayLike, weights: npt.ArrayLike) 
 
 
 def _symmetric(matrix: Array) -> Array:
-    return (matrix + matrix.T) / 2
+    """The mean of a matrix and its transpose, in the place of the matrix, strip by strip."""
+    for start in range(0, len(matrix), _STRIP):
+        rows, rest = slice(start, start + _STRIP), slice(start, None)
+        strip = (matrix[rows, rest] + matrix[rest, rows].T) / 2
+        matrix[rows, rest], matrix[rest, rows] = strip, strip.T
+    return matrix

@@ -62,6 +62,16 @@ def test_projection_is_the_product(x, phi):
     assert phi.project(x.astype(np.float32), weights).dtype == np.float64
 
 
+def test_projections_of_float32_are_those_of_float64_weights_whatever_the_strip(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows, weights = rng.normal(size=(500, 3)).astype(np.float32), rng.normal(size=(20, 2))
+    phi = feature_map(NET, n_components=20, method=Nystrom()).fit(rows)
+    strips = phi.project(rows, weights)
+    assert_allclose(strips, phi(rows).astype(np.float64) @ weights, rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr("neural_kernels.features.map._STRIP", 1000)
+    assert_allclose(strips, phi.project(rows, weights), rtol=1e-12, atol=1e-12)
+
+
 def test_differentiable(x):
     phi = feature_map(NET, n_components=40, method=Nystrom()).fit(x)
     point = torch.from_numpy(x[:2] + 0.1).requires_grad_()

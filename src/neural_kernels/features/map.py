@@ -26,6 +26,7 @@ from neural_kernels.features.width import WIDEST, columns_for
 from neural_kernels.runtime.boundary import require_examples, require_range
 
 _BLOCK = 2**22  # numbers of a block of features
+_STRIP = 256  # rows that are brought to another precision at a time
 _FEATURES = "features of rows"  # what messages call them
 
 
@@ -224,8 +225,7 @@ class FeatureMap(nn.Module):
 
         Returns
         -------
-        array, shape (n, o)
-            Of the weights' precision.
+        array, shape (n, o), of the weights' precision
         """
         batch = self._read(x)
         assert self.map is not None
@@ -234,7 +234,8 @@ class FeatureMap(nn.Module):
         with torch.no_grad():
             columns, matrix = self.map.readout(factor)
             for block in self._blocks(len(result)):
-                result[block] = require_range(columns(batch.data[block]).to(matrix) @ matrix, "features times weights")
+                strips = [strip.to(matrix) @ matrix for strip in columns(batch.data[block]).split(_STRIP)]
+                result[block] = require_range(torch.cat(strips), "features times weights")
         return _dress(result, batch)
 
     def _read(self, x: Any) -> Batch:

@@ -105,11 +105,24 @@ def test_what_the_lengths_leave_out_is_small(activation):
     assert table is not None
     assert table.transposed is table.transposed
     for part in (table, table.transposed):
-        lengths = torch.tensor(part.lengths).reshape(2, tables.NODES, tables.NODES, 1)
-        for length, series in zip(lengths, (part.value, part.slope), strict=True):
-            beyond = torch.arange(series.shape[-1]) >= length
-            assert beyond.any()
-            assert float((series * beyond).abs().max()) <= 2e-11 * max(1.0, float(series[0, 0].abs().max()))
+        for dtype, tolerance in ((torch.float64, 2e-11), (torch.float32, 4e-9)):
+            packed = part.packed(dtype)
+            at, place = sum(packed.counts), 2 + tables.NODES**2
+            kept = [torch.zeros_like(series) for series in (part.value[..., 1:], part.slope)]
+            for target in kept:
+                for i in range(tables.NODES):
+                    count = int(packed.integers[at])
+                    for j, length in enumerate(packed.integers[at + 1 : at + 1 + count].tolist()):
+                        target[i, j, :length] = packed.numbers[place : place + length]
+                        place += length
+                    at += 1 + count
+            assert (at, place) == (len(packed.integers), len(packed.numbers))
+            for target, series in zip(kept, (part.value[..., 1:], part.slope), strict=True):
+                assert (target == 0).any()
+                assert (kept[0] != 0).any()
+                size = max(1.0, float(series[0, 0].abs().max()))
+                assert float((series - target).abs().max()) <= 5 * tolerance * size
+    assert table.packed(torch.float32).counts < table.packed(torch.float64).counts
 
 
 def test_one_rule_for_all_norms():

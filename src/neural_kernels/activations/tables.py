@@ -21,8 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from threading import Lock
 
 import numpy as np
@@ -30,63 +29,17 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations.base import Dual
+from neural_kernels.activations.cell_table import NODES, TOLERANCE, CellTable, size_of
 from neural_kernels.activations.expectations import chebyshev
 
-NODES = 11  # Chebyshev polynomials of one norm
 _EDGES = (0.0, 0.2, 0.4, 0.65, 1.0, 1.4)  # in asinh of the norm; cells of twice the width follow
 _WIDTH = 0.7
-_TOLERANCE = 1e-10  # of what is left out of a series
-_FINE = 2e-11  # the same by pair of polynomials of the norms, of which there are many
 _ACCURACY = ((1e4, 1e-8), (math.inf, 2e-7))  # by b, of the last coefficients, or there is no table
 _PRICE = 1e-9  # by how much the two ways to the value may differ: more where the function jumps
 _NEAR = 0.1  # share of 1 / b up to which, in delta, the integral of the slope is the better way
 _KEPT = 2048  # tables of some ten kilobytes
 _known: dict[tuple[Dual, int, int], CellTable | None] = {}  # the oldest go first
 _lock = Lock()
-
-
-@dataclass(frozen=True)
-class CellTable:
-    """Coefficients for the norms of one cell on the left and of one on the right.
-
-    Parameters
-    ----------
-    stretch : float
-        The number b.
-    weighted : bool
-        Whether w is the weight of the docstring of the module; else it is 1, as for functions that jump.
-    value : Tensor, shape (NODES, NODES, 1 + k)
-        Coefficients of A, then of F, by polynomial of the left norm, of the right norm and of x.
-    slope : Tensor, shape (NODES, NODES, l)
-        Coefficients of 1 - C.
-    """
-
-    stretch: float
-    weighted: bool
-    value: Tensor
-    slope: Tensor
-
-    @cached_property
-    def value_widths(self) -> list[int]:
-        """How many polynomials of the right norm the coefficients of F need, by polynomial of x."""
-        return _widths(self.value[..., 1:])
-
-    @cached_property
-    def slope_widths(self) -> list[int]:
-        """The same for those of 1 - C."""
-        return _widths(self.slope)
-
-    @cached_property
-    def lengths(self) -> list[int]:
-        """How many coefficients of A and F, then of 1 - C, matter by polynomial of the left and of the right norm."""
-        value, slope = _lengths(self.value[..., 1:]), _lengths(self.slope)
-        return torch.cat([value + 1, slope]).tolist()
-
-    @cached_property
-    def transposed(self) -> CellTable:
-        """The same with left and right exchanged."""
-        value, slope = (part.transpose(0, 1).contiguous() for part in (self.value, self.slope))
-        return CellTable(self.stretch, self.weighted, value, slope)
 
 
 def cells_of(std: Tensor) -> Tensor:
@@ -247,30 +200,14 @@ def _coefficients(values: Tensor, axes: int = 3) -> Tensor:
     return torch.cat([values, values.new_zeros(NODES - len(values), *values.shape[1:])])
 
 
-def _size(coefficients: Tensor) -> float:
-    return max(1.0, float(coefficients[0, 0].abs().max()))
-
-
 def _converged(coefficients: Tensor, b: float, axes: int = 3) -> bool:
     """Tell whether the last coefficients along each of the first axes are small."""
-    size = coefficients.abs() / _size(coefficients)
+    size = coefficients.abs() / size_of(coefficients)
     last = [size[NODES - 2], size[:, NODES - 1], size[..., -3:]][:axes]
     return max(float(part.max()) for part in last) < next(accuracy for bound, accuracy in _ACCURACY if b <= bound)
 
 
 def _needed(coefficients: Tensor) -> int:
     """Return how many polynomials of x matter."""
-    matters = coefficients.abs().amax((0, 1)) > _TOLERANCE * _size(coefficients)
+    matters = coefficients.abs().amax((0, 1)) > TOLERANCE * size_of(coefficients)
     return max([2, *(k + 1 for k in torch.nonzero(matters).flatten().tolist())])
-
-
-def _widths(coefficients: Tensor) -> list[int]:
-    """Return how many polynomials of the right norm matter, for each of x."""
-    matters = coefficients.abs().amax(0) > _TOLERANCE * _size(coefficients)
-    return (matters * torch.arange(1, len(matters) + 1)[:, None]).amax(0).clamp(min=1).tolist()
-
-
-def _lengths(coefficients: Tensor) -> Tensor:
-    """Return how many polynomials of x matter, for each pair of polynomials of the norms, in one row."""
-    matters = coefficients.abs() > _FINE * _size(coefficients)
-    return (matters * torch.arange(1, matters.shape[-1] + 1)).amax(-1).flatten()

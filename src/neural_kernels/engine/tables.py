@@ -2,7 +2,8 @@
 
 The columns come sorted by the cell of their norm, so that one pair of cells serves a run of them. For a run the table
 is first contracted over the row's polynomials; a column then costs a sum over its own polynomials for each coefficient,
-and Clenshaw's recurrence over the coefficients.
+and Clenshaw's recurrence over the coefficients. That is done for LANES columns at a time, whose numbers lie side by
+side in one array: loops of a constant length at constant places, for which the compiler needs no checks.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import math
 from neural_kernels.runtime.jit import compiled
 
 NODES = 11  # polynomials of one norm
-BUFFERS = 6
-SCRATCH = NODES + BUFFERS
+SCRATCH = NODES + 1  # rows of scratch memory: a contracted table, and the lanes
 HEAD = 5  # integers in front: cells of the columns; where cells of rows, order and starts of columns, and pairs begin
-PAIR = 5  # integers for a pair of cells: where its numbers begin, counts of F and C, if weighted, where widths are
+PAIR = 5  # integers for a pair of cells: where its numbers begin, counts of F and C, if weighted, where the rest is
 LONGEST = 1000  # coefficients in all, which fill a row of scratch memory
-_BLOCK = 256  # columns whose polynomials stay in the first cache
+LANES = 32  # columns at a time
 
+# Where in the last row of scratch memory the numbers of the lanes begin: asinh of the norms and the polynomials in it;
+# twice the stretched angle; the recurrence's last two terms; the weight w; the coefficient A.
+_NORM, _X, _HIGH, _LOW, _WEIGHT, _APART = 0, *(LANES * k for k in range(NODES, NODES + 5))
 _ROOT_TWO, _HALF_LOG_TWO = math.sqrt(2), math.log(2) / 2
 _REACHES = (16, 8, 4, 2, 1)
 
@@ -37,10 +40,12 @@ def table(delta, row, column, vector, integers, floats, left, right, scratch, va
             continue
         pair = integers[4] + PAIR * (cell * cells + other)
         start, counts = integers[pair], integers[pair + 1] + integers[pair + 2]
-        lengths = integers[integers[pair + 4] + counts : integers[pair + 4] + counts + 2 * NODES * NODES]
-        _contract(floats, start + 2, 1 + counts, 1 + integers[pair + 1], lengths, left, vector, row, scratch)
-        for begin in range(first, last, _BLOCK):
-            run = integers[order + begin : order + min(begin + _BLOCK, last)]
+        _contract(
+            floats, start + 2, integers, integers[pair + 4] + counts, 1 + integers[pair + 1], left, vector, row,
+            scratch[:NODES, : 1 + counts],
+        )  # fmt: skip
+        for begin in range(first, last, LANES):
+            run = integers[order + begin : order + min(begin + LANES, last)]
             _evaluate(
                 delta, column, run, integers, pair, floats[start : start + 2], left[vector, row], right, vector, begin,
                 scratch, value, slope,
@@ -52,23 +57,24 @@ def _evaluate(
     delta, column, run, integers, pair, stretch, tau, right, vector, first, scratch, value, slope
 ):  # fmt: skip
     """Value and slope for the columns of a run, whose table is contracted."""
-    size, widths = run.size, integers[pair + 4]
+    size, widths, lanes = run.size, integers[pair + 4], scratch[NODES]
     value_count, slope_count = integers[pair + 1], integers[pair + 2]
     value_widths = integers[widths : widths + value_count]
     slope_widths = integers[widths + value_count : widths + value_count + slope_count]
-    x, weight, apart = scratch[NODES, :size], scratch[NODES + 1, :size], scratch[NODES + 5, :size]
-    total, high, low = scratch[NODES + 2, :size], scratch[NODES + 3, :size], scratch[NODES + 4, :size]
     for c in range(size):
-        weight[c] = delta[run[c] - column]
-    _stretch(weight, stretch[0], stretch[1], x, high, low)
-    _coefficients(scratch, 0, NODES, right, vector, first, apart)
-    _sum(x, scratch, 1, value_widths, right, vector, first, total, high, low)
-    _join(tau, right[vector, first : first + size], weight, integers[pair + 3], apart, total)
+        lanes[_WEIGHT + c] = delta[run[c] - column]
+    for v in range(NODES):
+        for c in range(size):
+            lanes[v * LANES + c] = right[vector + v, first + c]
+    _stretch(lanes, stretch[0], stretch[1])
+    _first_coefficient(lanes, scratch)
+    _sum(lanes, scratch, 1, value_widths)
+    _join(lanes, tau, integers[pair + 3])
     for c in range(size):
-        value[run[c] - column] = total[c]
-    _sum(x, scratch, 1 + value_count, slope_widths, right, vector, first, total, high, low)
+        value[run[c] - column] = lanes[_HIGH + c]
+    _sum(lanes, scratch, 1 + value_count, slope_widths)
     for c in range(size):
-        slope[run[c] - column] = total[c]
+        slope[run[c] - column] = lanes[_HIGH + c]
 
 
 @compiled
@@ -84,128 +90,143 @@ def _position(integers, low, high, bound):
 
 
 @compiled
-def _contract(floats, start, width, split, lengths, left, vector, row, scratch):
+def _contract(floats, start, integers, lengths, split, left, vector, row, lines):
     """Sum the coefficients over the row's polynomials; what is left is one line for each polynomial of the columns.
 
-    `split` is where those of C begin, `lengths` says how many of either function matter by pair of polynomials.
+    `split` is where those of C begin, `lengths` where the integers that say which coefficients there are.
     """
     for j in range(NODES):
-        target, source = scratch[j, :width], floats[start + j * width : start + (j + 1) * width]
-        for k in range(width):
-            target[k] = source[k]
-    for i in range(1, NODES):
-        factor = left[vector + i, row]
+        for k in range(lines.shape[1]):
+            lines[j, k] = 0
+    for i in range(NODES):
+        factor = left[vector + i, row] if i else floats.dtype.type(1)
         for j in range(NODES):
-            pair = i * NODES + j
-            begin = start + pair * width
-            _add(factor, floats, begin, scratch[j, : lengths[pair]])
-            _add(factor, floats, begin + split, scratch[j, split : split + lengths[NODES * NODES + pair]])
+            lines[j, 0] += factor * floats[start + i * NODES + j]
+    start, lengths = _add_all(floats, start + NODES * NODES, integers, lengths, left, vector, row, lines[:, 1:split])
+    _add_all(floats, start, integers, lengths, left, vector, row, lines[:, split:])
 
 
 @compiled
-def _add(factor, floats, begin, target):
-    source = floats[begin : begin + target.size]
-    for k in range(target.size):
-        target[k] += factor * source[k]
+def _add_all(floats, start, integers, lengths, left, vector, row, lines):
+    """Add the coefficients of F or C, and return where what follows begins among the numbers and the integers."""
+    for i in range(NODES):
+        factor = left[vector + i, row] if i else floats.dtype.type(1)
+        count = integers[lengths]
+        for j in range(count):
+            length = integers[lengths + 1 + j]
+            for k in range(length):
+                lines[j, k] += factor * floats[start + k]
+            start += length
+        lengths += 1 + count
+    return start, lengths
 
 
 @compiled
-def _stretch(delta, b, inverse, x, ratio, sign):
-    """The stretched angle x of every delta, which is replaced by its weight; a logarithm in plain arithmetic."""
-    for c in range(delta.size):
-        d = min(max(delta[c], 0.0), 2.0)
+def _stretch(lanes, b, inverse):
+    """Twice the stretched angle of every delta, which its weight replaces; a logarithm in plain arithmetic."""
+    for c in range(LANES):
+        d = min(max(lanes[_WEIGHT + c], 0.0), 2.0)
         near, far = b * math.sqrt(d * 0.5), b * math.sqrt(1 - d * 0.5)
         root = math.sqrt(1 + near * near)
         first, second = near + root, far + math.sqrt(1 + far * far)
-        delta[c] = d / root
-        ratio[c] = max(first, second) / min(first, second)
-        sign[c] = inverse if first > second else -inverse
-        x[c] = _HALF_LOG_TWO
+        lanes[_WEIGHT + c] = d / root
+        lanes[_HIGH + c] = max(first, second) / min(first, second)
+        lanes[_LOW + c] = inverse if first > second else -inverse
+        lanes[_X + c] = _HALF_LOG_TWO
     for reach in _REACHES:
         bound, factor, rise = 2.0**reach, 0.5**reach, 2 * reach * _HALF_LOG_TWO
-        for c in range(delta.size):
-            r = ratio[c]
+        for c in range(LANES):
+            r = lanes[_HIGH + c]
             large = r >= bound
-            ratio[c] = r * factor if large else r
-            x[c] += rise if large else 0.0
-    for c in range(delta.size):
-        z = (ratio[c] - _ROOT_TWO) / (ratio[c] + _ROOT_TWO)
+            lanes[_HIGH + c] = r * factor if large else r
+            lanes[_X + c] += rise if large else 0.0
+    for c in range(LANES):
+        r = lanes[_HIGH + c]
+        z = (r - _ROOT_TWO) / (r + _ROOT_TWO)
         s = z * z
         series = 1 + s * (1 / 3 + s * (1 / 5 + s * (1 / 7 + s * (1 / 9 + s * (1 / 11 + s * (1 / 13 + s / 15))))))
-        x[c] = (x[c] + 2 * z * series) * sign[c]
+        lanes[_X + c] = 2 * (lanes[_X + c] + 2 * z * series) * lanes[_LOW + c]
 
 
 @compiled
-def _sum(x, scratch, begin, widths, right, vector, first, total, high, low):
-    """Clenshaw's recurrence in x, its coefficients sums over the polynomials of the columns; result in `total`.
+def _sum(lanes, scratch, begin, widths):
+    """Clenshaw's recurrence in x; its coefficients are sums over the columns' polynomials, its last term the result.
 
     `widths` says of how many polynomials each coefficient is a sum.
     """
-    zero = x.dtype.type(0)
-    for c in range(x.size):
-        high[c], low[c] = zero, zero
-    for k in range(widths.size - 1, 0, -1):
-        _recur(x, scratch, begin + k, widths[k], right, vector, first, total, high, low)
-        high, low = low, high
-    _coefficients(scratch, begin, widths[0], right, vector, first, total)
-    _end(x, high, low, total)
+    zero, half = lanes.dtype.type(0), lanes.dtype.type(0.5)
+    for c in range(LANES):
+        lanes[_HIGH + c], lanes[_LOW + c] = zero, zero
+    k = widths.size - 1
+    while k >= 0:
+        width = widths[k]
+        if k and width <= 3 and widths[k - 1] <= 3:
+            _two_steps(lanes, scratch, begin + k)
+            k -= 2
+        elif width <= 6:
+            _step_of_six(lanes, scratch, begin + k)
+            k -= 1
+        else:
+            _step(lanes, scratch, begin + k)
+            k -= 1
+    for c in range(LANES):
+        lanes[_HIGH + c] -= half * lanes[_X + c] * lanes[_LOW + c]
 
 
 @compiled
-def _recur(x, scratch, k, width, right, vector, first, total, high, low):
-    """One step of the recurrence, in place of what lies two steps back; short sums are not stored in between."""
-    two, constant = x.dtype.type(2), scratch[0, k]
-    v, stop = vector + 1, first + x.size
-    if width <= 1:
-        for c in range(x.size):
-            low[c] = constant + two * x[c] * high[c] - low[c]
-    elif width <= 3:
-        a, b = scratch[1, k], scratch[2, k]
-        p, q = right[v, first:stop], right[v + 1, first:stop]
-        for c in range(x.size):
-            low[c] = constant + a * p[c] + b * q[c] + two * x[c] * high[c] - low[c]
-    else:
-        _coefficients(scratch, k, width, right, vector, first, total)
-        for c in range(x.size):
-            low[c] = total[c] + two * x[c] * high[c] - low[c]
+def _two_steps(lanes, scratch, k):
+    """Two steps of the recurrence, whose coefficients are sums of three numbers."""
+    a, b, c = scratch[0, k], scratch[1, k], scratch[2, k]
+    d, e, f = scratch[0, k - 1], scratch[1, k - 1], scratch[2, k - 1]
+    for i in range(LANES):
+        p, q, x, high = lanes[LANES + i], lanes[2 * LANES + i], lanes[_X + i], lanes[_HIGH + i]
+        term = a + b * p + c * q + x * high - lanes[_LOW + i]
+        lanes[_LOW + i] = term
+        lanes[_HIGH + i] = d + e * p + f * q + x * term - high
 
 
 @compiled
-def _end(x, high, low, total):
-    for c in range(x.size):
-        total[c] += x[c] * high[c] - low[c]
+def _step_of_six(lanes, scratch, k):
+    """One step, whose coefficient is a sum of six numbers."""
+    a, b, c, d, e, f = scratch[0, k], scratch[1, k], scratch[2, k], scratch[3, k], scratch[4, k], scratch[5, k]
+    for i in range(LANES):
+        near = a + b * lanes[LANES + i] + c * lanes[2 * LANES + i] + d * lanes[3 * LANES + i]
+        far = e * lanes[4 * LANES + i] + f * lanes[5 * LANES + i]
+        high = lanes[_HIGH + i]
+        lanes[_HIGH + i] = near + far + lanes[_X + i] * high - lanes[_LOW + i]
+        lanes[_LOW + i] = high
 
 
 @compiled
-def _coefficients(scratch, k, width, right, vector, first, total):
-    """One coefficient for every column, five polynomials at a time: more would not vectorise."""
-    n = total.size
-    constant = scratch[0, k]
-    if width <= 1:
-        for c in range(n):
-            total[c] = constant
-        return
-    a, b, d, e, f = scratch[1, k], scratch[2, k], scratch[3, k], scratch[4, k], scratch[5, k]
-    v, stop = vector + 1, first + n
-    p, q, r = right[v, first:stop], right[v + 1, first:stop], right[v + 2, first:stop]
-    s, t = right[v + 3, first:stop], right[v + 4, first:stop]
-    for c in range(n):
-        total[c] = constant + a * p[c] + b * q[c] + d * r[c] + e * s[c] + f * t[c]
-    if width <= 6:
-        return
-    a, b, d, e, f = scratch[6, k], scratch[7, k], scratch[8, k], scratch[9, k], scratch[10, k]
-    v = vector + 6
-    p, q, r = right[v, first:stop], right[v + 1, first:stop], right[v + 2, first:stop]
-    s, t = right[v + 3, first:stop], right[v + 4, first:stop]
-    for c in range(n):
-        total[c] += a * p[c] + b * q[c] + d * r[c] + e * s[c] + f * t[c]
+def _step(lanes, scratch, k):
+    """One step, whose coefficient is a sum over all polynomials."""
+    a, b, c, d, e, f = scratch[0, k], scratch[1, k], scratch[2, k], scratch[3, k], scratch[4, k], scratch[5, k]
+    g, h, o, p, q = scratch[6, k], scratch[7, k], scratch[8, k], scratch[9, k], scratch[10, k]
+    for i in range(LANES):
+        near = a + b * lanes[LANES + i] + c * lanes[2 * LANES + i] + d * lanes[3 * LANES + i]
+        far = e * lanes[4 * LANES + i] + f * lanes[5 * LANES + i] + g * lanes[6 * LANES + i] + h * lanes[7 * LANES + i]
+        last = o * lanes[8 * LANES + i] + p * lanes[9 * LANES + i] + q * lanes[10 * LANES + i]
+        high = lanes[_HIGH + i]
+        lanes[_HIGH + i] = near + far + last + lanes[_X + i] * high - lanes[_LOW + i]
+        lanes[_LOW + i] = high
 
 
 @compiled
-def _join(tau, others, weight, weighted, apart, total):
+def _first_coefficient(lanes, scratch):
+    """The coefficient A, which multiplies no polynomial of the angle."""
+    for i in range(LANES):
+        lanes[_APART + i] = scratch[0, 0]
+    for v in range(1, NODES):
+        factor = scratch[v, 0]
+        for i in range(LANES):
+            lanes[_APART + i] += factor * lanes[v * LANES + i]
+
+
+@compiled
+def _join(lanes, tau, weighted):
     """What the angle makes, times its weight, and what different norms make."""
-    zero = total.dtype.type(0)
-    for c in range(total.size):
-        gap = tau - others[c]
-        turned = total[c] * weight[c] if weighted else total[c]
-        total[c] = max(turned + apart[c] * gap * gap, zero)
+    zero = lanes.dtype.type(0)
+    for c in range(LANES):
+        gap = tau - lanes[_NORM + c]
+        turned = lanes[_HIGH + c] * lanes[_WEIGHT + c] if weighted else lanes[_HIGH + c]
+        lanes[_HIGH + c] = max(turned + lanes[_APART + c] * gap * gap, zero)

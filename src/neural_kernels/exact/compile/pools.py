@@ -13,20 +13,23 @@ class Pools:
     """Both arrays, as they are put together."""
 
     def __init__(self, dtype: torch.dtype) -> None:
-        self._dtype = dtype
+        self.dtype = dtype
         self._integers: list[np.ndarray] = []
         self._floats: list[Tensor] = []
+        self._counts = [0, 0]
 
     def add_integers(self, parts: Sequence[Tensor]) -> int:
         """Append integers; where they begin."""
-        place = sum(len(part) for part in self._integers)
+        place = self._counts[0]
         self._integers += [part.numpy() for part in parts]
+        self._counts[0] += sum(part.numel() for part in parts)
         return place
 
     def add_floats(self, *parts: Tensor) -> int:
         """Append numbers; where they begin."""
-        place = sum(len(part) for part in self._floats)
+        place = self._counts[1]
         self._floats += parts
+        self._counts[1] += sum(part.numel() for part in parts)
         return place
 
     def integers(self) -> np.ndarray:
@@ -35,4 +38,4 @@ class Pools:
 
     def floats(self) -> np.ndarray:
         """All numbers, in the working precision."""
-        return torch.cat([*self._floats, torch.zeros(0, dtype=torch.float64)]).to(self._dtype).numpy()
+        return torch.cat([*self._floats, torch.zeros(0, dtype=torch.float64)]).to(self.dtype).numpy()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.activations.tables import CellTable, cell_tables, cells_of, polynomials
+from neural_kernels.activations.tables import cell_tables, cells_of, polynomials
 from neural_kernels.engine.tables import HEAD, LONGEST, PAIR
 from neural_kernels.exact.compile.pools import Pools
 from neural_kernels.exact.expressions.duals import Activated
@@ -43,13 +43,12 @@ class Tabulation:
         starts = torch.searchsorted(index2[order], torch.arange(len(cells2) + 1))
         parts = [index1, order, starts]
         places = np.cumsum([HEAD, *(len(part) for part in parts)])
-        widths = torch.cat([torch.tensor(pair.value_widths + pair.slope_widths + pair.lengths) for pair in tables])
         lines, behind = [], int(places[-1]) + PAIR * len(tables)
         for pair in tables:
-            counts = [len(pair.value_widths), len(pair.slope_widths)]
-            lines += [self._append(pair), *counts, int(pair.weighted), behind]
-            behind += sum(counts) + len(pair.lengths)
-        parts += [torch.tensor(lines), widths]
+            packed = pair.packed(self._pools.dtype)
+            lines += [self._pools.add_floats(packed.numbers), *packed.counts, int(pair.weighted), behind]
+            behind += len(packed.integers)
+        parts += [torch.tensor(lines), *(pair.packed(self._pools.dtype).integers for pair in tables)]
         place = self._pools.add_integers([torch.tensor([len(cells2), *places]), *parts])
         sides = [torch.cat([tau[None], rows[1:]]) for tau, rows in (self._per_unit(left), self._per_unit(right))]
         return place, list(zip(sides[0], sides[1][:, order], strict=True))
@@ -57,8 +56,3 @@ class Tabulation:
     @staticmethod
     def _per_unit(std: Tensor) -> tuple[Tensor, Tensor]:
         return polynomials(std, cells_of(std))
-
-    def _append(self, table: CellTable) -> int:
-        """Put the numbers of a pair of cells in; where they begin."""
-        head = torch.tensor([table.stretch, 1 / np.arcsinh(table.stretch)], dtype=torch.float64)
-        return self._pools.add_floats(head, torch.cat([table.value, table.slope], -1).reshape(-1))

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 
 import neural_kernels as nk
 
@@ -75,3 +77,30 @@ def test_memory_that_is_not_there_is_an_error_with_a_remedy() -> None:
     """More than any address space holds, so that it fails at once."""
     with pytest.raises(MemoryError, match=r"takes 256,000,000,000,000 bytes, more than there are.*\(nk\.feature_map"):
         nk.NTK(nk.mlp(1))(np.ones((8_000_000, 1), np.float32))
+
+
+RAW: dict[str, tuple[Any, bool]] = {
+    "text": (pd.DataFrame({"district": ["north", "south"] * 15, "area": Y}), True),
+    "missing": (pd.DataFrame({"area": [None, *Y[1:]]}), True),
+    "text in an array": (np.array([["north", 1.0], ["south", 2.0]] * 15, dtype=object), True),
+    "infinite": (np.where(X > 2, np.inf, X), False),
+    "one axis": (Y, False),
+    "sparse": (sparse.csr_matrix(np.where(X > 2, np.nan, X)), False),
+}
+
+
+@pytest.mark.parametrize("case", RAW)
+@pytest.mark.parametrize("make", MAKES)
+def test_tables_that_are_no_numbers_say_which_models_take_them(make: Any, case: str) -> None:
+    table, advice = RAW[case]
+    with pytest.raises(ValueError, match=r"NaN|infinity|could not convert|1D array|sparse") as caught:
+        make().fit(table, Y)
+    assert ("nk.table_pipeline" in "".join(getattr(caught.value, "__notes__", []))) == advice
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_images_whose_channels_come_last_are_warned_of(make: Any) -> None:
+    images, net = np.random.default_rng(0).normal(size=(12, 3, 6, 6)), nk.cnn(1, pooling="flatten")
+    with pytest.warns(UserWarning, match=r"6 channels and 6 x 3 positions here\..* np\.moveaxis\(X, -1, 1\)"):
+        make(net).fit(np.moveaxis(images, 1, -1), Y[:12])
+    make(net).fit(images, Y[:12])  # without a warning, which would be an error

@@ -15,7 +15,7 @@ from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.accumulation import sample_size
 from neural_kernels.estimators.blocks import gathered, over_blocks
 from neural_kernels.estimators.network_parameters import NetworkParameters
-from neural_kernels.estimators.scales import diagonal, warn_of_columns, warn_of_rows
+from neural_kernels.estimators.scales import diagonal, warn_of_channels, warn_of_columns, warn_of_rows
 from neural_kernels.exact import Kernel
 from neural_kernels.exact.graphs import Graphs
 from neural_kernels.features import FeatureMap, Method
@@ -81,7 +81,8 @@ class FeatureModel(NetworkParameters):
         return self._read(X, reset=reset), y, np.ones(X.shape[0])
 
     def _warn_of_scales(self, X: Any) -> None:
-        """Warn of columns and rows of the first data on wildly different scales; of images, nothing is said."""
+        """Warn of columns and rows of the first data on wildly different scales, and of images with swapped axes."""
+        warn_of_channels(X)
         if X.ndim == 2:
             with inputs.advice_on_images(X):
                 warn_of_columns(X, self.kernel_)

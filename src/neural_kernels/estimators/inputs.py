@@ -42,7 +42,25 @@ def validate(estimator: Any, X: Any, lazy: str = "pass the result of its compute
             "nothing else: give X.detach()"
         )
     given: Any = X
-    return validate_data(estimator, given, dtype=precision_of(X), **options)
+    try:
+        return validate_data(estimator, given, dtype=precision_of(X), **options)
+    except (TypeError, ValueError) as error:
+        if _is_raw_table(X):
+            error.add_note(
+                "Tables with text, dates or missing cells go as they are into nk.TableRegressor, nk.TableClassifier "
+                "and nk.table_pipeline(estimator)."
+            )
+        raise
+
+
+def _is_raw_table(X: Any) -> bool:
+    """Whether X is a frame or an array with cells that are no numbers, or that are missing."""
+    if hasattr(X, "indptr") or len(getattr(X, "shape", ())) != 2:
+        return False
+    try:
+        return bool(np.isnan(np.asarray(X, dtype=np.float64)).any())
+    except (TypeError, ValueError):
+        return True
 
 
 def block_numbers(budget: float) -> int:
@@ -91,7 +109,7 @@ def check_outputs(kernel: Any, X: Any) -> None:
     if X.ndim > 2 and np.ndim(kernel.diag(X[:1])) > 1:
         raise ValueError(
             f"the network has an output at every position of X, shape {X.shape}; one an example is needed. End it with "
-            "nk.GlobalAvgPool() or nk.Flatten() and nk.Dense(), or pass vectors: X.reshape(len(X), -1)."
+            "nk.GlobalAvgPool() or nk.Flatten() and nk.Dense(), take nk.cnn(3), or pass vectors: X.reshape(len(X), -1)."
         )
 
 

@@ -17,7 +17,7 @@ from neural_kernels.estimators.held_out import HeldOut
 from neural_kernels.estimators.input_gradients import InputGradients
 from neural_kernels.estimators.jury import Jury
 from neural_kernels.estimators.region import Region
-from neural_kernels.estimators.scales import warn_of_columns, warn_of_rows
+from neural_kernels.estimators.scales import warn_of_channels, warn_of_columns, warn_of_rows
 from neural_kernels.estimators.selection import AlphaChoice, two_best
 from neural_kernels.exact import Kernel
 from neural_kernels.exact.bound import BoundLater
@@ -133,6 +133,7 @@ class KernelModel(InputGradients, HeldFactor):
     def _unit_and_judges(self, values: Array, examples: Examples) -> tuple[float, np.ndarray]:
         """The ridge that an alpha of 1 means, and the examples that are not far outside, by k(x, x)."""
         if not settings.is_precomputed(self.kernel):
+            warn_of_channels(self.X_fit_)
             warn_of_columns(self.X_fit_, self.kernel_)
         scale = require_scale(
             robust_mean(values, examples.weights), "mean diagonal of the training kernel", inputs.NO_SCALE

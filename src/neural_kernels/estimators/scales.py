@@ -1,4 +1,4 @@
-"""What fitting says of columns and rows on scales so different that the kernel sees few of them."""
+"""What fitting says of columns and rows on scales so different that the kernel sees few of them, and of odd axes."""
 
 from __future__ import annotations
 
@@ -51,6 +51,16 @@ def warn_of_columns(X: Any, kernel: Kernel) -> None:
     )
 
 
+def warn_of_channels(X: Any) -> None:
+    """Warn of images that look as if their channels came last: they would be read as many channels of thin images."""
+    if X.ndim == 4 and X.shape[3] in (1, 3, 4) and min(X.shape[1:3]) > 4:
+        warn(
+            f"X has shape {X.shape}, which means {X.shape[1]} channels and {X.shape[2]} x {X.shape[3]} positions here. "
+            "If its channels come last, pass np.moveaxis(X, -1, 1)",
+            UserWarning,
+        )
+
+
 def diagonal(X: Any, kernel: Kernel) -> Array:
     """k(x, x) of the rows of X, vectors, in blocks that take little memory beside them; O(n d)."""
     step = max(1, _NUMBERS // X.shape[1])
@@ -85,12 +95,12 @@ def warn_of_rows(diagonal: Array, support: np.ndarray) -> None:
     )
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = ScaleWarning) -> None:
     """Warn, at the user's line that led here: none of this package, nor of a pipeline's."""
     frame, level = sys._getframe(), 1
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(("neural_kernels.", "sklearn.")):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, ScaleWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _typical(rows: Array) -> Array:

@@ -122,7 +122,7 @@ def test_descriptions_are_values() -> None:
         (lambda: nk.mlp(0), ValueError),
         (lambda: nk.mlp(2.0), TypeError),
         (lambda: nk.mlp(2, bias_var=-1), ValueError),
-        (lambda: nk.mlp(2, "relu"), TypeError),
+        (lambda: nk.mlp(2, "rectified"), ValueError),
         (lambda: nk.mlp(2, nk.ReLU), TypeError),
     ],
 )

@@ -186,3 +186,10 @@ def test_what_is_refused():
         nk.TableRegressor().fit(np.arange(40.0).reshape(20, 2), np.where(y == 3, np.nan, y))
     with pytest.raises(ValueError, match="one class"):
         nk.TableClassifier().fit(np.arange(40.0).reshape(20, 2), np.ones(20))
+
+
+def test_classes_as_targets_of_a_regressor():
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]})
+    with pytest.raises(ValueError, match="could not convert") as caught:
+        nk.TableRegressor(**FAST).fit(table, ["yes", "no", "yes", "no"])
+    assert any("nk.TableClassifier" in note for note in caught.value.__notes__)

@@ -89,7 +89,11 @@ class TableRegressor(RegressorMixin, TableModel):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TableRegressor:
         """Fit to a table, shape (n, d), and targets, (n,) or (n, n_outputs), with weights, (n,), default all 1."""
         require_targets(self, y)
-        y = np.asarray(check_array(y, ensure_2d=False, dtype="float64", input_name="y", estimator=self))
+        try:
+            y = np.asarray(check_array(y, ensure_2d=False, dtype="float64", input_name="y", estimator=self))
+        except ValueError as error:
+            error.add_note("Targets are numbers here; nk.TableClassifier takes classes.")
+            raise
         self._fit_table(X, y, y.reshape(len(y), -1), sample_weight)
         return self
 

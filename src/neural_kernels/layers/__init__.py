@@ -11,18 +11,20 @@ normalization  LayerNorm and Dropout
 attention      self-attention and the embeddings of positions
 graph          sums over neighbours
 call           what a network knows of the function that wrote it out
-containers     layers made of layers: chains, sums, concatenations, products
+sequential     chains of layers
+containers     other layers made of layers: sums, concatenations, products
 zoo            usual architectures, written out
 """
 
 from neural_kernels.layers.attention import Attention, Positions
-from neural_kernels.layers.containers import Concat, Product, Residual, Sequential
+from neural_kernels.layers.containers import Concat, Product, Residual
 from neural_kernels.layers.convolution import Conv, ConvTranspose, LocalConv
 from neural_kernels.layers.dense import Dense
 from neural_kernels.layers.graph import GraphAggregate
 from neural_kernels.layers.normalization import Dropout, LayerNorm
 from neural_kernels.layers.pooling import AvgPool, Flatten, GlobalAvgPool, GlobalSumPool, SumPool
 from neural_kernels.layers.resize import Resize
+from neural_kernels.layers.sequential import Sequential
 from neural_kernels.layers.zoo import cnn, mlp, myrtle, resnet
 
 __all__ = [

@@ -16,11 +16,12 @@ from neural_kernels.activations import BivariateNormal, Dual, ReLU
 from neural_kernels.algebra import Layer
 from neural_kernels.checks import require_choice, require_integer, require_number
 from neural_kernels.layers.call import FUNCTIONS, Call
-from neural_kernels.layers.containers import Residual, Sequential
+from neural_kernels.layers.containers import Residual
 from neural_kernels.layers.convolution import Conv
 from neural_kernels.layers.dense import Dense
 from neural_kernels.layers.normalization import LayerNorm
 from neural_kernels.layers.pooling import AvgPool, Flatten, GlobalAvgPool
+from neural_kernels.layers.sequential import Sequential
 
 _P = ParamSpec("_P")
 

@@ -102,10 +102,12 @@ def test_maps_and_estimators_on_maps_agree(name: str) -> None:
     x = make(WHOLE)
     plain = numbers_of(x, dtype)
     features = nk.NeuralFeatures(NET, n_components=16, random_state=0).fit(x)
-    assert features.transform(x).dtype == dtype
+    transformed = features.transform(x)
     by_map = np.asarray(features.map_(x))
-    assert by_map.dtype == dtype
-    np.testing.assert_allclose(by_map, features.transform(x), rtol=1e-12, atol=0)
+    assert by_map.dtype == transformed.dtype == dtype
+    by_landmarks, rest = np.hsplit(by_map, [features.n_components_])
+    np.testing.assert_allclose(by_landmarks, transformed, rtol=1e-12, atol=0)
+    assert not rest.any()  # columns beyond the distinct rows, which the transformer leaves out
     np.testing.assert_allclose(by_map, features.map_(plain), rtol=1e-5, atol=1e-5)
     models = (nk.NeuralFeatureRegressor(NET, n_components=16, random_state=0, alpha=0.1).fit(d, Y) for d in (x, plain))
     given, expected = models

@@ -78,8 +78,11 @@ class PolynomialKernel(Kernel):
         """
         first, second = read_pair(x1, x2)
         left, right = (require_vectors(batch, self).data for batch in (first, second))
-        product: Any = left @ right.T
-        return dress(self._power(product if isinstance(product, Tensor) else _dense(product)), first, second)
+        found: Any = left @ right.T
+        product = found if isinstance(found, Tensor) else _dense(found)
+        if x2 is None:  # matrix products need not round alike on both sides of the diagonal
+            product = (product + product.T) / 2
+        return dress(self._power(product), first, second)
 
     @diagonal_by_blocks
     def diag(self, x: Any) -> Any:

@@ -13,6 +13,7 @@ from test_elementwise_quadrature import reference
 import neural_kernels as nk
 import neural_kernels.activations as act
 from neural_kernels.activations import tables
+from neural_kernels.activations.cell_table import CellTable
 from neural_kernels.activations.expectations.hermite import derivative
 from neural_kernels.activations.expectations.polar import mean_products, polar_products
 from neural_kernels.exact.compile.pools import Pools
@@ -186,3 +187,13 @@ def test_tables_are_kept(monkeypatch):
     monkeypatch.setattr(tables, "_tabulate", None)
     np.testing.assert_array_equal(nk.NTK(nk.mlp(1, act.Mish(), bias_var=BIAS))(x), first)
     assert Pools(torch.float64).integers().size == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_table_whose_coefficients_vanish_keeps_two_of_them(dtype):
+    """Where the slope hardly varies, nothing of its series is above the tolerance of a precision."""
+    value, slope = torch.zeros(2, tables.NODES, tables.NODES, 5, dtype=torch.float64)
+    value[0, 0] = 1.0
+    packed = CellTable(2.0, True, value, slope).packed(dtype)
+    assert packed.counts == (4, 2)
+    assert float(packed.numbers[-4:].abs().min()) == 1.0

@@ -96,11 +96,17 @@ def size_of(coefficients: Tensor) -> float:
     return max(1.0, float(coefficients[0, 0].abs().max()))
 
 
+def needed(coefficients: Tensor, tolerance: float) -> int:
+    """Return how many polynomials of x matter, two at least."""
+    matters = coefficients.abs().amax((0, 1)) > tolerance * size_of(coefficients)
+    return max([2, *(k + 1 for k in torch.nonzero(matters).flatten().tolist())])
+
+
 def _widths(coefficients: Tensor, tolerance: float) -> list[int]:
     """Return how many polynomials of the right norm matter, for each of x up to the last that matters."""
     matters = coefficients.abs().amax(0) > tolerance * size_of(coefficients)
     widths = (matters * torch.arange(1, len(matters) + 1)[:, None]).amax(0)
-    return widths[: max(2, int(widths.nonzero().max()) + 1)].clamp(min=1).tolist()
+    return widths[: needed(coefficients, tolerance)].clamp(min=1).tolist()
 
 
 def _lengths(coefficients: Tensor, tolerance: float) -> Tensor:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations.base import Dual
-from neural_kernels.activations.cell_table import NODES, TOLERANCE, CellTable, size_of
+from neural_kernels.activations.cell_table import NODES, TOLERANCE, CellTable, needed, size_of
 from neural_kernels.activations.expectations import chebyshev
 
 _EDGES = (0.0, 0.2, 0.4, 0.65, 1.0, 1.4)  # in asinh of the norm; cells of twice the width follow
@@ -143,7 +143,7 @@ def _table(
     if not (_converged(reach * apart, b, 2) and all(_converged(part, b) for part in parts)):
         return None
     value = torch.cat([apart, parts[0]], -1)
-    counts = [_needed(part) for part in parts]
+    counts = [needed(part, TOLERANCE) for part in parts]
     return CellTable(b, weighted, value[..., : counts[0] + 1].contiguous(), parts[1][..., : counts[1]].contiguous())
 
 
@@ -205,9 +205,3 @@ def _converged(coefficients: Tensor, b: float, axes: int = 3) -> bool:
     size = coefficients.abs() / size_of(coefficients)
     last = [size[NODES - 2], size[:, NODES - 1], size[..., -3:]][:axes]
     return max(float(part.max()) for part in last) < next(accuracy for bound, accuracy in _ACCURACY if b <= bound)
-
-
-def _needed(coefficients: Tensor) -> int:
-    """Return how many polynomials of x matter."""
-    matters = coefficients.abs().amax((0, 1)) > TOLERANCE * size_of(coefficients)
-    return max([2, *(k + 1 for k in torch.nonzero(matters).flatten().tolist())])

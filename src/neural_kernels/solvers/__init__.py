@@ -3,7 +3,7 @@
 Settings, which estimators take as `solver`, and the systems that they make:
 
 - `protocol`: what each of them answers (`Solver`, `RidgeSystem`);
-- `cholesky`: one factorisation, the cheapest for one ridge; `factorise`: of one triangle, the other left alone;
+- `cholesky`: one factorisation, the cheapest for one ridge; `factorise`: what is done to one triangle;
   `updates`: for examples more or fewer;
 - `spectral`: one eigendecomposition, for every ridge and training time;
 - `block`: kernels whose entries are matrices over outputs, by one of those two;

@@ -17,7 +17,7 @@ from typing_extensions import override
 from neural_kernels.runtime.types import Array
 from neural_kernels.runtime.workers import share_out
 from neural_kernels.solvers import system
-from neural_kernels.solvers.factorise import factorise_lower
+from neural_kernels.solvers.factorise import factorise_lower, mirror_lower
 from neural_kernels.solvers.protocol import RidgeSystem, Solver, vectors_memory
 from neural_kernels.solvers.spectral import SpectralRidge
 from neural_kernels.solvers.updates import joined_factor, without_rows, worth_an_update
@@ -99,7 +99,7 @@ class CholeskyRidge(RidgeSystem):
     def __init__(self, gram: npt.ArrayLike, ridge: float | None = None, sample_weight: npt.ArrayLike | None = None):
         self._matrix, self.root = system.weighted_gram(gram, sample_weight)
         self._diagonal = np.diagonal(self._matrix).copy()
-        _mirror(self._matrix)
+        mirror_lower(self._matrix)
         self._factorised: float | None = None  # the ridge whose factor lies in the lower triangle
         self._overwritten = False
         self._whole_diagonal: Array | None = None
@@ -227,7 +227,7 @@ class CholeskyRidge(RidgeSystem):
         """S K S of some examples, both triangles."""
         matrix = np.array(self._matrix[np.ix_(rows, rows)], order="F")
         matrix[np.diag_indices_from(matrix)] = self._diagonal[rows]
-        _mirror(matrix.T)
+        mirror_lower(matrix.T)
         return matrix
 
     def _dual(self, y: Array, ridge: float) -> Array:
@@ -240,7 +240,7 @@ class CholeskyRidge(RidgeSystem):
         if ridge == self._factorised:
             return
         if self._overwritten:
-            _mirror(self._matrix.T)
+            mirror_lower(self._matrix.T)
         self._factorised, self._whole_diagonal, self._overwritten = None, None, True
         self._matrix[np.diag_indices_from(self._matrix)] = self._diagonal + ridge
         pocon, lange = get_lapack_funcs(("pocon", "lange"), (self._matrix,))
@@ -292,15 +292,3 @@ class CholeskyRidge(RidgeSystem):
     def _spectral(self) -> SpectralRidge:
         """The same system by its eigendecomposition, which training times need: about 9 n^3, at first use."""
         return SpectralRidge.of_weighted(self._gram(np.arange(len(self.root))), self.root)
-
-
-def _mirror(matrix: Array) -> None:
-    """Write the strict lower triangle into the upper one, tile by tile."""
-    starts = range(0, len(matrix), _TILE)
-    for i in starts:
-        rows = slice(i, i + _TILE)
-        for j in starts[: i // _TILE]:
-            columns = slice(j, j + _TILE)
-            matrix[columns, rows] = matrix[rows, columns].T
-        tile = matrix[rows, rows]
-        tile[...] = np.tril(tile) + np.tril(tile, -1).T

@@ -1,7 +1,8 @@
-"""The Cholesky factorisation of one triangle, the other left alone."""
+"""One triangle of a matrix: its Cholesky factorisation, the other left alone, and its copy in the other."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from scipy.linalg import get_lapack_funcs
 
@@ -9,6 +10,7 @@ from neural_kernels.runtime.types import Array
 
 _WHOLE = 12288  # rows of a matrix that LAPACK takes as it is
 _PANEL = 1024  # columns at a time of a larger one
+_TILE = 128  # rows and columns that are copied at a time: two of them stay in the cache
 
 
 def factorise_lower(matrix: Array) -> int:
@@ -56,3 +58,15 @@ def _eliminate(matrix: Array, size: int) -> None:
         rows = panel[first:last]
         rest[first:last, first:last] -= (rows @ rows.mT).tril_()
         rest[last:, first:last].addmm_(panel[last:], rows.mT, alpha=-1)
+
+
+def mirror_lower(matrix: Array) -> None:
+    """Write the strict lower triangle into the upper one, tile by tile."""
+    starts = range(0, len(matrix), _TILE)
+    for i in starts:
+        rows = slice(i, i + _TILE)
+        for j in starts[: i // _TILE]:
+            columns = slice(j, j + _TILE)
+            matrix[columns, rows] = matrix[rows, columns].T
+        tile = matrix[rows, rows]
+        tile[...] = np.tril(tile) + np.tril(tile, -1).T

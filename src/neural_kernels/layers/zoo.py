@@ -32,11 +32,17 @@ def _remembered(function: Callable[_P, Sequential]) -> Callable[_P, Sequential]:
     @wraps(function)
     def written(*args: _P.args, **kwargs: _P.kwargs) -> Sequential:
         net, given = function(*args, **kwargs), signature(function).bind(*args, **kwargs).arguments
-        given = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
-        return Sequential(*net.layers, call=Call(function.__name__, given))
+        return Sequential(*net.layers, call=Call(function.__name__, {k: _plain(value) for k, value in given.items()}))
 
     FUNCTIONS[function.__name__] = written
     return written
+
+
+def _plain(value: object) -> object:
+    """Numbers of NumPy as those of Python, and lists as tuples."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_plain, value)) if isinstance(value, (tuple, list)) else value
 
 
 @_remembered

@@ -234,15 +234,14 @@ class LinearizedPredictor(BaseEstimator):
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict_proba(self, X: Any) -> Array:
-        """Predict probabilities of the labels, (m, K), in the order of the scores.
-
-        As of :class:`NeuralKernelClassifier`; those of a module that was trained on the same examples are too sure.
-        """
+        """Predict probabilities of the labels, (m, K); too sure where the module was trained on the same examples."""
         return np.exp(self.predict_log_proba(X))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Predict the logarithms of the probabilities, (m, K), finite also where these are too small for numbers."""
-        return self.calibration_.log_probabilities(self._targets.signed(self._scores(X, None)))  # pyright: ignore
+        scores = self._scores(X, None)
+        assert self.calibration_ is not None
+        return self.calibration_.log_probabilities(self._targets.signed(scores))
 
     def score(self, X: Any, y: Any) -> float:
         """Accuracy of labels; R^2 of numbers, averaged over outputs."""

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from neural_kernels.features.distinct import distinct, held_out
 from neural_kernels.features.method import BuiltMap, KernelValues, Method, Task
+from neural_kernels.runtime.products import multiply
 from neural_kernels.solvers.rpcholesky import pivots
 
 _FACTOR = 2**28  # numbers that the factor of RPCholesky may hold
@@ -170,7 +171,7 @@ class LandmarkFeatures(BuiltMap):
             return
         cross = self.cross(x).to(self.whitening)
         for s in self._strips:
-            torch.mm(cross[:, : s.stop], self.whitening[: s.stop, s], out=out[:, s])
+            multiply(cross[:, : s.stop], self.whitening[: s.stop, s], out[:, s])
 
     @override
     def readout(self, weights: Tensor) -> tuple[Callable[[Any], Tensor], Tensor]:

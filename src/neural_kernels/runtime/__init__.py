@@ -10,4 +10,5 @@
 - `heap`: freed memory that is used again
 - `workers`: tasks shared out to threads
 - `tiles`: the loop over tiles of a matrix
+- `products`: large products of matrices
 """

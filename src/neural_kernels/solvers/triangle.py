@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from neural_kernels.runtime.products import multiply
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
 
@@ -34,7 +35,7 @@ def add_product(matrix: Array, rows: np.ndarray, step: Array) -> None:
     room = torch.from_numpy(np.empty(min(_STRIP, m) * m, rows.dtype))
     for part in strips(m):
         product = room[: (part.stop - part.start) * part.stop].view(-1, part.stop)
-        torch.mm(factor[:, part].T, factor[:, : part.stop], out=product)
+        multiply(factor[:, part].T, factor[:, : part.stop], product)
         total[part, : part.stop] += product.addr_(one[part], one[: part.stop])
 
 

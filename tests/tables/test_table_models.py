@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import neural_kernels as nk
 from neural_kernels.tables import base
 
-FAST = {"time_budget": 0.0}  # the plain kernels alone
+FAST = {"time_budget": 0.0}  # one kernel, without a metric
 
 
 @pytest.mark.filterwarnings("ignore")  # the checks warn about what they try out

@@ -2,6 +2,7 @@
 
 - `regressor`, `classifier`: models, what users call; `base` is what they share: the search, and the last fit;
 - `candidates`: kernels that learn a metric, judged by exact leave-one-out;
+- `deadline`: until when they are tried;
 - `blend`: one kernel of many;
 - `report`: what was tried and chosen;
 - `pipeline`: `encoder` and `scaler` before an estimator;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -24,12 +23,14 @@ from neural_kernels.runtime.boundary import refuse_lazy
 from neural_kernels.runtime.types import Array
 from neural_kernels.tables.blend import blend, tempered
 from neural_kernels.tables.candidates import Candidate, Candidates
+from neural_kernels.tables.deadline import Deadline
 from neural_kernels.tables.pipeline import table_pipeline
 from neural_kernels.tables.report import Choice, TableReport
 
 SEARCHED = 2_000  # rows by which kernels are judged,
 EXACT = 15_000  # rows up to which the model is exact,
-COLUMNS = 4_096  # and landmarks beyond
+COLUMNS = 4_096  # and landmarks beyond;
+HURRIED = 5_000, 1_024  # both where the time budget ended the search: the last fit costs some twentieth then
 
 
 class TableModel(BaseEstimator):
@@ -50,8 +51,8 @@ class TableModel(BaseEstimator):
         """Mean negative log-likelihoods of what was held out, and scores as users know them."""
 
     @abstractmethod
-    def _model(self, kernel: Kernel, alpha: Any, exact: bool) -> Any:
-        """The model with the kernel, unfitted."""
+    def _model(self, kernel: Kernel, alpha: Any, columns: int | None) -> Any:
+        """The model with the kernel, unfitted: exact, or with so many landmarks."""
 
     def _fit_table(self, X: Any, y: Any, targets: Array, sample_weight: Any) -> None:
         """Set the steps, and all that tells of the search; targets are those that kernels are judged by, (n, o)."""
@@ -59,19 +60,24 @@ class TableModel(BaseEstimator):
             require_number(self, time_budget=self.time_budget)
         refuse_lazy(X, "X")
         check_consistent_length(X, y)
+        deadline = Deadline(self.time_budget)
         weights = inputs.read_weights(sample_weight, targets)
-        numbers = self._fit_steps(X, weights)
-        sample = _sample(weights)
-        choice = self._choose(numbers[sample], targets[sample], weights[sample])
-        used = int(np.count_nonzero(weights))
-        exact, alpha = self._is_exact(used), choice.whole.alpha
-        asked = [alpha, alpha / 10**0.5] if used > len(sample) else alpha  # the more rows, the smaller
-        self.model_ = self._model(choice.kernel, asked if exact else None, exact)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ScaleWarning)  # a metric gives columns different scales
-            self.model_.fit(numbers, y, sample_weight=weights)
-        self.report_ = TableReport.of(choice, numbers.shape, self.criterion, self._reason(exact))
-        self.feature_importances_ = self._importances(choice)
+        with tqdm(desc="columns", disable=not self.verbose) as bar:
+            numbers = self._fit_steps(X, weights)
+            sample = _sample(weights)
+            choice = self._choose(numbers[sample], targets[sample], weights[sample], deadline, bar)
+            used = int(np.count_nonzero(weights))
+            columns, alpha = self._columns(used, choice.complete), choice.whole.alpha
+            asked = [alpha, alpha / 10**0.5] if used > len(sample) else alpha  # the more rows, the smaller
+            self.model_ = self._model(choice.kernel, None if columns else asked, columns)
+            bar.set_description(f"fit to {used:,} rows, " + (f"{columns:,} landmarks" if columns else "exact"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ScaleWarning)  # a metric gives columns different scales
+                self.model_.fit(numbers, y, sample_weight=weights)
+            bar.set_description("importances")
+            self.feature_importances_ = self._importances(choice)
+            bar.set_description("done")
+        self.report_ = TableReport.of(choice, numbers.shape, self.criterion, self._reason(used))
 
     def _fit_steps(self, X: Any, weights: Array) -> Array:
         """Fit encoder and scaler to the rows that count; what they make of all."""
@@ -83,31 +89,41 @@ class TableModel(BaseEstimator):
             self.feature_names_in_ = names
         return self._numbers(X)
 
-    def _choose(self, numbers: Array, targets: Array, weights: Array) -> Choice:
-        """Judge kernels by some rows, and sum up the best."""
-        started, budget = time.monotonic(), np.inf if self.time_budget is None else float(self.time_budget)
+    def _choose(self, numbers: Array, targets: Array, weights: Array, deadline: Deadline, bar: tqdm) -> Choice:
+        """Judge kernels by some rows until the deadline, and sum up the best."""
         examples = Examples.of(numbers, targets, weights)
-        search = Candidates(numbers[examples.support], examples, budget)
-        candidates = list(tqdm(search, total=search.count, desc="kernels", disable=not self.verbose))
-        seconds = time.monotonic() - started
+        search = Candidates(numbers[examples.support], examples, deadline)
+        candidates: list[Candidate] = []
+        bar.reset(search.count)
+        bar.set_description(f"kernels, by {len(search.X):,} rows")
+        for found in search:
+            candidates.append(found)
+            bar.update()
+        complete = not deadline.passed
         losses, scores = self._judge(candidates, examples)
         mass = np.square(examples.weights.sum()) / np.square(examples.weights).sum()
         shares = tempered(candidates, losses, mass)
         kernel = blend(candidates, shares)
-        whole = search.judge("sum", kernel)
+        bar.set_description("their sum")
+        begin = None if complete else candidates[int(shares.argmax())]  # by its alpha, which is quicker
+        whole = search.judge("sum", kernel, begin)
         score = float(self._judge([whole], examples)[1][0])
-        return Choice(search, candidates, scores, shares, kernel, whole, score, seconds)
+        return Choice(search, candidates, scores, shares, kernel, whole, score, deadline.elapsed, complete)
 
-    def _is_exact(self, rows: int) -> bool:
-        """Whether the model solves with the Gram matrix: three of them are in memory at once."""
-        return rows <= EXACT and (self.memory_budget is None or 24 * rows**2 <= self.memory_budget)
+    def _columns(self, rows: int, complete: bool) -> int | None:
+        """Landmarks of the model; None where it solves with the Gram matrix, of which three are in memory at once."""
+        most, columns = (EXACT, COLUMNS) if complete else HURRIED
+        fits = self.memory_budget is None or 24 * rows**2 <= self.memory_budget
+        return None if rows <= most and fits else columns
 
-    def _reason(self, exact: bool) -> str:
-        if exact:
+    def _reason(self, rows: int) -> str:
+        columns = getattr(self.model_, "n_components_", None)
+        if columns is None:
             return f"the model is exact: {self.model_.solver_reason_}"
-        return (
-            f"the model has {self.model_.n_components_:,} landmarks: a matrix of all pairs of rows would be too large"
-        )
+        why = "a matrix of all pairs of rows would be too large"
+        if self._columns(rows, complete=True) is None:
+            why = "the time budget had ended the search"
+        return f"the model has {columns:,} landmarks: {why}"
 
     def _importances(self, choice: Choice) -> Array:
         """Mean squares of gradients times variances, summed over what became of a column; their sum is 1."""
@@ -155,6 +171,6 @@ def require_targets(estimator: object, y: Any) -> None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
 
 
-def landmarks() -> dict[str, Any]:
+def landmarks(columns: int) -> dict[str, Any]:
     """Settings of the models on features."""
-    return {"method": Nystrom(), "n_components": COLUMNS}
+    return {"method": Nystrom(), "n_components": columns}

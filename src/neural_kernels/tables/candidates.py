@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -19,6 +18,7 @@ from neural_kernels.layers import mlp
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import Cholesky, Spectral
 from neural_kernels.solvers.protocol import RidgeSystem
+from neural_kernels.tables.deadline import Deadline
 
 ALPHAS = 10.0 ** np.arange(3, -7.5, -0.5)
 POWERS = (0.5, 1.0)
@@ -83,13 +83,13 @@ class Candidates:
         Distinct rows.
     examples : Examples
         Their targets and weights.
-    time_budget : float
-        Seconds after which no further one is begun; the kernels without a metric are tried in any case.
+    deadline : Deadline
+        After which no further one is begun; the first is tried in any case.
     """
 
     X: Array
     examples: Examples
-    time_budget: float = np.inf
+    deadline: Deadline = field(default_factory=Deadline)
 
     @property
     def count(self) -> int:
@@ -97,21 +97,26 @@ class Candidates:
         return len(starting_kernels(self.X)) * (1 + len(POWERS) * ITERATIONS)
 
     def __iter__(self) -> Iterator[Candidate]:
-        start = time.monotonic()
         kernels = starting_kernels(self.X)
-        plain = {family: self.judge(family, kernel) for family, kernel in kernels.items()}
-        yield from plain.values()
+        plain: dict[str, Candidate] = {}
+        for family, kernel in kernels.items():
+            if plain and self.deadline.passed:
+                return
+            plain[family] = self.judge(family, kernel)
+            yield plain[family]
         first_squares = cache(lambda family: self.mean_squares(plain[family]))  # with each power paths begin there
         for power in POWERS:
             reached: Mapping[str, Candidate] = plain
             for _ in range(ITERATIONS):
                 following = {}
                 for family, before in reached.items():
-                    if time.monotonic() - start > self.time_budget:
+                    if self.deadline.passed:
                         return
                     squares = self.mean_squares(before) if before.iteration else first_squares(family)
                     if not squares.any():  # no column matters
                         continue
+                    if self.deadline.passed:
+                        return
                     measured = MetricKernel(kernels[family], self.metric(squares, power))
                     following[family] = self.judge(family, measured, before, power)
                     yield following[family]

@@ -95,10 +95,10 @@ class TableClassifier(ClassifierMixin, TableModel):
         return losses, -losses
 
     @override
-    def _model(self, kernel: Kernel, alpha: Any, exact: bool) -> Any:
-        if exact:
+    def _model(self, kernel: Kernel, alpha: Any, columns: int | None) -> Any:
+        if columns is None:
             return NeuralKernelClassifier(kernel=kernel, alpha=alpha)
-        return NeuralFeatureClassifier(kernel=kernel, alpha=alpha, **landmarks())
+        return NeuralFeatureClassifier(kernel=kernel, alpha=alpha, **landmarks(columns))
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes, (n, K)."""

@@ -29,7 +29,9 @@ class Choice:
     score : float
         Its score.
     seconds : float
-        That the search took.
+        From the beginning of the fit to this choice.
+    complete : bool
+        Whether the time sufficed for all.
     """
 
     search: Candidates
@@ -40,6 +42,7 @@ class Choice:
     whole: Candidate
     score: float
     seconds: float
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class TableReport:
     reason : str
         How the model solves.
     seconds : float
-        The search; not the last fit.
+        Until the kernel was chosen: columns and search, not the last fit.
     complete : bool
         False where the time budget ended the search.
     """
@@ -82,9 +85,10 @@ class TableReport:
         search = choice.search
         tried = zip(choice.candidates, choice.scores, choice.shares, strict=True)
         lines = [_line(found, float(score), float(share)) for found, score, share in tried]
-        complete = choice.seconds <= search.time_budget
         rows, columns = shape
-        return cls(rows, columns, len(search.X), criterion, choice.score, lines, reason, choice.seconds, complete)
+        return cls(
+            rows, columns, len(search.X), criterion, choice.score, lines, reason, choice.seconds, choice.complete
+        )
 
     def __str__(self) -> str:
         head = (

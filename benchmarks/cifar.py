@@ -50,6 +50,7 @@ def early() -> nk.Sequential:
 
 NETS = {
     "cnn3": lambda: nk.cnn(3),
+    "flat3": lambda: nk.cnn(3, pooling="flatten"),
     "myrtle5": lambda: nk.myrtle(5),
     "myrtle7": lambda: nk.myrtle(7),
     "myrtle10": lambda: nk.myrtle(10),
@@ -168,9 +169,9 @@ def exact(parts: Parts, given: argparse.Namespace) -> None:
     net, scaler = NETS[given.network[0]](), nk.ImageScaler(whiten=given.whiten).fit(parts.train)
     x, z = scaler.transform(parts.train), scaler.transform(parts.test)
     models = {
-        "exact": nk.NeuralKernelClassifier(net, kernel=given.kernel, alpha=ALPHAS),
+        "exact": nk.NeuralKernelClassifier(net, kernel=given.kernel),
         "features": nk.NeuralFeatureClassifier(
-            net, kernel=given.kernel, n_components=max(given.columns), alpha=ALPHAS, random_state=given.seed
+            net, kernel=given.kernel, n_components=max(given.columns), random_state=given.seed
         ),
     }
     for name, model in models.items():

@@ -25,9 +25,19 @@ NETWORKS = {
 }
 WITHOUT = {  # of which more than a standard deviation is needed
     "step": nk.Sequential(nk.Dense(bias_var=0.1), nk.Step(), nk.Dense(bias_var=0.1)),
-    "gelu": nk.mlp(2, nk.GELU()),
     "hard tanh": nk.mlp(1, nk.HardTanh()),
     "layer norm": nk.Sequential(nk.Dense(bias_var=0.1), nk.ReLU(), nk.Dense(), nk.LayerNorm(), nk.ReLU(), nk.Dense()),
+}
+
+
+SMOOTH = {  # whose numbers are interpolated, and the norms that are tried
+    "series": (nk.mlp(2, nk.GELU(), bias_var=0.1), 0.7, 1.0),
+    "odd": (nk.mlp(2, nk.Erf()), 0.3, 1.0),
+    "many terms": (nk.mlp(1, nk.Tanh(), bias_var=0.1), 0.1, 1.9),
+    "polynomial": (nk.mlp(2, nk.Polynomial((1.0, 0.5, 0.2)), bias_var=0.1), 0.01, 3.0),
+    "tables": (nk.mlp(2, nk.Tanh(), bias_var=0.1), 0.01, 100.0),
+    "table with a kink": (nk.mlp(2, nk.ELU()), 0.2, 30.0),
+    "residual": (nk.Sequential(nk.Dense(), nk.Residual(nk.Sequential(nk.SiLU(), nk.Dense()))), 0.1, 10.0),
 }
 
 
@@ -57,6 +67,25 @@ def test_a_bound_kernel_equals_the_kernel(name, kernel, dtype):
     assert _halved(bound) == (name in NETWORKS)
     _assert_equal(bound(x1), kernel(net)(x1, x2))
     _assert_equal(bound(x1[3:4]), kernel(net)(x1[3:4], x2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel", [nk.NTK, nk.NNGP])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_smooth_activations(name, kernel, dtype):
+    net, low, high = SMOOTH[name]
+    norms = np.sqrt(3) * np.geomspace(low, high, 30)
+    x2 = (norms / np.linalg.norm(_rows(30, 1), axis=1))[:, None] * _rows(30, 1)
+    x1 = (0.97 * norms[1:] / np.linalg.norm(_rows(29, 0), axis=1))[:, None] * _rows(29, 0)
+    x1, x2 = x1.astype(dtype), x2.astype(dtype)
+    bound = kernel(net).bind(x2)
+    assert _halved(bound)
+    assert bound._half.complete(np.linalg.norm(x1, axis=1) / np.sqrt(3)) is not None
+    assert bound._half.complete(np.array([30 * high])) is None
+    for rows in (x1, x1[4:5], x1[::-5], 30 * x1[-2:], 1e-3 * x1[:1], np.vstack([x1, 0 * x1[:1]])):
+        found, expected = bound(rows), kernel(net)(rows, x2)
+        size = np.sqrt(kernel(net).diag(rows)[:, None] * kernel(net).diag(x2))
+        assert np.abs(found - expected).max() <= 400 * np.finfo(dtype).eps * size.max()
 
 
 @pytest.mark.parametrize("name", ["relu", "biases", "rectified square"])

@@ -15,6 +15,7 @@ from neural_kernels.runtime.jit import compiled
 NODES = 11  # polynomials of one norm
 SCRATCH = NODES + 1  # rows of scratch memory: a contracted table, and the lanes
 HEAD = 5  # integers in front: cells of the columns; where cells of rows, order and starts of columns, and pairs begin
+LEFT = 1  # of these integers, the one that says where the cells of rows begin
 PAIR = 5  # integers for a pair of cells: where its numbers begin, counts of F and C, if weighted, where the rest is
 LONGEST = 1000  # coefficients in all, which fill a row of scratch memory
 LANES = 32  # columns at a time
@@ -31,7 +32,7 @@ def table(delta, row, column, vector, integers, floats, left, right, scratch, va
     """Value and slope (one minus their correlations) for the columns of one row."""
     cells, n = integers[0], delta.size
     order, starts = integers[2], integers[3]
-    cell = integers[integers[1] + row]
+    cell = integers[integers[LEFT] + row]
     for other in range(cells):
         begin, end = integers[starts + other], integers[starts + other + 1]
         first = _position(integers, order + begin, order + end, column) - order

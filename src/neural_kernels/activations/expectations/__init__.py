@@ -5,6 +5,7 @@ hermite        series of an analytic function in powers of the correlation
 powers         the same of a polynomial, in closed form
 chebyshev      polynomials that interpolate
 interpolation  integrals at few standard deviations in place of many
+octaves        functions of a positive number, kept as polynomials
 pieces         the kinks of a function, as truncated powers
 quadrant       probability that both variables exceed thresholds
 thresholds     series for one threshold each, of which those probabilities are made quickly

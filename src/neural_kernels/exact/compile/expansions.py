@@ -62,11 +62,32 @@ def unit_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, cache:
     series = cache[key]
     if series is None:
         return None
+    scaled = _unit(node, series).to(dtype)
+    parts = scaled.T.contiguous().split([std.numel() for std in stds], 1)
+    return [part.reshape(len(part), *std.shape) for part, std in zip(parts, stds, strict=True)]
+
+
+def _unit(node: Activated, series: HermiteSeries) -> Tensor:
+    """The coefficients of the value or of the slope, scaled to norm 1 (or 0), shape (n, degrees)."""
     coefficients = series.slope if isinstance(node, Slope) else series.value
     norm = torch.linalg.vector_norm(coefficients, dim=1)
-    scaled = coefficients * safe_divide(torch.ones_like(norm), norm)[:, None]
-    parts = scaled.to(dtype).T.contiguous().split([std.numel() for std in stds], 1)
-    return [part.reshape(len(part), *std.shape) for part, std in zip(parts, stds, strict=True)]
+    return coefficients * safe_divide(torch.ones_like(norm), norm)[:, None]
+
+
+def one_side(node: Activated, terms: int, dtype: torch.dtype, std: Tensor) -> Tensor:
+    """What a side of an activation's operation needs, for standard deviations of shape (n,), in float64.
+
+    Returns
+    -------
+    Tensor, shape (n, 1 + terms)
+        The standard deviation of the output, then the first coefficients as those of `unit_coefficients`; NaN without
+        a short series.
+    """
+    series = node.dual.series(std, _TOLERANCE[dtype])
+    if series is None:
+        return std.new_full((len(std), 1 + terms), torch.nan)
+    unit = _unit(node, series)[:, :terms]
+    return torch.cat([node.std(std)[:, None], unit, unit.new_zeros(len(std), terms - unit.shape[1])], dim=1)
 
 
 def short_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, cache: SeriesCache) -> list[Tensor] | None:
@@ -97,3 +118,9 @@ def as_powers(unit: Sequence[Tensor], dtype: torch.dtype) -> SeriesOperation:
         vectors += [tuple(torch.zeros_like(side[0]) for side in unit)] * (-length % GROUP)
         lengths.append(length + -length % GROUP)
     return SeriesOperation(POWERS, vectors, (lengths[0], lengths[1]))
+
+
+def term_degrees(code: int, counts: Sequence[int]) -> list[int]:
+    """The degree that each vector of a SERIES or of POWERS belongs to; those that fill a group up count on."""
+    first, second = counts
+    return list(range(first)) if code == SERIES else [*range(0, 2 * first, 2), *range(1, 2 * second, 2)]

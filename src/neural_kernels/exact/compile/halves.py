@@ -14,15 +14,12 @@ import numpy as np
 import torch
 
 from neural_kernels.engine.inputs import DenseRows, Rows
+from neural_kernels.engine.tables import LEFT
 from neural_kernels.engine.vectors.program import VectorProgram
+from neural_kernels.exact.compile.steps import LeftCells, Step, Steps
 from neural_kernels.exact.compile.vectors import trace_vectors
-from neural_kernels.exact.expressions.duals import Activated, Value
-from neural_kernels.exact.expressions.fixed import Constant, FixedCorrelation, Noise
-from neural_kernels.exact.expressions.nodes import EQUAL, Expression, Scaled, SchurProduct, Sum
+from neural_kernels.exact.expressions.nodes import EQUAL, Expression, Sum
 from neural_kernels.runtime.types import Array
-
-# Numbers of examples from those that came before, of which the first are the standard deviations of the input.
-Step = Callable[[list[Array]], Array]
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,8 @@ class HalfProgram:
         Which step gives each row of the program's `left`.
     shares : tuple
         Sums that the program takes for equal parts of all examples.
+    cells : tuple of LeftCells
+        What operations with tables read of the left.
     std : int
         Which step gives the standard deviations of the kernel.
     largest : float
@@ -67,6 +66,7 @@ class HalfProgram:
     steps: tuple[Step, ...]
     vectors: tuple[int, ...]
     shares: tuple[_Shares, ...]
+    cells: tuple[LeftCells, ...]
     std: int
     largest: float
 
@@ -74,18 +74,23 @@ class HalfProgram:
     def of(cls, expression: Callable[[list[Rows]], Expression], right: Rows) -> HalfProgram | None:
         """Of the kernel that an expression is for two batches; None where more depends on an example than that.
 
-        That are series and tables of activations, and layers that look at their inputs.
+        That are layers that look at their inputs, and activations whose kernels are formulas of their own.
         """
         if len(right) == 0 or right.std.ndim > 1 or right.std.device.type != "cpu" or right.std.requires_grad:
             return None
-        one = DenseRows(right.std[:1], right.inverse[:1], torch.zeros(1, right.features, dtype=right.dtype))
-        kernel = expression([one, right])
+        few = _of_all_sizes(right.std)
+        kernel = expression(
+            [
+                DenseRows(right.std[few], right.inverse[few], torch.zeros(len(few), right.features, dtype=right.dtype)),
+                right,
+            ]
+        )
         traced = trace_vectors([kernel], right.dtype)
-        recorded = None if traced is None else _record(kernel)
-        if traced is None or recorded is None:
+        if traced is None:
             return None
-        steps, of = recorded
-        if any(id(vector) not in of for vector in traced.left):
+        found = Steps(traced, kernel.root)
+        of = found.of
+        if found.visit(kernel) is None or any(id(vector) not in of for vector in traced.left):
             return None
         shares = tuple(
             _Shares(row, (of[id(w[0])], of[id(v[0])]), (_extremes(w[-1]), _extremes(v[-1])))
@@ -94,12 +99,14 @@ class HalfProgram:
             for w, v in [node.shares]
         )
         vectors = tuple(of[id(vector)] for vector in traced.left)
-        return cls(traced.program, steps, vectors, shares, of[id(kernel.stds[0])], float(kernel.stds[-1].max()))
+        steps, cells, largest = tuple(found.steps), tuple(found.cells), float(kernel.stds[-1].max())
+        return cls(traced.program, steps, vectors, shares, cells, of[id(kernel.stds[0])], largest)
 
     def complete(self, std: Array) -> tuple[VectorProgram, float] | None:
         """The program for other examples on the left, and the largest entry of the kernel.
 
-        None where they take another program: for inputs of zeros, and beyond the range of the precision.
+        None where they take another program: for inputs of zeros, beyond the range of the precision, and where series
+        or tables of an activation were made for other norms.
 
         Parameters
         ----------
@@ -123,63 +130,32 @@ class HalfProgram:
                 if squares is None:
                     return None
                 numbers[share.row] = squares
-        return replace(self.program, left=left, numbers=numbers), float(values[self.std].max()) * self.largest
-
-
-def _record(kernel: Expression) -> tuple[tuple[Step, ...], dict[int, int]] | None:
-    """The steps to all standard deviations and shares, and which of them gives what of the left, by its identity."""
-    steps: list[Step] = []
-    of: dict[int, int] = {id(kernel.root.stds[0]): 0}
-    known: dict[Expression, int] = {kernel.root: 0}
-
-    def take(step: Step, numbers: torch.Tensor) -> int:
-        steps.append(step)
-        return of.setdefault(id(numbers), len(steps))
-
-    def visit(node: Expression) -> int | None:
-        if node in known:
-            return known[node]
-        sources = (node.like,) if isinstance(node, FixedCorrelation) else node.operands
-        places = [place for place in map(visit, sources) if place is not None]
-        step = _step(node, places) if len(places) == len(sources) else None
-        if step is None:
+        integers = self._integers(values)
+        if integers is None:
             return None
-        known[node] = place = take(step, node.stds[0])
-        if isinstance(node, Sum):
-            for part, share in zip(places, node.shares, strict=True):
-                take(lambda values, part=part: values[part] / values[place], share[0])
-        return place
+        program = replace(self.program, left=left, numbers=numbers, integers=integers)
+        return program, float(values[self.std].max()) * self.largest
 
-    return None if visit(kernel) is None else (tuple(steps), of)
-
-
-def _step(node: Expression, places: list[int]) -> Step | None:
-    """What `stds` of the node does, in NumPy, a fifth of torch's time for a few numbers; None for other nodes."""
-    first, *rest = places
-    if isinstance(node, Scaled) and node.factors[0].ndim == 0:
-        factor = float(node.factors[0])
-        return lambda values: values[first] * factor
-    if isinstance(node, Constant):
-        root = node.number**0.5
-        return lambda values: np.full_like(values[0], root)
-    if isinstance(node, Noise):
-        excess = (node.factor - 1) ** 0.5
-        return lambda values: values[first] * excess
-    if isinstance(node, SchurProduct):
-        return lambda values: values[first] * values[rest[0]]
-    if isinstance(node, Sum):
-        return lambda values: _hypot(values[first], values[rest[0]])
-    if isinstance(node, Activated) and (node.cusp is not None or node.dual.arc_order is not None):
-        std = node.dual.std if isinstance(node, Value) else node.dual.slope_std
-        return lambda values: std(torch.from_numpy(values[first])).numpy()
-    return None
-
-
-def _hypot(s: Array, t: Array) -> Array:
-    """As that of `nodes`, for numbers of which one is not 0."""
-    high, low = np.maximum(s, t), np.minimum(s, t)
-    return high * np.sqrt(1 + np.square(low / high))
+    def _integers(self, values: list[Array]) -> np.ndarray | None:
+        """Those of the program, with the cells of the examples behind; None where there is no table for one."""
+        if not self.cells:
+            return self.program.integers
+        found = [cells.find(values) for cells in self.cells]
+        there = [cells for cells in found if cells is not None]
+        if len(there) < len(found):
+            return None
+        integers = np.concatenate([self.program.integers, *there])
+        end = len(self.program.integers)
+        for k, cells in enumerate(self.cells):
+            integers[cells.place + LEFT] = end + k * len(values[0]) - cells.place
+        return integers
 
 
 def _extremes(numbers: torch.Tensor) -> tuple[float, float]:
     return float(numbers.min()), float(numbers.max())
+
+
+def _of_all_sizes(std: torch.Tensor) -> torch.Tensor:
+    """Positions of examples whose norms are as small and as large as any, at most a quarter of an octave apart."""
+    sizes = torch.floor(4 * torch.log2(std.clamp(min=torch.finfo(std.dtype).tiny)))
+    return torch.from_numpy(np.unique(sizes.numpy(), return_index=True)[1])

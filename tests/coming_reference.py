@@ -1,7 +1,8 @@
 """Runs other libraries' blocks of docs/coming.rst and keeps their results: `python tests/coming_reference.py`.
 
 In an environment of its own with neural-tangents and scikit-ntk, whose JAX and NumPy are old. The results kept
-were made with empty modules in the place of TensorFlow and tf2jax, which neural-tangents imports and does not use here.
+were made with empty modules in the place of TensorFlow, tf2jax and jax.experimental.jax2tf, which neural-tangents
+imports and does not use here.
 """
 
 import re

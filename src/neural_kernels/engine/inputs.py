@@ -185,9 +185,7 @@ class SparseRows(InputRows):
 Rows = DenseRows | SparseRows
 
 
-def delta_tile(
-    left: DenseRows, right: DenseRows, rows: slice, columns: slice
-) -> Float[Tensor, "rows columns *positions *positions"]:
+def delta_tile(left: DenseRows, right: DenseRows, rows: slice, columns: slice) -> Float[Tensor, "rows columns ..."]:
     """One minus the cosines of all pairs, in torch: differentiable, on any device."""
     a, b = left.unit(rows, left.dtype), right.unit(columns, right.dtype)
     positions = a.shape[1:-1]

@@ -116,7 +116,10 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         longest, powers = self._settings()
         refuse_lazy(X, "X")
         refuse_lazy(y, "y")
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=False)
+        several = self.__sklearn_tags__().target_tags.multi_output
+        if not several:
+            inputs.refuse_several(self, y)
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=several, y_numeric=False)
         weights = inputs.read_weights(sample_weight, X)
         sample = some_rows(X, weights)
         fit = partial(self._stage, X, y, sample_weight, sample)

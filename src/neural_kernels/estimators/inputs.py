@@ -34,6 +34,8 @@ def validate(estimator: Any, X: Any, lazy: str = "pass the result of its compute
         if is_of_dask(given[0] if isinstance(given, list) and given else given):
             raise TypeError(f"{name} is a lazy collection of Dask, {type(estimator).__name__} takes arrays: {lazy}")
         refuse_lazy(given, name)
+    if not options.get("multi_output"):
+        refuse_several(estimator, options.get("y"))
     if isinstance(X, Tensor) and X.dtype == torch.bfloat16:  # which NumPy does not have
         X = X.float()
     if isinstance(X, Tensor) and X.requires_grad:
@@ -51,6 +53,18 @@ def validate(estimator: Any, X: Any, lazy: str = "pass the result of its compute
                 "and nk.table_pipeline(estimator)."
             )
         raise
+
+
+def refuse_several(estimator: Any, y: Any) -> None:
+    """Refuse several targets a row, with what takes them; one column passes, of which scikit-learn warns."""
+    shape = tuple(y.shape if hasattr(y, "shape") else np.asarray(y).shape)
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y has shape {shape}: {type(estimator).__name__} takes one label for each row. For several, wrap it: "
+            "sklearn.multiclass.OneVsRestClassifier takes matrices of 0 and 1 (a column a label, any number of them a "
+            "row), sklearn.multioutput.MultiOutputClassifier a column of labels for each question. One-hot rows of "
+            "exclusive classes: y.argmax(axis=1)"
+        )
 
 
 def _is_raw_table(X: Any) -> bool:

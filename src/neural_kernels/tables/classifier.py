@@ -13,7 +13,7 @@ from typing_extensions import override
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.examples import Examples
 from neural_kernels.estimators.feature_classifier import NeuralFeatureClassifier
-from neural_kernels.estimators.inputs import read_weights
+from neural_kernels.estimators.inputs import read_weights, refuse_several
 from neural_kernels.estimators.kernel_classifier import NeuralKernelClassifier
 from neural_kernels.estimators.labels import calibrate, code_labels, find_classes
 from neural_kernels.exact import Kernel
@@ -81,6 +81,7 @@ class TableClassifier(ClassifierMixin, TableModel):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TableClassifier:
         """Fit to a table, shape (n, d), and labels, shape (n,), with non-negative weights, (n,), default all 1."""
         require_targets(self, y)
+        refuse_several(self, y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         weights = read_weights(sample_weight, y)

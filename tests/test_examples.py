@@ -26,6 +26,14 @@ import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("plot_*.py"))
+LONG = {  # those of ten seconds and more, which `make docs` runs, too
+    "plot_bayesian_optimisation",
+    "plot_digits_cntk",
+    "plot_empirical_transformer",
+    "plot_image_features",
+    "plot_image_methods",
+    "plot_widths",
+}
 COMPARED = ROOT / "docs" / "coming.rst"  # run by test_coming.py
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.rst")} - {COMPARED})]
 
@@ -175,7 +183,10 @@ def test_graphs_reads_files(tmp_path, monkeypatch):
     assert nk.NTK(script.graph_network(2))(script.pad(data)).shape == (2, 2)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else (), id=path.stem) for path in SCRIPTS],
+)
 @pytest.mark.usefixtures("one_thread", "no_figures")
 def test_gallery(script):
     """Cell after cell, as the gallery does it, which takes the figures of a cell and closes them: none may be empty."""

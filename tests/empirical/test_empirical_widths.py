@@ -116,7 +116,9 @@ def all_gaps(build: Callable[[int, int], nn.Module], widths: Sequence[int], seed
     return np.array([[pseudo_gaps(module, x, y) for module in row] for row in networks])
 
 
-@pytest.mark.parametrize(("name", "widths"), [("relu", (32, 128, 512)), ("convolutions", (8, 32, 128))])
+@pytest.mark.parametrize(
+    ("name", "widths"), [("relu", (32, 128, 512)), pytest.param("convolutions", (8, 32, 128), marks=pytest.mark.slow)]
+)
 def test_empirical_tends_to_infinite(name: str, widths: tuple[int, ...]) -> None:
     assert_falls(np.array([[infinite_gap(name, w, seed) for seed in range(16)] for w in widths]), widths, 0.12)
 

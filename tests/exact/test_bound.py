@@ -35,9 +35,9 @@ SMOOTH = {  # whose numbers are interpolated, and the norms that are tried
     "odd": (nk.mlp(2, nk.Erf()), 0.3, 1.0),
     "many terms": (nk.mlp(1, nk.Tanh(), bias_var=0.1), 0.1, 1.9),
     "polynomial": (nk.mlp(2, nk.Polynomial((1.0, 0.5, 0.2)), bias_var=0.1), 0.01, 3.0),
-    "tables": (nk.mlp(2, nk.Tanh(), bias_var=0.1), 0.01, 100.0),
-    "table with a kink": (nk.mlp(2, nk.ELU()), 0.2, 30.0),
-    "residual": (nk.Sequential(nk.Dense(), nk.Residual(nk.Sequential(nk.SiLU(), nk.Dense()))), 0.1, 10.0),
+    "tables": (nk.mlp(2, nk.Tanh(), bias_var=0.1), 0.1, 5.0),
+    "table with a kink": (nk.mlp(2, nk.ELU()), 0.3, 4.0),
+    "residual": (nk.Sequential(nk.Dense(), nk.Residual(nk.Sequential(nk.SiLU(), nk.Dense()))), 0.3, 4.0),
 }
 
 

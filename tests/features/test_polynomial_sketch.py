@@ -31,6 +31,11 @@ def rows(norms=(0.3, 3.0), seed=0):
     return x / x.square().mean(1, keepdim=True).sqrt() * torch.linspace(*norms, 6, dtype=torch.float64)[:, None]
 
 
+def some(activations):
+    """All of them, the third and further ones in slow tests."""
+    return [*activations[:2], *(pytest.param(activation, marks=pytest.mark.slow) for activation in activations[2:])]
+
+
 def error(net, x, width, kernel="ntk", seeds=SEEDS, degree="auto"):
     """Of the Gram matrix with unit diagonal: root mean square, mean over seeds and its standard error."""
     exact = (nk.NTK if kernel == "ntk" else nk.NNGP)(net)(x)
@@ -41,14 +46,14 @@ def error(net, x, width, kernel="ntk", seeds=SEEDS, degree="auto"):
     return float(errors.square().mean().sqrt()), errors.mean(0), errors.std(0) / seeds**0.5
 
 
-@pytest.mark.parametrize("activation", ANY_NORM, ids=repr)
+@pytest.mark.parametrize("activation", some(ANY_NORM), ids=repr)
 def test_one_hidden_layer_at_any_norm(activation):
     net = nk.Sequential(nk.Dense(bias_var=0.1), activation, nk.Dense(bias_var=0.1))
     _, mean, spread = error(net, rows(), 400)
     assert float((mean.abs() / (spread + 6e-3)).max()) < 4.5
 
 
-@pytest.mark.parametrize("activation", NEAR_ONE, ids=repr)
+@pytest.mark.parametrize("activation", some(NEAR_ONE), ids=repr)
 def test_one_hidden_layer_at_norms_near_one(activation):
     net = nk.Sequential(nk.Dense(bias_var=0.1), activation, nk.Dense(bias_var=0.1))
     _, mean, spread = error(net, rows((0.5, 1.0)), 400)

@@ -75,7 +75,7 @@ def test_one_hidden_layer_is_unbiased(activation, kernel):
     assert float((error.abs() / (spread + 3e-3)).max()) < 4.5
 
 
-@pytest.mark.parametrize("net", DEEP, ids=repr)
+@pytest.mark.parametrize("net", [*DEEP[:2], *(pytest.param(net, marks=pytest.mark.slow) for net in DEEP[2:])], ids=repr)
 def test_error_falls_as_the_root_of_the_width(net):
     expected = exact(net, "ntk")
     size = expected.diagonal().sqrt()

@@ -41,7 +41,7 @@ CASES = [
     (nk.mlp(2, bias_var=0.2), True),
     (nk.mlp(2, nk.GELU(), bias_var=0.1), True),
     (nk.mlp(1, nk.Erf()), True),
-    (nk.mlp(2, nk.ELU()), True),
+    pytest.param(nk.mlp(2, nk.ELU()), True, marks=pytest.mark.slow),
     (nk.Sequential(nk.Dense(), nk.Residual(nk.Sequential(nk.ReLU(), nk.Dense())), nk.ReLU(), nk.Dense()), False),
     (nk.Sequential(nk.Dense(), nk.Concat(nk.ReLU(), nk.Abs()), nk.Dense()), False),
 ]

@@ -15,7 +15,14 @@ import neural_kernels as nk
 gpytorch = pytest.importorskip("gpytorch")
 
 NET = nk.mlp(2, nk.Erf(), bias_var=0.1)
-ACTIVATIONS = [nk.ReLU(), nk.Erf(), nk.GELU(), nk.Step(), nk.Tanh(), nk.HardTanh()]
+ACTIVATIONS = [
+    nk.ReLU(),
+    nk.Erf(),
+    nk.GELU(),
+    nk.Step(),
+    nk.Tanh(),
+    pytest.param(nk.HardTanh(), marks=pytest.mark.slow),
+]
 KERNELS = {
     "ntk": nk.NTK(NET),
     "nngp": nk.NNGP(nk.mlp(3)),

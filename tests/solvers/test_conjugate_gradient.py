@@ -76,7 +76,7 @@ def test_sparse_rows() -> None:
 
 
 @pytest.mark.usefixtures("strips")
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
+@pytest.mark.parametrize("weights", [pytest.param(None, marks=pytest.mark.slow), WEIGHTS], ids=["equal", "weighted"])
 @pytest.mark.parametrize("preconditioner", [RPCholesky(40), None], ids=["preconditioned", "plain"])
 def test_solutions_are_those_of_a_factorisation(preconditioner: Any, weights: Any) -> None:
     system = replace(EXACT, preconditioner=preconditioner).system_of(KernelOperator(KERNEL, X), weights)

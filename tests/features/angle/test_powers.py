@@ -10,6 +10,7 @@ from estimates import products, standardised, units
 from neural_kernels.features.angle.powers import Powers, inner_width, variance
 
 
+@pytest.mark.slow
 def test_predicted_variance_is_that_of_the_sketch():
     """An upper bound within a factor of 4: that of independent samples, which rows of a Hadamard matrix are not."""
     d, inner, width = 16, 64, 100

@@ -113,9 +113,11 @@ def test_dropout_is_in_the_diagonal_alone():
 
 ACTIVATIONS = [nk.ReLU(), nk.Abs(), nk.GELU(), nk.Erf(), nk.Tanh(), nk.ELU(), nk.Softplus(), nk.HardTanh()]
 BIASED = [nk.cnn(2, activation, bias_var=0.1) for activation in ACTIVATIONS]
+SOME = [*BIASED[:4], *(pytest.param(net, marks=pytest.mark.slow) for net in BIASED[4:])]
 
 
-SINGLE = [(net, np.float32) for net in [*BIASED, nk.myrtle(5), nk.resnet((1, 1))]]
+SINGLE = [(net, np.float32) for net in [*BIASED[:4], nk.myrtle(5), nk.resnet((1, 1))]]
+SINGLE += [pytest.param(net, np.float32, marks=pytest.mark.slow) for net in BIASED[4:]]
 DOUBLE = [(net, np.float64) for net in [nk.cnn(2), nk.cnn(2, nk.GELU(), bias_var=0.1), nk.resnet((1, 1))]]
 
 
@@ -132,7 +134,7 @@ def test_near_the_kernel_on_other_images(net, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("net", [*BIASED, nk.cnn(2, pooling="flatten"), nk.myrtle(5)], ids=repr)
+@pytest.mark.parametrize("net", [*SOME, nk.cnn(2, pooling="flatten"), nk.myrtle(5)], ids=repr)
 def test_differentiable_path_is_the_compiled_one(net, dtype):
     x = torch.from_numpy(natural(30)).to(dtype)
     phi = nk.feature_map(net, n_components=96).fit(x)

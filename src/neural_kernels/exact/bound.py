@@ -32,8 +32,10 @@ class BoundLater:
 class BoundNetwork:
     """A network's kernel of any batch with one that stays: ``bound(x1)`` equals ``kernel(x1, x2)``, to rounding.
 
-    Of vectors through layers whose kernels are functions of angle and norm (ReLU and the like), with biases or without,
-    a program is compiled once, and a call computes the numbers of `x1` alone. Other kernels save the reading of `x2`.
+    Of vectors through layers whose kernels are functions of angle and norm, a program is compiled once, and a call
+    computes the numbers of `x1` alone. Batches with norms beyond those of `x2`, where an activation has series or
+    tables, are computed as without. Other kernels save the reading of `x2`: images, layers that look at their inputs,
+    and activations in float64 whose formulas torch evaluates (GELU of large norms).
 
     Parameters
     ----------

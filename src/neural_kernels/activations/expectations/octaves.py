@@ -16,6 +16,7 @@ from neural_kernels.runtime.types import Array
 _NODES = 32  # for a half octave, as in `interpolation`
 _BEYOND = 1.001  # times the largest number asked for
 _MOST = 64  # half octaves
+_MIDDLE, _REACH = (1 + math.sqrt(0.5)) / 2, (1 - math.sqrt(0.5)) / 2  # of a half octave that ends at 1
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ class HalfOctaves:
         largest = _BEYOND * float(positive.max()) if len(positive) else 1.0
         octaves = math.log2(largest / float(positive.min())) if len(positive) else 0.0
         tops = largest * 2.0 ** (-torch.arange(min(2 + int(2 * octaves), _MOST), dtype=torch.float64) / 2)
-        middle, reach = (1 + math.sqrt(0.5)) / 2, (1 - math.sqrt(0.5)) / 2
-        points = tops[:, None] * (middle + reach * chebyshev.nodes(_NODES))
+        points = tops[:, None] * (_MIDDLE + _REACH * chebyshev.nodes(_NODES))
         values = functions(points.flatten()).unflatten(0, points.shape)
         return cls(largest, (chebyshev.transform(_NODES) @ values).numpy())
 
@@ -58,10 +58,9 @@ class HalfOctaves:
         result = np.full((len(numbers), self.coefficients.shape[-1]), np.nan)
         below = 2 * np.log2(self.largest / numbers)
         place = np.where((below >= 0) & (below < len(self.coefficients)), below, -1).astype(np.int64)
-        middle, reach = (1 + math.sqrt(0.5)) / 2, (1 - math.sqrt(0.5)) / 2
         for half in np.unique(place[place >= 0]):
             rows = place == half
-            at = (numbers[rows] / (self.largest * 2.0 ** (-half / 2)) - middle) / reach
-            polynomials = np.cos(np.arccos(at.clip(-1, 1))[:, None] * np.arange(_NODES))
-            result[rows] = polynomials @ self.coefficients[half]
+            at = (numbers[rows] / (self.largest * 2.0 ** (-half / 2)) - _MIDDLE) / _REACH
+            polynomials = chebyshev.polynomials(torch.from_numpy(at), _NODES)
+            result[rows] = polynomials.numpy() @ self.coefficients[half]
         return result

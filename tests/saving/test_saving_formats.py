@@ -46,7 +46,7 @@ def test_files_are_safetensors(tmp_path):
     assert model.X_fit_.shape in shapes
 
 
-WITHOUT_TENSORS = [
+OF_ROWS = [
     nk.NeuralKernelRegressor(),
     nk.NeuralKernelRegressor(nk.mlp(2, "erf"), kernel="nngp"),
     nk.NeuralKernelClassifier(kernel=nk.Laplace() + 0.5 * nk.NTK(nk.mlp(1))),
@@ -55,15 +55,36 @@ WITHOUT_TENSORS = [
     nk.TableClassifier(),
     Pipeline([("scale", nk.TableScaler()), ("model", nk.NeuralKernelRegressor())]),
     Pipeline([("encode", nk.TableEncoder()), ("model", nk.NeuralKernelRegressor())]),
+    nk.NeuralFeatureRegressor(n_components=8),
+    nk.NeuralFeatureRegressor(nk.mlp(2), method=nk.ZonalFeatures(anchors=2), n_components=32),
+    nk.NeuralFeatureRegressor(method=nk.RandomFeatures(), n_components=16),
+    nk.NeuralFeatureRegressor(method=nk.PolynomialSketch(), n_components=16),
+    nk.NeuralFeatureRegressor(kernel=nk.PolynomialKernel(2), method=nk.AdaptiveSampling(), n_components=16),
+    nk.NeuralFeatureRegressor(kernel=nk.Laplace(), n_components=8),
+    nk.NeuralFeatureClassifier(n_components=8),
+    nk.NeuralFeatureLogisticClassifier(n_components=8),
+    Pipeline([("map", nk.NeuralFeatures(n_components=8)), ("model", nk.NeuralKernelRegressor())]),
 ]
 
 
-@pytest.mark.parametrize("model", WITHOUT_TENSORS, ids=repr)
+@pytest.mark.parametrize("model", OF_ROWS, ids=repr)
 def test_skops_brings_pipelines_back(model, tmp_path):
     x, y = stored_rows(), (stored_rows()[:, 0] > 0).astype(int)
-    model = make_pipeline(StandardScaler(), clone(model)).fit(x, y)
-    skops.dump(model, tmp_path / "model.skops")
-    trusted = skops.get_untrusted_types(file=tmp_path / "model.skops")
-    assert all(name.startswith("neural_kernels.") for name in trusted), "nothing else has to be trusted"
-    again = skops.load(tmp_path / "model.skops", trusted=trusted)
+    comes_back(make_pipeline(StandardScaler(), clone(model)).fit(x, y), x, tmp_path)
+
+
+@pytest.mark.parametrize("network", [nk.cnn(2), nk.cnn(2, pooling="flatten")], ids=repr)
+def test_skops_brings_models_of_images_back(network, tmp_path):
+    x = np.random.default_rng(0).normal(size=(24, 1, 6, 6)).astype(np.float32)
+    model = nk.NeuralFeatureClassifier(network, n_components=16, alpha=1e-2)
+    comes_back(make_pipeline(nk.ImageScaler(), model).fit(x, np.arange(24) % 2), x, tmp_path)
+
+
+def comes_back(model, x, folder):
+    """Read what skops wrote of a fitted pipeline, and compare predictions."""
+    skops.dump(model, folder / "model.skops")
+    trusted = skops.get_untrusted_types(file=folder / "model.skops")
+    own = ("neural_kernels.", "torch.nn.modules.")
+    assert all(name.startswith(own) for name in trusted), "nothing else has to be trusted"
+    again = skops.load(folder / "model.skops", trusted=trusted)
     assert np.array_equal(again.predict(x), model.predict(x))

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches.hadamard import padded, transform
 from neural_kernels.sketches.seeds import derive_seed, draw_normal, draw_rotation, draw_signs
 
@@ -17,7 +18,7 @@ _ROUNDS = 3
 _HAAR = 64  # the largest dimension of rotations that are matrices: Hadamard transforms are too regular there
 
 
-class Directions(nn.Module):
+class Directions(StoredModule):
     r"""Coordinates of rows along random directions: :math:`u_i = \sqrt D\, w_i \cdot x` with unit vectors w_i.
 
     The w_i come in blocks of D orthogonal ones, rows of :math:`(H S_3 H S_2 H S_1) / D^{3/2}` with the Hadamard matrix
@@ -102,7 +103,7 @@ class Directions(nn.Module):
         return result
 
 
-class IndependentDirections(nn.Module):
+class IndependentDirections(StoredModule):
     r"""Coordinates of rows along independent random directions, by a matrix product.
 
     Parameters

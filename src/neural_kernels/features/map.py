@@ -24,13 +24,14 @@ from neural_kernels.features.reduction import WIDEST as WIDEST_ROWS
 from neural_kernels.features.states import landmarks_of
 from neural_kernels.features.width import WIDEST, columns_for
 from neural_kernels.runtime.boundary import require_examples, require_range
+from neural_kernels.runtime.plain_state import StoredModule
 
 _BLOCK = 2**22  # numbers of a block of features
 _STRIP = 256  # rows that are brought to another precision at a time
 _FEATURES = "features of rows"  # what messages call them
 
 
-class FeatureMap(nn.Module):
+class FeatureMap(StoredModule):
     r"""phi with :math:`\phi(x) \cdot \phi(y) \approx k(x, y)`, a module with buffers only.
 
     Parameters
@@ -100,8 +101,7 @@ class FeatureMap(nn.Module):
             raise ValueError("x: expected at least one row to fit")
         sample = detached(batch)
         task = self._build(batch, sample)
-        self._held_out = sample[probes(task, self.method_, sample)]
-        self._errors = None
+        self._held_out, self._errors = sample[probes(task, self.method_, sample)], None
         return self
 
     @property

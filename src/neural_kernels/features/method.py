@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.exact import Kernel
 from neural_kernels.exact.network import NetworkKernel
+from neural_kernels.runtime.plain_state import PlainState, StoredModule
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(PlainState):
     """What is to be mapped: a kernel, and the shape, precision and make of the data.
 
     Parameters
@@ -133,7 +134,7 @@ def _as_numpy(x: Any) -> Any:
     return x.numpy() if isinstance(x, Tensor) else x
 
 
-class BuiltMap(nn.Module, ABC):
+class BuiltMap(StoredModule, ABC):
     """A built map, a module with buffers only.
 
     Attributes

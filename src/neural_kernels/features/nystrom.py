@@ -155,7 +155,9 @@ class LandmarkFeatures(BuiltMap):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the kernel that was made ready."""
-        return {name: value for name, value in vars(self).items() if name != "_bound"}
+        state = super().__getstate__()
+        state.pop("_bound", None)
+        return state
 
     @override
     def forward(self, x: Any) -> Tensor:

@@ -7,12 +7,13 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.engine.inputs import DenseRows, SparseRows
 from neural_kernels.features.method import BuiltMap, Task, dense
 from neural_kernels.runtime.numerics import safe_divide
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches import OSNAP, derive_seed
 from neural_kernels.sketches.blocks import over_blocks
 from neural_kernels.sketches.hadamard import padded
@@ -20,7 +21,7 @@ from neural_kernels.sketches.hadamard import padded
 WIDEST = 1 << 13  # columns of rows that are taken as they are
 
 
-class Reduction(nn.Module):
+class Reduction(StoredModule):
     r"""Rows of at most max(8192, 2 n_components) columns; wider ones are sketched, at the cost of their non-zeros.
 
     A sketch to w columns changes cosines by about :math:`w^{-1/2}`, less than n_components random features do; it is

@@ -16,6 +16,7 @@ from neural_kernels.algebra import InputMap, Metric, Traits, as_metric
 from neural_kernels.errors import ArchitectureError
 from neural_kernels.finite.geometry import Windows
 from neural_kernels.layers.affine import Affine
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.runtime.types import Shape
 
 
@@ -46,7 +47,7 @@ class Measured(Affine):
         return nn.Sequential(FixedMap(seen), module), after
 
 
-class FixedMap(nn.Module):
+class FixedMap(StoredModule):
     """An input map as a module, without parameters."""
 
     def __init__(self, seen: InputMap) -> None:

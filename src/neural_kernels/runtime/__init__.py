@@ -6,6 +6,7 @@
 - `jit`: numba's compiler, and the cache of what it makes
 - `versions`: what a report of a fault should say
 - `digests`: of texts and arrays, the same in every process
+- `plain_state`: tensors as NumPy arrays in pickles and the like
 - `whole_files`: files that are there whole or not at all
 - `heap`: freed memory that is used again
 - `workers`: tasks shared out to threads

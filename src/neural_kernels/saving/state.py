@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from neural_kernels.errors import LoadError, SaveError
+from neural_kernels.runtime.plain_state import with_tensors
 
 _OWN = frozenset(vars(nn.Module()))  # what torch keeps in every module: buffers, submodules, hooks
 
@@ -14,7 +15,7 @@ _OWN = frozenset(vars(nn.Module()))  # what torch keeps in every module: buffers
 def attributes(value: Any) -> dict[str, Any]:
     """All of an object; where its class says which of them make it, as for pickles, those alone."""
     if _is_own(getattr(type(value), "__getstate__", None)):
-        return value.__getstate__()
+        return with_tensors(value.__getstate__())
     return dict(vars(value))
 
 

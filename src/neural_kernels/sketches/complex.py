@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches.checked_rows import Rows, dense
 from neural_kernels.sketches.hadamard import padded, transform_signed
 from neural_kernels.sketches.seeds import draw_bits, draw_order, draw_signs
 
 
-class ComplexSRHT(nn.Module):
+class ComplexSRHT(StoredModule):
     """P H D x with D of entries 1, -1, i and -i: the real parts of some rows, and their imaginary parts.
 
     Parameters

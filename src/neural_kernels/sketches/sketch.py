@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.checks import require_integer
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches.blocks import over_blocks
 from neural_kernels.sketches.checked_rows import Rows, dress, read, read_out
 
 
-class Sketch(nn.Module, ABC):
+class Sketch(StoredModule, ABC):
     """A random map of rows, drawn once from a seed and held in buffers of small integers.
 
     Parameters

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.checks import require_integer
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches.blocks import over_blocks
 from neural_kernels.sketches.checked_rows import Rows, dress, read, read_out, require_range
 from neural_kernels.sketches.complex import ComplexSRHT
@@ -18,7 +19,7 @@ from neural_kernels.sketches.seeds import derive_seed
 from neural_kernels.sketches.srht import SRHT
 
 
-class TensorSRHT(nn.Module):
+class TensorSRHT(StoredModule):
     r"""Sketch x (x) y as the entrywise product of two SRHTs.
 
     .. math:: S (x \otimes y) = \frac 1 {\sqrt m} (P_1 H D_1 x) \circ (P_2 H D_2 y), \qquad

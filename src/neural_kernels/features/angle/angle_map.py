@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.features.angle.power_series import PowerSeries, zonal_series
 from neural_kernels.features.method import Task
 from neural_kernels.features.reduction import ReducedMap, Reduction
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches import SRHT, derive_seed
 
 _EQUAL = 1e-3  # relative difference of norms that count as one
@@ -58,7 +59,7 @@ def require_norm(std: Tensor, norm: float, features: int) -> None:
         )
 
 
-class Rest(nn.Module, ABC):
+class Rest(StoredModule, ABC):
     """Features of all degrees from 2 on, for rows of norm 1.
 
     Attributes

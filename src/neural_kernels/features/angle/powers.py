@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from torch import Tensor, nn
 
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches import PolySketch, TensorSRHT, derive_seed
 from neural_kernels.sketches.hadamard import padded
 from neural_kernels.sketches.poly_sketch import Tree, half
@@ -16,7 +17,7 @@ _WIDEST = 1 << 12  # nodes that hold a row as it is
 _SHARE = 8  # nodes have at least this part of all columns
 
 
-class Powers(nn.Module):
+class Powers(StoredModule):
     """The tree of PolySketch with roots of different widths: samples of its nodes, or wider ones of their own.
 
     Parameters

@@ -16,6 +16,7 @@ from neural_kernels.features.landmarks.fitting import Fitting
 from neural_kernels.features.landmarks.levels import Levels
 from neural_kernels.features.landmarks.readout import Readout
 from neural_kernels.features.landmarks.run import Run
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches import derive_seed
 from neural_kernels.sketches.seeds import draw_signs
 
@@ -86,7 +87,7 @@ class FlatReadout(Readout):
         return torch.cat(parts, 1)
 
 
-class Nugget(nn.Module):
+class Nugget(StoredModule):
     """Columns for what the others lack of the diagonal: as long as that, and nearly orthogonal for different examples.
 
     They are cosines of fast random waves of the data, so that examples which hardly differ have about the same: what

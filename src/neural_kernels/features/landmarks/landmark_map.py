@@ -144,7 +144,7 @@ class LandmarkMap(BuiltMap):
         return self._traces[positions]
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_traces": {}}  # they hold functions, and are made anew when wanted
+        return super().__getstate__() | {"_traces": {}}  # they hold functions, and are made anew when wanted
 
     @override
     def accepts(self, shape: tuple[int, ...], built_for: tuple[int, ...]) -> bool:

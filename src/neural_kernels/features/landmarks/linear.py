@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.features.landmarks.fitting import Fitting, top
 from neural_kernels.features.landmarks.forms import LinearNode, MappedNode, RescaledNode
 from neural_kernels.features.landmarks.levels import Level
 from neural_kernels.features.landmarks.run import Run
 from neural_kernels.features.landmarks.windows import apply_single
+from neural_kernels.runtime.plain_state import StoredModule
 
 _RANK = {torch.float32: 1e-12, torch.float64: 1e-15}  # of the largest eigenvalue of a metric: what counts as 0
 
 
-class SourceStage(nn.Module):
+class SourceStage(StoredModule):
     """The data, divided by the root of their channels."""
 
     @classmethod
@@ -31,7 +32,7 @@ class SourceStage(nn.Module):
         return (run.x / math.sqrt(run.x.shape[1])).movedim(1, -1).contiguous()
 
 
-class SingleStage(nn.Module):
+class SingleStage(StoredModule):
     """An operation that keeps the columns: a map of one matrix, or a multiple by row.
 
     Parameters
@@ -64,7 +65,7 @@ class SingleStage(nn.Module):
         return apply_single(node.by, columns)
 
 
-class WindowStage(nn.Module):
+class WindowStage(StoredModule):
     """Windows: the main directions of what lies in them, as filters of a convolution.
 
     Parameters

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.features.landmarks.entries import Entries, Recipe
 from neural_kernels.features.landmarks.fitting import Fitting, top
@@ -17,13 +17,14 @@ from neural_kernels.features.landmarks.levels import Level, constant
 from neural_kernels.features.landmarks.linear import main_directions
 from neural_kernels.features.landmarks.pair_function import PairFunction
 from neural_kernels.features.landmarks.run import Run
+from neural_kernels.runtime.plain_state import StoredModule
 
 _TILE = 1 << 18  # numbers of the products of a tile, which stay in the second cache
 _LARGE = 1 << 26  # elsewhere
 _RANK = {torch.float32: 1e-9, torch.float64: 1e-14}  # of the largest eigenvalue: what counts as 0
 
 
-class Landmarks(nn.Module):
+class Landmarks(StoredModule):
     """A weighted sum of a level's kernels between any units and the landmarks.
 
     Parameters
@@ -136,7 +137,7 @@ class Landmarks(nn.Module):
                 yield tile, self.entries(level, rows[tile], [std[tile] for std in stds])
 
 
-class PointStage(nn.Module):
+class PointStage(StoredModule):
     """Landmarks, whitened, and of these features the main directions.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.features.landmarks.ending import Ending
@@ -14,11 +14,12 @@ from neural_kernels.features.landmarks.levels import Levels, terms
 from neural_kernels.features.landmarks.pointwise import Landmarks, take
 from neural_kernels.features.landmarks.residual import RandomColumns
 from neural_kernels.features.landmarks.run import Run
+from neural_kernels.runtime.plain_state import StoredModule
 
 _JITTER = {torch.float32: 1e-8, torch.float64: 1e-15}  # of the trace
 
 
-class Readout(nn.Module, ABC):
+class Readout(StoredModule, ABC):
     """Columns of whole examples, which times a matrix are the features.
 
     Attributes

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.activations import Activation
 from neural_kernels.activations.expectations.hermite import value_and_slope
@@ -15,12 +15,13 @@ from neural_kernels.features.landmarks.fitting import Fitting, top
 from neural_kernels.features.landmarks.forms import Node
 from neural_kernels.features.landmarks.levels import Level, constant
 from neural_kernels.features.method import UnsuitableError
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches import derive_seed
 
 _UNITS = 1 << 9  # at a time
 
 
-class RandomColumns(nn.Module):
+class RandomColumns(StoredModule):
     r"""Random features of an activation's value and of its slope times another kernel, in one column each.
 
     .. math:: \psi_j = [\sqrt a\, \sigma(u_j) + \sqrt b\, \sigma'(u_j)\, v_j] / \sqrt c, \qquad

@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches import derive_seed
 
 _ENOUGH = 256  # columns of a step, whatever its share: fewer are hardly quicker
 Make = Callable[[int, int], nn.Module]
 
 
-class Draws(nn.Module):
+class Draws(StoredModule):
     """Random modules by the number of the step that uses them: made in the first pass, the same in all later ones.
 
     Parameters

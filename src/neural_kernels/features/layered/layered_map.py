@@ -17,6 +17,7 @@ from neural_kernels.features.layered.nonlinearity import Strategy
 from neural_kernels.features.method import Task, UnsuitableError
 from neural_kernels.features.natural import natural_images
 from neural_kernels.features.reduction import ReducedMap, Reduction
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches import SRHT, derive_seed
 
 _TRIAL = 256  # columns of a step in the pass that finds out where columns count
@@ -79,7 +80,7 @@ class LayeredMap(ReducedMap):
         return result
 
 
-class _Mixed(nn.Module):
+class _Mixed(StoredModule):
     """A sketch of columns, for those that must be mixed before some can stand for all."""
 
     def __init__(self, columns: int, width: int, seed: int) -> None:
@@ -90,7 +91,7 @@ class _Mixed(nn.Module):
         return self.sketch.sketch(columns)
 
 
-class _First(nn.Module):
+class _First(StoredModule):
     """The first of columns that are alike, scaled so that they stand for all."""
 
     def __init__(self, columns: int, width: int) -> None:

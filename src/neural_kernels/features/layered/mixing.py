@@ -5,14 +5,15 @@ from __future__ import annotations
 from math import prod, sqrt
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.algebra import Separable
+from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.sketches import SRHT, TensorSRHT, derive_seed
 from neural_kernels.sketches.seeds import draw_bits, draw_signs
 
 
-class TensorProduct(nn.Module):
+class TensorProduct(StoredModule):
     """The tensor product of two factors row by row: exact if it is no wider than asked for, else sketched.
 
     Parameters
@@ -36,7 +37,7 @@ class TensorProduct(nn.Module):
         return self.sketch.sketch(a.flatten(0, -2), b.flatten(0, -2)).reshape(*a.shape[:-1], self.sketch.n_components)
 
 
-class CoupledProduct(nn.Module):
+class CoupledProduct(StoredModule):
     r"""A sketch of the tensor product with a factor whose columns are alike, which need no mixing.
 
     .. math:: S (a \otimes b)_j = \sqrt k\, (P H D a)_j\, b_j / \sqrt m,
@@ -66,7 +67,7 @@ class CoupledProduct(nn.Module):
         return mixed * b[..., : mixed.shape[-1]] * sqrt(b.shape[-1])
 
 
-class SignedSum(nn.Module):
+class SignedSum(StoredModule):
     r"""A sketch of the concatenation of all :math:`S_a \phi` that never makes it.
 
     The rows are mixed once (an SRHT at every position), and every :math:`S_a` of the result is added with random signs
@@ -113,7 +114,7 @@ class SignedSum(nn.Module):
         return total
 
 
-class PositionSigns(nn.Module):
+class PositionSigns(StoredModule):
     """Independent signs for every column at every position, after mixing: different positions no longer correlate.
 
     Parameters

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.activations import Dual
+from neural_kernels.runtime.plain_state import StoredModule
 
 
-class Nonlinearity(nn.Module, ABC):
+class Nonlinearity(StoredModule, ABC):
     """Random columns for the nonlinear part of one activation: of its value and of its slope.
 
     Attributes

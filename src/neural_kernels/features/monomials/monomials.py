@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_kernels.engine.inputs import DenseRows, Rows
 from neural_kernels.features.monomials.loops import cap_dense, cap_sparse, products_of_dense, products_of_sparse
+from neural_kernels.runtime.plain_state import StoredModule
 
 Unit = Any  # rows of norm 1: a tensor, or indptr, indices and data of a CSR matrix
 
@@ -22,7 +23,7 @@ def unit_rows(rows: Rows) -> Unit:
     return unit.indptr, unit.indices, unit.data
 
 
-class Monomials(nn.Module):
+class Monomials(StoredModule):
     r"""Some monomials :math:`s_j \prod_t x_{i_{jt}}`, sorted by their first factor.
 
     Parameters

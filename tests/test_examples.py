@@ -32,6 +32,7 @@ LONG = {  # those of ten seconds and more, which `make docs` runs, too
     "plot_empirical_transformer",
     "plot_image_features",
     "plot_image_methods",
+    "plot_learnt_patches",
     "plot_widths",
 }
 COMPARED = ROOT / "docs" / "coming.rst"  # run by test_coming.py

@@ -6,10 +6,7 @@ import errno
 import json
 import os
 import pickle
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import csr_matrix
 
 import neural_kernels as nk
+from killed import killed_and_resumed, once
 from neural_kernels.estimators import accumulation, built
 from neural_kernels.sources import Block
 from neural_kernels.storage import checkpoint as storage
@@ -275,38 +273,12 @@ np.savez(result, coef=model.coef_, intercept=model.intercept_, scores=model.loo_
 """
 
 
-def killed_and_resumed(folder: Path, kills: int, pause: float) -> tuple[int, dict[str, np.ndarray]]:
-    """How often a process was killed before it came to its end, and its result."""
-    script, path, result = folder / "fit.py", folder / "fit.checkpoint", folder / "result.npz"
-    script.write_text(SCRIPT)
-    rng, count = np.random.default_rng(1), 0
-    while not result.exists():
-        command = [sys.executable, str(script), str(path), str(result), str(pause)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        if count < kills:
-            time.sleep(float(rng.uniform(0.2, 1.0) * 60 * pause))
-            process.send_signal(signal.SIGKILL)
-            count += process.wait() == -signal.SIGKILL
-        else:
-            assert process.wait() == 0
-        process.stdout.close()
-    return count, dict(np.load(result))
-
-
-def once(folder: Path) -> dict[str, np.ndarray]:
-    script, result = folder / "fit.py", folder / "once.npz"
-    script.write_text(SCRIPT)
-    subprocess.run([sys.executable, str(script), "", str(result), "0"], check=True, capture_output=True)
-    return dict(np.load(result))
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_killed_processes_go_on(tmp_path: Path, kills: int) -> None:
-    expected = once(tmp_path)
-    count, result = killed_and_resumed(tmp_path, kills, 0.01 if kills == 1 else 0.05)
+    expected = once(SCRIPT, tmp_path)
+    pause = 0.01 if kills == 1 else 0.05
+    count, result = killed_and_resumed(SCRIPT, tmp_path, kills, pause, seconds=60 * pause)
     assert count == kills
     for name, values in expected.items():
         assert_array_equal(result[name], values, err_msg=name)

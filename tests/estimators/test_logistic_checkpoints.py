@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import neural_kernels as nk
+from killed import killed_and_resumed, once
 from neural_kernels.estimators import accumulation, built
 from neural_kernels.sources import Block, RowSource
 
@@ -90,3 +92,39 @@ def test_other_data_or_parameters_are_refused(tmp_path: Path) -> None:
         logistic().fit(Mortal(), checkpoint=tmp_path / "fit")
     with pytest.raises(ValueError, match="checkpoint: expected rows in blocks"):
         logistic().fit(X, LABELS, checkpoint=tmp_path / "other")
+
+
+SCRIPT = """
+import sys, time
+import numpy as np
+import neural_kernels as nk
+from neural_kernels.estimators import accumulation, built, feature_logistic
+from neural_kernels.sources import Block, RowSource
+
+accumulation._SAMPLE, accumulation._FEWEST, feature_logistic._ROOM = 300, 100, 0
+accumulation.block_rows = built.block_rows = lambda columns: 256
+path, result, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
+
+class Slow(RowSource):
+    def blocks(self):
+        for seed in range(12):
+            rng = np.random.default_rng(seed)
+            X = rng.standard_normal((100, 4))
+            time.sleep(pause)
+            yield Block(X, np.sin(X[:, 0]) + 0.1 * rng.standard_normal(100) > 0)
+
+model = nk.NeuralFeatureLogisticClassifier(nk.mlp(1), n_components=48, alpha=[0.1, 0.01], random_state=0)
+print("begun", flush=True)
+model.fit(Slow(), checkpoint=nk.Checkpoint(path, seconds=0) if path else None)
+np.savez(result, coef=model.coef_, intercept=model.intercept_, scores=model.held_out_scores_)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_processes_go_on(tmp_path: Path, kills: int) -> None:
+    expected = once(SCRIPT, tmp_path)
+    count, result = killed_and_resumed(SCRIPT, tmp_path, kills, pause=0.01, seconds=2.0)
+    assert count == kills
+    for name, values in expected.items():
+        assert_array_equal(result[name], values, err_msg=name)

@@ -35,12 +35,16 @@ class Held(PlainState):
 def test_a_module_comes_back(copied):
     first = Scale()
     second = copied(first)
-    assert isinstance(second.weights, torch.Tensor) and second.weights.stride() == first.weights.stride()
-    assert torch.equal(second.weights, first.weights) and torch.equal(second.passing, first.passing)
+    assert isinstance(second.weights, torch.Tensor)
+    assert second.weights.stride() == first.weights.stride()
+    assert torch.equal(second.weights, first.weights)
+    assert torch.equal(second.passing, first.passing)
     assert list(second.state_dict()) == ["weights"], "what is not persistent stays so"
-    assert second.limit.dtype == torch.float64 and isinstance(second.rows, np.ndarray)
+    assert second.limit.dtype == torch.float64
+    assert isinstance(second.rows, np.ndarray)
     second.to(torch.float64)
-    assert second.weights.dtype == torch.float64 and first.weights.dtype == torch.float32
+    assert second.weights.dtype == torch.float64
+    assert first.weights.dtype == torch.float32
 
 
 def test_a_deep_copy_has_memory_of_its_own():
@@ -62,7 +66,9 @@ def test_the_state_has_no_tensors():
 )
 def test_tensors_without_an_array_stay_tensors(tensor):
     held = pickle.loads(pickle.dumps(Held(tensor))).value
-    assert held.dtype == tensor.dtype and held.layout == tensor.layout and held.requires_grad == tensor.requires_grad
+    assert held.dtype == tensor.dtype
+    assert held.layout == tensor.layout
+    assert held.requires_grad == tensor.requires_grad
     assert torch.equal(held.to_dense(), tensor.to_dense())
 
 

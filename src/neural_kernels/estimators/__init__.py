@@ -10,6 +10,7 @@ What users call:
   `logistic_rows`, `logistic_search`, `logistic_training`, `logistic_checkpoint`;
 - `stream_pipeline`: steps before them, fitted to blocks too;
 - `feature_learning`: a metric on the inputs, learnt by either of them; `learnt_metrics`: how one follows another;
+  `measured_inputs`: what it is of, columns or windows of images;
 - `images`: images scaled for either of them;
 - `on_disk`: features of many rows in a file;
 - `linearized`: what training a torch module would give, by its empirical kernel.

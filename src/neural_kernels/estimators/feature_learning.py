@@ -17,7 +17,8 @@ from neural_kernels.checks import require_integer, require_number
 from neural_kernels.errors import ScaleWarning
 from neural_kernels.estimators import inputs
 from neural_kernels.estimators.atomic import atomic
-from neural_kernels.estimators.learnt_metrics import BestStage, LearntStage, mapped, powered, some_rows, variances
+from neural_kernels.estimators.learnt_metrics import BestStage, LearntStage, powered
+from neural_kernels.estimators.measured_inputs import MeasuredInputs, mapped, pulled_back, some_inputs, variances
 from neural_kernels.estimators.passing_gradients import passing_gradients
 from neural_kernels.runtime.boundary import refuse_lazy
 from neural_kernels.runtime.types import Array
@@ -40,13 +41,15 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
        M_{t+1} = c\, \Bigl( \frac 1 n \sum_{j, o} \nabla f_{t, o}(x_j) \nabla f_{t, o}(x_j)^T \Bigr)^{power},
 
     with c such that the trace is d. How often, and with which power, is chosen by the model's own exact leave-one-out
-    score: no validation set is set aside.
+    score: no validation set is set aside. Of images, (n, channels, \*positions), the metric is one of the windows that
+    the network's first convolution sees, as in ``nk.Conv(metric=M)``, and the products of all windows of an image are
+    summed [2]_: learnt patches, of which the eigenvectors of M are the filters.
 
     Parameters
     ----------
     estimator : estimator
         A kernel or feature model of this library, such as ``nk.NeuralKernelRegressor()``. With "auto" it must have
-        leave-one-out scores: ``alpha=None`` or several alphas.
+        leave-one-out scores: ``alpha=None`` or several alphas. For images its ``network`` begins with ``nk.Conv``.
     iterations : int or "auto"
         How often the metric is learnt. "auto": up to 5 times, the best by leave-one-out, which may be 0.
     diag : bool or "auto"
@@ -60,8 +63,10 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     Attributes
     ----------
     estimator_ : estimator
-        The model, fitted to ``X @ root`` with the root of `metric_`.
+        The model, fitted to ``X @ root`` with the root of `metric_`; of images, to their windows times the root, with a
+        first convolution of one position.
     metric_ : ndarray of shape (d,) or (d, d)
+        Of images, d numbers are a window, ordered by channel, then by place.
     diag_ : bool
         Whether it is a diagonal.
     feature_importances_ : ndarray of shape (d,)
@@ -75,17 +80,20 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        "auto" and an estimator without leave-one-out scores; inputs that are no vectors.
+        "auto" and an estimator without leave-one-out scores; images and a network that does not begin with ``nk.Conv``.
 
     Notes
     -----
-    Costs up to 11 fits, and as many average gradient outer products (see `agop` of the estimator), of 20,000 rows at
-    most; ``diag="auto"`` some 44 more of half the rows. Scale the inputs first, as for any kernel.
+    Costs up to 11 fits, and as many average gradient outer products (see `agop` of the estimator), of 20,000 rows or
+    500 images at most; ``diag="auto"`` some 44 more of half the rows. Scale the inputs first, as for any kernel.
 
     References
     ----------
     .. [1] A. Radhakrishnan, D. Beaglehole, P. Pandit, M. Belkin, "Mechanism of feature learning in deep fully connected
        networks and kernel machines that recursively learn features", 2022, arXiv:2212.13881.
+
+    .. [2] D. Beaglehole, A. Radhakrishnan, P. Pandit, M. Belkin, "Mechanism of feature learning in convolutional neural
+       networks", 2023, arXiv:2309.00570.
 
     Examples
     --------
@@ -112,19 +120,21 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
 
     @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FeatureLearning:
-        """Fit to X, shape (n, d), and targets or labels y, with non-negative weights, shape (n,), default all 1."""
+        """Fit to X, (n, d) or images (n, channels, *positions), and targets or labels y, with non-negative weights."""
         longest, powers = self._settings()
         refuse_lazy(X, "X")
         refuse_lazy(y, "y")
         several = self.__sklearn_tags__().target_tags.multi_output
         if not several:
             inputs.refuse_several(self, y)
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=several, y_numeric=False)
+        options: Any = {"dtype": [np.float64, np.float32], "multi_output": several, "allow_nd": True}
+        X, y = validate_data(self, X, y, y_numeric=False, **options)
+        measured = MeasuredInputs.of(self.estimator, X)
         weights = inputs.read_weights(sample_weight, X)
-        sample = some_rows(X, weights)
-        fit = partial(self._stage, X, y, sample_weight, sample)
-        self.diag_ = not self._full_is_better(X, y, weights) if self.diag == "auto" else bool(self.diag)
-        start = fit(0, powers[0], Metric(np.ones(X.shape[1]) if self.diag_ else np.eye(X.shape[1])))
+        sample = some_inputs(X, weights)
+        fit = partial(self._stage, measured, X, y, sample_weight, sample)
+        self.diag_ = not self._full_is_better(measured, X, y, weights) if self.diag == "auto" else bool(self.diag)
+        start = fit(0, powers[0], Metric(np.ones(measured.size) if self.diag_ else np.eye(measured.size)))
         stages = BestStage(longest if self.iterations != "auto" else 0)
         stages.add(start)
         for power in powers:
@@ -133,8 +143,10 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
                 stage = fit(stage.iteration + 1, power, Metric(powered(stage.outer_product, power)))
                 stages.add(stage)
         self.history_, self.best_index_, best = stages.history, stages.index, stages.best
-        self.estimator_, self.metric_, self._root = best.model, best.metric.matrix, best.metric.root
-        moved = best.mean_squares * variances(*sample)
+        self.estimator_, self._seen, self.metric_ = best.model, best.seen, best.seen.metric.matrix
+        self._shape = X.shape[1:]
+        plain = measured.seen(Metric(np.ones(measured.size)))
+        moved = best.mean_squares * variances(mapped(sample[0], plain), sample[1])
         self.feature_importances_ = moved / total if (total := moved.sum()) else np.full(len(moved), 1 / len(moved))
         if hasattr(best.model, "classes_"):
             self.classes_ = best.model.classes_
@@ -151,7 +163,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         longest = _LONGEST if self.iterations == "auto" else int(self.iterations)
         return longest, _POWERS if self.power == "auto" else (float(self.power),)
 
-    def _full_is_better(self, X: Array, y: Any, weights: Array) -> bool:
+    def _full_is_better(self, measured: MeasuredInputs, X: Array, y: Any, weights: Array) -> bool:
         """Whether full metrics of halves of the rows suit the other halves better than diagonal ones do."""
         first = y if y.ndim == 1 else y[:, 0]
         order = np.lexsort((np.random.default_rng(0).permutation(len(X)), first))  # halves of like targets
@@ -164,21 +176,29 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
             for diag in (True, False):
                 learnt: Any = clone(self)
                 learnt.set_params(diag=diag).fit(X[learn], y[learn], sample_weight=weights[learn])
-                found = self._stage(
-                    X[judge], y[judge], weights[judge], (X[:0], weights[:0]), 1, 1.0, Metric(learnt.metric_)
-                )
+                none = X[:0], weights[:0]
+                metric = Metric(learnt.metric_)
+                found = self._stage(measured, X[judge], y[judge], weights[judge], none, 1, 1.0, metric)
                 scores.append(found.score)
             gains.append(scores[1] - scores[0])
         return bool(np.mean(gains) > 0)
 
     def _stage(
-        self, X: Array, y: Any, sample_weight: Any, sample: Any, iteration: int, power: float, metric: Metric
+        self,
+        measured: MeasuredInputs,
+        X: Array,
+        y: Any,
+        sample_weight: Any,
+        sample: Any,
+        iteration: int,
+        power: float,
+        metric: Metric,
     ) -> LearntStage:
+        model, seen = clone(measured.model), measured.seen(metric)
         with warnings.catch_warnings():
             if iteration:  # columns of little weight are as they should be
                 warnings.simplefilter("ignore", ScaleWarning)
-            model: Any = clone(self.estimator)
-            model.fit(mapped(X, metric.root), y, sample_weight=sample_weight)
+            model.fit(mapped(X, seen), y, sample_weight=sample_weight)
         scores = getattr(model, "loo_scores_", None)
         if scores is None and "auto" in (self.iterations, self.power):
             raise ValueError(
@@ -186,13 +206,14 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
                 'alpha=None or several alphas, or numbers in place of "auto"'
             )
         score = float("nan" if scores is None else np.nanmax(scores))
-        return LearntStage(iteration, power, score, model, metric, *sample)
+        return LearntStage(iteration, power, score, model, seen, *sample)
 
     def _mapped(self, X: Any) -> Array:
         check_is_fitted(self)
         refuse_lazy(X, "X")
-        rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return mapped(rows, self._root)
+        inputs.check_shape(self, X, self._shape)
+        rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], allow_nd=True)
+        return mapped(rows, self._seen)
 
     def _asked(self, name: str, X: Any, *given: Any, **options: Any) -> Any:
         X = self._mapped(X)
@@ -251,5 +272,5 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         return self._asked("score", X, y, sample_weight=sample_weight)
 
     def gradient(self, X: Any) -> Array:
-        """As `gradient` of the estimator, by the inputs as they are: (n, n_outputs, d)."""
-        return mapped(self._asked("gradient", X), self._root)
+        """As `gradient` of the estimator, by the inputs as they are: (n, n_outputs, d), or that of images."""
+        return pulled_back(self._asked("gradient", X), self._seen, self._shape)

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from neural_kernels.algebra import Metric
+from neural_kernels.algebra import InputMap
+from neural_kernels.estimators.measured_inputs import outer_product
 from neural_kernels.runtime.types import Array
-
-_ROWS = 20_000  # of which gradients are averaged, at most
 
 
 @dataclass(frozen=True)
@@ -26,36 +25,29 @@ class LearntStage:
     score : float
         The best leave-one-out score of the model; NaN where it has none.
     model : estimator
-    metric : Metric
-        By whose root inputs are multiplied.
-    rows, weights : ndarray of shape (r, d) and (r,)
-        Of which gradients are averaged.
+    seen : ChannelMap or WindowMap
+        How its inputs were multiplied by the root of the metric.
+    rows, weights : ndarray of shape (r, ...) and (r,)
+        Inputs of which gradients are averaged.
     """
 
     iteration: int
     power: float
     score: float
     model: Any
-    metric: Metric
+    seen: InputMap
     rows: Array
     weights: Array
 
     @cached_property
     def outer_product(self) -> Array:
         """The average gradient outer product by the inputs as they are, or its diagonal."""
-        root = self.metric.root
-        product = self.model.agop(mapped(self.rows, root), diag=root.ndim == 1, sample_weight=self.weights)
-        return root * product * root if root.ndim == 1 else root @ product @ root
+        return outer_product(self.model, self.rows, self.weights, self.seen)
 
     @property
     def mean_squares(self) -> Array:
         """Of the gradient by each column; the diagonal of the above."""
         return self.outer_product if self.outer_product.ndim == 1 else np.diagonal(self.outer_product)
-
-
-def mapped(x: Array, root: Array) -> Array:
-    """Rows times the root of a metric, in their own precision."""
-    return (x * root if root.ndim == 1 else x @ root).astype(x.dtype, copy=False)
 
 
 def powered(product: Array, power: float) -> Array:
@@ -89,16 +81,3 @@ class BestStage:
 
     def _rank(self, stage: LearntStage) -> tuple[int, float]:
         return min(stage.iteration, self._least), -np.inf if np.isnan(stage.score) else stage.score
-
-
-def some_rows(X: Array, weights: Array) -> tuple[Array, Array]:
-    """Rows to average over, with their weights: all, or 20,000 drawn by lot, always the same."""
-    if len(X) <= _ROWS:
-        return X, weights
-    drawn = np.sort(np.random.default_rng(0).choice(len(X), _ROWS, replace=False))
-    return X[drawn], weights[drawn]
-
-
-def variances(rows: Array, weights: Array) -> Array:
-    """Of every column."""
-    return np.average(np.square(rows - np.average(rows, axis=0, weights=weights)), axis=0, weights=weights)

@@ -10,8 +10,9 @@ import numpy as np
 
 from neural_kernels.activations import GELU
 from neural_kernels.estimators.examples import Examples
-from neural_kernels.estimators.learnt_metrics import powered, variances
+from neural_kernels.estimators.learnt_metrics import powered
 from neural_kernels.estimators.leave_one_out import loo_residuals
+from neural_kernels.estimators.measured_inputs import variances
 from neural_kernels.exact import NTK, GammaExponential, Kernel, MetricKernel
 from neural_kernels.exact.gradients import gradients
 from neural_kernels.layers import mlp

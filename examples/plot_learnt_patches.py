@@ -50,8 +50,8 @@ def filters_of(metric, count, shape):
 # ------------------
 #
 # 300 digits to learn from, with noise as large as the digits themselves, and windows of 5 x 5. Noise varies in all
-# directions of a window, what is written in smooth ones. Each iteration is judged by leave-one-out: ``history_`` has the
-# scores, here of the log-loss.
+# directions of a window, what is written in smooth ones. Each iteration is judged by leave-one-out: ``history_`` has
+# the scores, here of the log-loss.
 
 X, y = load_digits(return_X_y=True)
 images = ((X - X.mean()) / X.std()).reshape(-1, 1, 8, 8)

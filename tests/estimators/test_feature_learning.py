@@ -11,7 +11,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import neural_kernels as nk
-from neural_kernels.estimators.measured_inputs import mapped
 
 NET = nk.mlp(2, bias_var=0.1)
 REGRESSOR, CLASSIFIER = nk.NeuralKernelRegressor(NET), nk.NeuralKernelClassifier(NET)
@@ -77,9 +76,7 @@ def test_it_is_the_model_on_mapped_inputs(friedman):
         np.testing.assert_allclose(model.predict(x_test), alone.predict(x_test), rtol=1e-6)
         np.testing.assert_allclose(model.gradient(x_test), alone.gradient(x_test), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(model.predict(x_test, return_std=True)[1], alone.predict(x_test, return_std=True)[1])
-    np.testing.assert_allclose(
-        model.predict_interval(x_test), model.estimator_.predict_interval(mapped(x_test, model._seen))
-    )
+    np.testing.assert_allclose(model.predict_interval(x_test), model.estimator_.predict_interval(model.mapped(x_test)))
 
 
 def test_no_iterations_is_the_model_itself(friedman):

@@ -36,6 +36,7 @@ def test_the_metric_is_that_of_gradients_by_windows(diag):
     expected = np.diagonal(product) if diag else product
     assert_allclose(model.metric_, expected * (9 / np.trace(product)), rtol=1e-6, atol=1e-8)
     assert model.feature_importances_.shape == (9,)
+    assert model.mapped(X[:2]).shape == (2, 9, 6, 6)
     assert model.feature_importances_.sum() == pytest.approx(1)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from neural_kernels.algebra import Metric
-from neural_kernels.estimators.feature_learning import mapped
+from neural_kernels.estimators import FeatureLearning
 
 _HOLD = (
     "best_estimator_",
@@ -55,8 +54,9 @@ def reach(estimator: Any, X: Any, *names: str, expected: str) -> tuple[Any, Any,
             columns = _columns_after(model[:-1])
             X = X if X is None else model[:-1].transform(X)
             model = model[-1]
-        elif hasattr(model, "metric_"):
-            X = X if X is None else mapped(np.asarray(X), Metric(model.metric_).root)
+        elif isinstance(model, FeatureLearning):
+            check_is_fitted(model)
+            X = X if X is None else model.mapped(X)
             model, columns = model.estimator_, None
         elif hasattr(model, "best_estimator_") or hasattr(model, "pipeline_"):
             model = _held(model)

@@ -194,7 +194,8 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         power: float,
         metric: Metric,
     ) -> LearntStage:
-        model, seen = clone(measured.model), measured.seen(metric)
+        model: Any = clone(measured.model)
+        seen = measured.seen(metric)
         with warnings.catch_warnings():
             if iteration:  # columns of little weight are as they should be
                 warnings.simplefilter("ignore", ScaleWarning)
@@ -208,7 +209,8 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         score = float("nan" if scores is None else np.nanmax(scores))
         return LearntStage(iteration, power, score, model, seen, *sample)
 
-    def _mapped(self, X: Any) -> Array:
+    def mapped(self, X: Any) -> Array:
+        """The inputs as `estimator_` sees them: multiplied by the root of the metric."""
         check_is_fitted(self)
         refuse_lazy(X, "X")
         inputs.check_shape(self, X, self._shape)
@@ -216,7 +218,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         return mapped(rows, self._seen)
 
     def _asked(self, name: str, X: Any, *given: Any, **options: Any) -> Any:
-        X = self._mapped(X)
+        X = self.mapped(X)
         return getattr(self.estimator_, name)(X, *given, **options)
 
     @passing_gradients
@@ -253,7 +255,7 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
     @available_if(_has("add"))
     def add(self, X: Any, y: Any, sample_weight: Any = None) -> FeatureLearning:
         """As `add` of the estimator: more rows, the metric stays what it is."""
-        return self._edited("add", self._mapped(X), y, sample_weight)
+        return self._edited("add", self.mapped(X), y, sample_weight)
 
     @available_if(_has("remove"))
     def remove(self, rows: Any) -> FeatureLearning:

@@ -4,7 +4,7 @@ Images (JPEG-coded, of the data folder) are standardised or whitened, and their 
 plain, or averaged over an image and its mirror image. Of several networks features lie side by side. Ridge regression
 on centred features takes one pass over the file for each number of columns; fewer columns than the map has are its
 leading ones. Alpha, in units of the mean squared norm, is chosen on the last fifth of the training images, and the
-model solved anew with all of them.
+model solved anew with all of them; with one alpha there is nothing to choose.
 
 Sections: features (the above); exact (the exact kernel's classifier and that of features on the same few images of the
 lossless part, with the times and what they mean for 60,000 images).
@@ -19,7 +19,7 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from _features import load_module
 import neural_kernels as nk
 
 BLOCK = 2000  # images
-ALPHAS = 10.0 ** np.arange(-10, -2)
+ALPHAS = [10.0**power for power in range(-10, -2)]
 
 
 def smooth(depth: int) -> nk.Sequential:
@@ -107,15 +107,17 @@ def accuracy(
     return right / (len(labels) - start)
 
 
-def ridge(train: list[np.ndarray], test: list[np.ndarray], parts: Parts, columns: int) -> dict[str, Any]:
-    """Choose alpha on a fifth of the training rows, and test what is learned from all."""
+def ridge(
+    train: list[np.ndarray], test: list[np.ndarray], parts: Parts, columns: int, alphas: Sequence[float] = ALPHAS
+) -> dict[str, Any]:
+    """Choose alpha on a fifth of the training rows, if there are several, and test what is learned from all."""
     start = time.perf_counter()
     n = len(parts.labels)
     targets = np.where(parts.labels[:, None] == np.arange(parts.labels.max() + 1), 1.0, -1.0)
     held = n - n // 5
     sums = moments(train, targets, columns, slice(0, held))
-    scores = {}
-    for alpha in ALPHAS:
+    scores = {} if len(alphas) > 1 else {alphas[0]: None}
+    for alpha in alphas if len(alphas) > 1 else ():
         try:
             model = sums.solve(alpha * np.trace(sums.scatter))
         except np.linalg.LinAlgError:
@@ -160,7 +162,7 @@ def learning(parts: Parts, given: argparse.Namespace) -> None:
                     json.dumps(about | row | {"ms": round(seconds / images * 1e3, 2), "peak GiB": peak()}), flush=True
                 )
             for columns in given.columns:
-                row = ridge(files["train"], files["test"], parts, columns)
+                row = ridge(files["train"], files["test"], parts, columns, given.alphas)
                 print(json.dumps({"networks": given.network, "view": view} | row | {"peak GiB": peak()}), flush=True)
 
 
@@ -189,6 +191,7 @@ def main() -> None:
     parser.add_argument("--network", choices=list(NETS), nargs="+", default=["myrtle5"], help="several: side by side")
     parser.add_argument("--kernel", choices=["ntk", "nngp"], default="ntk")
     parser.add_argument("--columns", type=int, nargs="+", default=[1024, 4096])
+    parser.add_argument("--alphas", type=float, nargs="+", default=ALPHAS)
     parser.add_argument("--whiten", type=float, help="ZCA with this share of the mean eigenvalue; standardised without")
     parser.add_argument("--views", choices=["plain", "flip"], nargs="+", default=["plain", "flip"])
     parser.add_argument("--landmarks", type=int, default=128)

@@ -116,18 +116,21 @@ def ridge(
     targets = np.where(parts.labels[:, None] == np.arange(parts.labels.max() + 1), 1.0, -1.0)
     held = n - n // 5
     sums = moments(train, targets, columns, slice(0, held))
-    scores = {} if len(alphas) > 1 else {alphas[0]: None}
-    for alpha in alphas if len(alphas) > 1 else ():
-        try:
-            model = sums.solve(alpha * np.trace(sums.scatter))
-        except np.linalg.LinAlgError:
-            continue
-        scores[alpha] = accuracy(model, train, columns, parts.labels, held)
-    best = max(scores, key=scores.__getitem__)
+    best, score = alphas[0], None
+    if len(alphas) > 1:
+        scores: dict[float, float] = {}
+        for alpha in alphas:
+            try:
+                model = sums.solve(alpha * np.trace(sums.scatter))
+            except np.linalg.LinAlgError:
+                continue
+            scores[alpha] = accuracy(model, train, columns, parts.labels, held)
+        best = max(scores, key=scores.__getitem__)
+        score = scores[best]
     sums.merge(moments(train, targets, columns, slice(held, n)))
     found = accuracy(sums.solve(best * np.trace(sums.scatter)), test, columns, parts.test_labels)
     seconds = round(time.perf_counter() - start, 1)
-    return {"columns": columns, "alpha": f"{best:g}", "held out": scores[best], "accuracy": found, "ridge s": seconds}
+    return {"columns": columns, "alpha": f"{best:g}", "held out": score, "accuracy": found, "ridge s": seconds}
 
 
 def peak() -> float:

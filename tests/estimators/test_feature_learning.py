@@ -133,6 +133,17 @@ def test_models_travel(friedman, tmp_path):
     np.testing.assert_array_equal(nk.load(tmp_path / "model.nk").predict(x_test), model.predict(x_test))
 
 
+@pytest.mark.filterwarnings("error")
+def test_rows_may_lie_in_memory_in_any_way(friedman):
+    x, y = friedman[0][:80, :6], friedman[1][:80]
+    model = nk.FeatureLearning(REGRESSOR, iterations=1, power=1.0)
+    expected = clone(model).fit(np.ascontiguousarray(x[::-1]), y).predict(x)
+    locked = x.copy()
+    locked.flags.writeable = False
+    for rows in (x[::-1], np.asfortranarray(x[::-1]), locked[::-1], np.repeat(x[::-1], 2, axis=0)[::2]):
+        np.testing.assert_allclose(clone(model).fit(rows, y).predict(locked), expected, rtol=1e-9)
+
+
 def test_nothing_to_learn():
     x = np.random.default_rng(0).standard_normal((30, 4))
     model = nk.FeatureLearning(REGRESSOR).fit(x, np.full(30, 3.0))

@@ -90,7 +90,14 @@ def as_metric(value: Metric | npt.ArrayLike | None) -> Metric | None:
 
 
 class InputMap(ABC):
-    """A fixed linear map of examples."""
+    """A fixed linear map of examples: the root of a metric, applied to the channels, or to windows.
+
+    Parameters
+    ----------
+    metric : Metric
+    """
+
+    metric: Metric
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:

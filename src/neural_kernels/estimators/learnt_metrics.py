@@ -25,7 +25,7 @@ class LearntStage:
     score : float
         The best leave-one-out score of the model; NaN where it has none.
     model : estimator
-    seen : ChannelMap or WindowMap
+    seen : InputMap
         How its inputs were multiplied by the root of the metric.
     rows, weights : ndarray of shape (r, ...) and (r,)
         Inputs of which gradients are averaged.

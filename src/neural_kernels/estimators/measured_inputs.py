@@ -15,6 +15,7 @@ from sklearn.base import clone
 from neural_kernels.algebra import ChannelMap, InputMap, Metric
 from neural_kernels.finite.geometry import Windows
 from neural_kernels.layers import Conv, Sequential
+from neural_kernels.runtime.boundary import read_dense
 from neural_kernels.runtime.types import Array, Shape
 
 _NUMBERS = 2**23  # of gradients at a time
@@ -71,7 +72,7 @@ def _windows(first: Conv, metric: Metric) -> InputMap:
 
 def mapped(X: Array, seen: InputMap) -> Array:
     """Rows or images, multiplied, in their own precision."""
-    return seen(torch.from_numpy(X)).numpy()
+    return seen(read_dense(X, "X")).numpy()
 
 
 def pulled_back(gradients: Array, seen: InputMap, shape: Shape) -> Array:
@@ -93,21 +94,16 @@ def outer_product(model: Any, X: Array, weights: Array, seen: InputMap) -> Array
         Fitted to mapped inputs.
     X, weights : ndarray of shape (r, ...) and (r,)
         Inputs to average over.
-    seen : ChannelMap or WindowMap
+    seen : InputMap
     """
-    root: Array = seen.metric.root  # pyright: ignore[reportAttributeAccessIssue]
-    rows, diag = mapped(X, seen), root.ndim == 1
-    if rows.ndim == 2:
-        product = model.agop(rows, diag=diag, sample_weight=weights)
-    else:
-        product, shares = np.zeros(root.shape), weights / weights.sum()
-        numbers = rows[0].size * model.gradient(rows[:1]).shape[1]
-        step = max(1, _NUMBERS // numbers)
-        for part in (slice(start, start + step) for start in range(0, len(rows), step)):
-            slopes = np.moveaxis(model.gradient(rows[part]), 2, -1)  # (b, o, *positions, size)
-            slopes *= np.sqrt(shares[part]).reshape(-1, *[1] * (slopes.ndim - 1))
-            slopes = slopes.reshape(-1, len(root))
-            product += np.square(slopes).sum(axis=0) if diag else slopes.T @ slopes
+    root, rows, shares = seen.metric.root, mapped(X, seen), weights / weights.sum()
+    product, diag = np.zeros(root.shape), root.ndim == 1
+    step = max(1, _NUMBERS // (rows[0].size * model.gradient(rows[:1]).shape[1]))
+    for part in (slice(start, start + step) for start in range(0, len(rows), step)):
+        slopes = np.moveaxis(model.gradient(rows[part]), 2, -1)  # (b, o, *positions, size)
+        slopes *= np.sqrt(shares[part]).reshape(-1, *[1] * (slopes.ndim - 1))
+        slopes = slopes.reshape(-1, len(root))
+        product += np.square(slopes).sum(axis=0) if diag else slopes.T @ slopes
     return root * product * root if diag else root @ product @ root
 
 

@@ -115,4 +115,5 @@ class WindowMap(InputMap):
                 f"the metric of the first layer is one of {len(self.metric)} numbers; {shape[0]} channels in windows "
                 f"of {windows.size} are {shape[0] * math.prod(windows.size)}"
             )
+        windows.after()  # refuses those that do not fit
         return windows

@@ -75,6 +75,8 @@ def test_it_is_the_model_on_mapped_inputs(friedman):
         alone = nk.NeuralKernelRegressor(net, alpha=model.estimator_.alpha_).fit(x, y)
         np.testing.assert_allclose(model.predict(x_test), alone.predict(x_test), rtol=1e-6)
         np.testing.assert_allclose(model.gradient(x_test), alone.gradient(x_test), rtol=1e-4, atol=1e-6)
+        for rows in (x_test, None):  # None: the training rows
+            np.testing.assert_allclose(model.agop(rows, diag=diag), alone.agop(rows, diag=diag), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(model.predict(x_test, return_std=True)[1], alone.predict(x_test, return_std=True)[1])
     np.testing.assert_allclose(model.predict_interval(x_test), model.estimator_.predict_interval(model.mapped(x_test)))
 

@@ -11,12 +11,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
+from typing_extensions import override
 
 from neural_kernels.algebra import Metric
 from neural_kernels.checks import require_integer, require_number
 from neural_kernels.errors import ScaleWarning
 from neural_kernels.estimators import inputs
 from neural_kernels.estimators.atomic import atomic
+from neural_kernels.estimators.input_gradients import InputGradients
 from neural_kernels.estimators.learnt_metrics import BestStage, LearntStage, powered
 from neural_kernels.estimators.measured_inputs import MeasuredInputs, mapped, pulled_back, some_inputs, variances
 from neural_kernels.estimators.passing_gradients import passing_gradients
@@ -31,7 +33,7 @@ def _has(name: str) -> Callable[[Any], bool]:
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
 
 
-class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
+class FeatureLearning(InputGradients, MetaEstimatorMixin, BaseEstimator):
     r"""A kernel model that learns which columns, or directions, of its inputs matter.
 
     The model is fitted, the average outer product of its gradients becomes the metric of the inputs, and the model is
@@ -273,6 +275,8 @@ class FeatureLearning(MetaEstimatorMixin, BaseEstimator):
         """As `score` of the estimator: R^2, or the accuracy."""
         return self._asked("score", X, y, sample_weight=sample_weight)
 
-    def gradient(self, X: Any) -> Array:
-        """As `gradient` of the estimator, by the inputs as they are: (n, n_outputs, d), or that of images."""
-        return pulled_back(self._asked("gradient", X), self._seen, self._shape)
+    @override
+    def _input_gradients(self, X: Any) -> Array:
+        check_is_fitted(self)
+        found = self.estimator_._input_gradients(None if X is None else self.mapped(X))
+        return pulled_back(found, self._seen, self._shape)

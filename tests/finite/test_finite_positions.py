@@ -10,6 +10,7 @@ import torch
 
 import neural_kernels as nk
 from finite_oracle import assert_agree, empirical, exact, examples, gap, mean_off
+from usual import others_are_slow
 
 HEAD = (nk.ReLU(), nk.GlobalAvgPool(), nk.Dense())
 FLAT = (nk.ReLU(), nk.Flatten(), nk.Dense())
@@ -100,7 +101,10 @@ def narrow(net: nk.Layer) -> bool:
     return "LocalConv" in repr(net)
 
 
-@pytest.mark.parametrize("name", CASES)
+USUAL = ("plain", "strided", "residual", "local", "transposed", "norm of all", "product", "sequence")
+
+
+@pytest.mark.parametrize("name", others_are_slow(CASES, USUAL))
 def test_wide_networks_have_these_kernels(name: str) -> None:
     net, shape = CASES[name]
     x, width = examples(3, *shape), 96 if narrow(net) else 256
@@ -116,7 +120,7 @@ def test_error_falls_with_the_root_of_the_width(name: str) -> None:
     assert (np.abs(slope + 0.5) <= 0.15).all(), slope
 
 
-@pytest.mark.parametrize("name", ATTENTION)
+@pytest.mark.parametrize("name", others_are_slow(ATTENTION, ("softmax", "sum of positions")))
 def test_wide_attention(name: str) -> None:
     """Scores squared in the kernel: the identity is off by 22 / width in the mean, as seen from 128 to 1024."""
     net = chain(nk.Dense(width=768), ATTENTION[name], nk.ReLU(), nk.Dense(), nk.GlobalAvgPool())

@@ -25,8 +25,9 @@ MODELS = [KERNEL, FEATURES, LOGISTIC, nk.FeatureLearning(nk.NeuralKernelClassifi
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 def test_a_column_of_labels_is_taken_with_a_warning(model: Any) -> None:
-    with pytest.warns(DataConversionWarning, match="column-vector"):
+    with pytest.warns(DataConversionWarning, match="column-vector") as warned:
         column = model.fit(X, ONE[:, None]).predict(X)
+    assert len(warned) == 1
     assert np.array_equal(column, model.fit(X, ONE).predict(X))
 
 

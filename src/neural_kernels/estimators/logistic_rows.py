@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.utils import column_or_1d
 
 from neural_kernels.estimators import inputs
 from neural_kernels.estimators.blocks import over_blocks
@@ -109,7 +110,9 @@ class LogisticData:
         self._first, self._classes = first, first.classes_
         blocks = first._source(*given)
         if blocks is None:
-            blocks = IterableRows([Block(*first._read_rows(*given, reset=False))])
+            X, y, weights = given
+            y = column_or_1d(y)  # of a column `first` has warned
+            blocks = IterableRows([Block(*first._read_rows(X, y, weights, reset=False))])
             blocks.names = getattr(first, "feature_names_in_", None)
         self.source: RowSource = blocks
         self.scale = require_scale(built.scale, "mean square of the features", inputs.NO_SCALE)

@@ -1,64 +1,18 @@
-"""Rows in parts: any cut gives the model of one call, solving waits, and an interrupt leaves what was there."""
+"""Rows in parts: any cut gives the model of one call, and solving waits until a result is asked for."""
 
 from __future__ import annotations
 
 import pickle
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from neural_kernels.estimators import (
-    NeuralFeatureClassifier,
-    NeuralFeatureRegressor,
-    NeuralFeatures,
-    accumulation,
-    built,
-)
 from neural_kernels.estimators.row_table import RowTable, joined
-from neural_kernels.features import FeatureMap, Nystrom
-from neural_kernels.layers import mlp
-from neural_kernels.solvers.moments import Moments
-from neural_kernels.solvers.ridge_path import RidgePath
-
-NET = mlp(2, bias_var=0.1)
-ALPHAS = [1e-3, 1e-1, 10.0]
-CLASSES = np.array(["high", "low", "mid"])
-
-
-@pytest.fixture
-def data():
-    """600 training rows with some copies, 200 test rows, and a target with noise."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((800, 4))
-    X[500:550] = X[:50]
-    y = np.sin(X[:, 0]) + X[:, 1] ** 2 + 5 + 0.3 * rng.standard_normal(800)
-    return X[:600], y[:600], X[600:], y[600:]
-
-
-@pytest.fixture
-def few_are_kept(monkeypatch):
-    """Bounds that the data exceed: the map learns from the first 200 rows, and so many judge."""
-    monkeypatch.setattr(accumulation, "_SAMPLE", 200)
-    monkeypatch.setattr(accumulation, "_FEWEST", 100)
-    monkeypatch.setattr(accumulation, "block_rows", lambda columns: 128)
-    monkeypatch.setattr(built, "block_rows", lambda columns: 128)
-
-
-def regressor(**options: Any) -> NeuralFeatureRegressor:
-    return NeuralFeatureRegressor(NET, **({"n_components": 40, "alpha": ALPHAS, "random_state": 0} | options))
-
-
-def classifier(**options: Any) -> NeuralFeatureClassifier:
-    return NeuralFeatureClassifier(NET, **({"n_components": 40, "alpha": ALPHAS, "random_state": 0} | options))
-
-
-def label(y):
-    return np.array(["low", "mid", "high"])[np.digitize(y, [5.0, 6.5])]
+from neural_kernels.features import Nystrom
+from stream_models import CLASSES, classifier, label, regressor
 
 
 def cuts(kind: str, order: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -76,8 +30,8 @@ def cuts(kind: str, order: np.ndarray, y: np.ndarray, rng: np.random.Generator) 
 @pytest.mark.parametrize("method", [Nystrom(), Nystrom("rpcholesky")], ids=["uniform", "rpcholesky"])
 @pytest.mark.parametrize("kind", ["single rows last", "single rows", "sorted", "random"])
 @pytest.mark.parametrize("make", [regressor, classifier])
-def test_rows_that_are_kept_give_the_model_of_one_call(data, make, kind, method):
-    X, y, Z, _ = data
+def test_rows_that_are_kept_give_the_model_of_one_call(noisy_rows, make, kind, method):
+    X, y, Z, _ = noisy_rows
     y = y if make is regressor else label(y)
     order = np.random.default_rng(1).permutation(600)
     w = np.random.default_rng(2).integers(0, 3, 600)
@@ -95,9 +49,9 @@ def test_rows_that_are_kept_give_the_model_of_one_call(data, make, kind, method)
 
 
 @pytest.mark.parametrize("make", [regressor, classifier])
-def test_fifty_cuts_of_more_rows_than_are_kept(data, make, few_are_kept):
+def test_fifty_cuts_of_more_rows_than_are_kept(noisy_rows, make, few_are_kept):
     """The map is that of the first 250 rows; what follows may come in any order and in any calls."""
-    X, y, Z, truth = data
+    X, y, Z, truth = noisy_rows
     y, truth = (y, truth) if make is regressor else (label(y), label(truth))
     known = {} if make is regressor else {"classes": CLASSES}
     head, rest = np.arange(250), np.arange(250, 600)
@@ -149,8 +103,8 @@ def test_a_sample_is_uniform_over_distinct_rows():
 
 
 @pytest.mark.parametrize("make", [regressor, classifier])
-def test_solving_waits_until_a_result_is_asked_for(data, make, monkeypatch):
-    X, y, Z, _ = data
+def test_solving_waits_until_a_result_is_asked_for(noisy_rows, make, monkeypatch):
+    X, y, Z, _ = noisy_rows
     y = y if make is regressor else label(y)
     known = {} if make is regressor else {"classes": CLASSES}
     model, calls = make(), []
@@ -175,8 +129,8 @@ def test_solving_waits_until_a_result_is_asked_for(data, make, monkeypatch):
         model.partial_fit(X, y)
 
 
-def test_who_gave_the_rows_may_write_over_them(data, few_are_kept):
-    X, y, Z, _ = data
+def test_who_gave_the_rows_may_write_over_them(noisy_rows, few_are_kept):
+    X, y, Z, _ = noisy_rows
     for n in (150, 300, 310):  # kept; in the moments; waiting for a block
         model, whole = regressor(), regressor().partial_fit(X[:300], y[:300])
         for part in (slice(0, min(n, 300)), slice(300, n)) if n > 300 else (slice(0, n),):
@@ -188,8 +142,8 @@ def test_who_gave_the_rows_may_write_over_them(data, few_are_kept):
         assert_array_equal(model.predict(Z), whole.predict(Z))
 
 
-def test_parts_may_be_a_row_of_one_class_or_weigh_nothing(data, few_are_kept):
-    X, y, Z, _ = data
+def test_parts_may_be_a_row_of_one_class_or_weigh_nothing(noisy_rows, few_are_kept):
+    X, y, Z, _ = noisy_rows
     labels = label(y)
     model = classifier().partial_fit(X[:1], labels[:1], classes=CLASSES, sample_weight=[0.0])
     with pytest.raises(ValueError, match="sample_weight above zero"):
@@ -200,18 +154,18 @@ def test_parts_may_be_a_row_of_one_class_or_weigh_nothing(data, few_are_kept):
     other = classifier().partial_fit(X[:300], labels[:300], classes=CLASSES)
     assert model.moments_.weight == 300
     assert_array_equal(model.classes_, other.classes_)
-    assert model.score(Z, label(data[3])) == pytest.approx(other.score(Z, label(data[3])), abs=0.03)
+    assert model.score(Z, label(noisy_rows[3])) == pytest.approx(other.score(Z, label(noisy_rows[3])), abs=0.03)
 
 
 @pytest.mark.filterwarnings("ignore::neural_kernels.ScaleWarning")
 @pytest.mark.parametrize("make", [regressor, classifier])
 @pytest.mark.parametrize("factor", [100, 1000])
 @pytest.mark.parametrize("few", [True, False])
-def test_one_outlying_row_changes_little(data, make, factor, few, request):
+def test_one_outlying_row_changes_little(noisy_rows, make, factor, few, request):
     """Neither in the unit of ridges nor as a judge of alpha; here the first row, or one that comes later."""
     if few:
         request.getfixturevalue("few_are_kept")
-    X, y, Z, truth = data
+    X, y, Z, truth = noisy_rows
     y, truth = (y, truth) if make is regressor else (label(y), label(truth))
     known = {} if make is regressor else {"classes": CLASSES}
     expected = make().fit(X, y).score(Z, truth)
@@ -220,199 +174,3 @@ def test_one_outlying_row_changes_little(data, make, factor, few, request):
         rows[outlying] *= factor
         model = make().partial_fit(rows[:300], y[:300], **known).partial_fit(rows[300:], y[300:])
         assert model.score(Z, truth) > expected - 0.05
-
-
-@pytest.mark.parametrize("make", [regressor, classifier])
-@pytest.mark.parametrize("copies", [True, False])
-def test_models_of_parts_merge_into_that_of_the_whole(data, make, copies, few_are_kept):
-    """With a map of its own, or for rows so few that all are kept."""
-    X, y, Z, _ = data
-    y = y if make is regressor else label(y)
-    known = {} if make is regressor else {"classes": CLASSES}
-    n = 600 if copies else 189
-    whole, parts = make().partial_fit(X[:150], y[:150], **known), np.split(np.arange(150, n), 3)
-    model = make().partial_fit(X[:150], y[:150], **known)
-    workers = [model.empty_copy() if copies else make(random_state=k) for k, _ in enumerate(parts)]
-    if copies:
-        with pytest.raises(ValueError, match="no rows so far"):
-            workers[0].predict(Z)
-        whole = whole.empty_copy().partial_fit(X[:150], y[:150])
-    for worker, part in zip(workers, parts, strict=True):
-        worker.partial_fit(X[part], y[part], **known)
-        whole.partial_fit(X[part], y[part])
-    assert model.merge(*(pickle.loads(pickle.dumps(worker)) for worker in workers)) is model
-    assert model.moments_.weight == n
-    assert_allclose(model.loo_scores_, whole.loo_scores_, rtol=1e-7)
-    assert_allclose(model.coef_, whole.coef_, rtol=1e-6, atol=1e-9)
-    assert_allclose(np.sort(model._accumulation.kept[0].keys), np.sort(whole._accumulation.kept[0].keys))
-
-
-@pytest.mark.parametrize("few", [True, False])
-def test_classes_may_come_later(data, few, request):
-    if few:
-        request.getfixturevalue("few_are_kept")
-    X, y, Z, _ = data
-    labels, weights = label(y), {"high": 2.0, "low": 0.5}
-    head = [np.flatnonzero(labels == name)[:150] for name in ("mid", "low", "high")]
-    calls = [*head, np.setdiff1d(np.arange(600), np.concatenate(head))]
-    whole, model, named = (classifier(class_weight=weights) for _ in range(3))
-    for part in calls:
-        model.partial_fit(X[part], labels[part])
-        named.partial_fit(X[part], labels[part], classes=CLASSES)
-        if part is head[0]:
-            with pytest.raises(ValueError, match="one class, 'mid'"):
-                model.predict(Z)
-        if part is head[1]:
-            assert_array_equal(np.unique(model.predict(Z)), ["low", "mid"])
-            assert model.coef_.shape == (1, 40)
-            assert model.decision_function(Z).shape == (200,)
-    assert_array_equal(model.classes_, CLASSES)
-    assert_allclose(model.predict_proba(Z), named.predict_proba(Z), atol=1e-9)
-    if not few:
-        assert_allclose(model.predict_proba(Z), whole.fit(X, labels).predict_proba(Z), atol=1e-9)
-    with pytest.raises(ValueError, match="two kinds"):
-        model.partial_fit(X, np.arange(600) % 3)
-    one, other = (classifier().partial_fit(X[part], labels[part]) for part in (head[0][:90], head[1][:90]))
-    assert_allclose(
-        one.merge(other).decision_function(Z),
-        classifier()
-        .fit(X[np.append(head[0][:90], head[1][:90])], labels[np.append(head[0][:90], head[1][:90])])
-        .decision_function(Z),
-        atol=1e-8,
-    )
-    named = classifier().partial_fit(X, labels, classes=CLASSES)
-    with pytest.raises(ValueError, match="cannot be merged"):
-        named.merge(classifier().fit(X, y > 5))
-
-
-@pytest.mark.parametrize("few", [True, False])
-def test_classes_are_balanced_when_all_rows_are_there(data, few, request):
-    if few:
-        request.getfixturevalue("few_are_kept")
-    X, y, Z, _ = data
-    labels = np.append(label(y[:590]), ["rare"] * 10)
-    totals = {name: (labels == name).sum() for name in np.unique(labels)}
-    weights = {name: 600 / (4 * total) for name, total in totals.items()}
-    head, rest = np.arange(250), np.arange(250, 600)
-    model, other = classifier(class_weight="balanced"), classifier(class_weight=weights)
-    for part in (head, *np.split(rest, 7)):
-        model.partial_fit(X[part], labels[part])
-        other.partial_fit(X[part], labels[part])
-    assert_allclose(model.ridge_, other.ridge_, rtol=1e-9)
-    assert_allclose(model.decision_function(Z), other.decision_function(Z), atol=1e-8)
-    assert len(model.classes_) == 4
-    if not few:
-        whole = classifier(class_weight="balanced").fit(X, labels)
-        assert_allclose(model.predict_proba(Z), whole.predict_proba(Z), atol=1e-8)
-        with pytest.raises(ValueError, match="begin streams with partial_fit"):
-            whole.partial_fit(X, labels)
-    parts = [model.empty_copy().partial_fit(X[part], labels[part]) for part in (head, rest)]
-    assert_allclose(parts[0].merge(parts[1]).decision_function(Z), model.decision_function(Z), atol=1e-6)
-
-
-def test_what_cannot_be_merged_is_refused(data, few_are_kept):
-    X, y, _, _ = data
-    model = regressor().fit(X[:400], y[:400])
-    before = model.coef_
-    with pytest.raises(ValueError, match="empty_copy"):
-        model.merge(regressor(random_state=1).fit(X, y))
-    with pytest.raises(ValueError, match="empty_copy"):
-        model.merge(regressor().fit(X[:300], y[:300]))
-    with pytest.raises(TypeError, match="NeuralFeatureRegressor"):
-        model.merge(classifier().fit(X, label(y)))
-    with pytest.raises(ValueError, match="columns"):
-        model.merge(regressor().fit(X[:, :3], y))
-    with pytest.raises(ValueError, match="columns"):
-        model.merge(regressor().fit(X, np.column_stack([y, y])))
-    with pytest.raises(NotFittedError):
-        model.merge(regressor())
-    assert_array_equal(model.coef_, before)
-
-
-@pytest.mark.parametrize("few", [True, False])
-def test_a_call_that_is_refused_leaves_what_was_there(data, few, request):
-    if few:
-        request.getfixturevalue("few_are_kept")
-    X, y, Z, _ = data
-    model = regressor().partial_fit(X[:300], y[:300])
-    seen = model._accumulation
-    expected = regressor().partial_fit(X[:300], y[:300]).predict(Z)
-    huge = X[:3].astype(np.float32)
-    huge[1, 1] = 1e18
-    for error, rows in ((OverflowError, X[:3] * 1e200), (OverflowError, huge), (ValueError, X[:3] * np.nan)):
-        with pytest.raises(error):
-            model.partial_fit(rows, y[:3])
-    with pytest.raises(ValueError, match="sample_weight"):
-        model.partial_fit(X[:3], y[:3], sample_weight=[1, -1, 0])
-    with pytest.raises(OverflowError, match="scale it"):
-        model.partial_fit(csr_matrix(X[:3] * 1e200), y[:3])
-    assert model._accumulation is seen
-    assert_array_equal(model.predict(Z), expected)
-
-
-def interrupts(monkeypatch, call, *steps):
-    """Run a call once for each step of its way, at which an interrupt comes."""
-    for owner, name in steps:
-        reached = []
-
-        def interrupt(*args, reached=reached, **options):
-            reached.append(1)
-            raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(owner, name, interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                call()
-        assert reached
-
-
-READ = (RowTable, "merged")
-SOLVE = [(FeatureMap, "fill"), (Moments, "update"), (Moments, "path"), (RidgePath, "loo_residuals")]
-
-
-@pytest.mark.parametrize("make", [regressor, classifier])
-def test_an_interrupted_fit_leaves_the_model_of_before(data, make, monkeypatch):
-    X, y, Z, _ = data
-    y = y if make is regressor else label(y)
-    model = make()
-    interrupts(monkeypatch, lambda: model.fit(X, y), READ, *SOLVE)
-    with pytest.raises(NotFittedError):
-        model.predict(Z)
-    for name in ("n_features_in_", "coef_", "map_", "classes_", "kernel_"):
-        assert not hasattr(model, name)
-    model.fit(X, y)
-    expected, before = model.predict(Z), dict(vars(model))
-    interrupts(monkeypatch, lambda: model.fit(X[:, :3], y), READ, *SOLVE)
-    with pytest.raises(ValueError, match="NaN"):
-        model.fit(X[:, :3] * np.nan, y)
-    assert vars(model) == before
-    assert_array_equal(model.predict(Z), expected)
-
-
-@pytest.mark.parametrize("make", [regressor, classifier])
-def test_an_interrupt_counts_no_row_twice(data, make, few_are_kept, monkeypatch):
-    X, y, Z, _ = data
-    y = y if make is regressor else label(y)
-    known = {} if make is regressor else {"classes": CLASSES}
-    model, other = (make().partial_fit(X[:300], y[:300], **known) for _ in range(2))
-    before = model._accumulation
-    add = [(RowTable, "take"), (accumulation, "joined"), (FeatureMap, "fill"), (Moments, "update")]
-    interrupts(monkeypatch, lambda: model.partial_fit(X[300:], y[300:]), *add)
-    assert model._accumulation is before
-    for part in (slice(300, 550), slice(550, 600)):
-        model.partial_fit(X[part], y[part])
-        other.partial_fit(X[part], y[part])
-    interrupts(monkeypatch, lambda: model.predict(Z), *SOLVE)
-    assert_array_equal(model.predict(Z), other.predict(Z))
-    assert model.moments_.weight == 600
-
-
-def test_an_interrupted_transformer_stays_as_it_was(data, monkeypatch):
-    X, _, Z, _ = data
-    model = NeuralFeatures(NET, n_components=20)
-    interrupts(monkeypatch, lambda: model.fit(X), (FeatureMap, "fit"))
-    with pytest.raises(NotFittedError):
-        model.transform(Z)
-    expected = model.fit(X).transform(Z)
-    interrupts(monkeypatch, lambda: model.fit(X[:, :3]), (FeatureMap, "fit"))
-    assert_array_equal(model.transform(Z), expected)

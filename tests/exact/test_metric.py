@@ -192,7 +192,7 @@ def test_what_does_not_fit():
         nk.NTK(nk.Residual(nk.Dense(metric=np.ones(3))))
     with pytest.raises(ValueError, match="1 to 3 axes"):
         nk.NTK(conv_net(np.ones(9)))(np.ones((2, 9)))
-    with pytest.raises(ValueError, match="window of .* does not fit"):
+    with pytest.raises(ValueError, match=r"window of .* does not fit"):
         nk.NTK(conv_net(np.ones(18), padding="valid"))(np.ones((2, 2, 2, 5)))
     with pytest.raises(ValueError, match="got sparse rows"):
         nk.NTK(conv_net(np.ones(9)))(sparse.eye(9, format="csr"))

@@ -39,40 +39,45 @@ def by_compiled_kernel(kernel: NetworkKernel, x: Any, support: Any, coefficients
     right = left if second is first else second.seen(through).rows
     if left.std.ndim > 1 or not (isinstance(left, DenseRows) and isinstance(right, DenseRows)):
         return None
-    result = np.empty((len(left), coefficients.shape[1], left.features))
+    z, result = _unit(right), np.empty((len(left), coefficients.shape[1], left.features))
     step = max(1, _ENTRIES // len(right))
+    room = np.empty((min(step, len(left)), len(right)))  # fresh memory costs more than what is written to it
     for start in range(0, len(left), step):
         rows = slice(start, start + step)
         part = left if step >= len(left) else DenseRows(left.std[rows], left.inverse[rows], left.x[rows])
-        slopes = _slopes(plain, part, right)
-        if slopes is None:
+        entries = room[: len(part)]
+        if not _fill_slopes(plain, part, right, entries):
             return None
-        result[rows] = _assemble(slopes, _radial(plain, part, right, coefficients), part, right, coefficients)
+        for c, a in enumerate(coefficients.T):
+            np.matmul(entries, a[:, None] * z, out=result[rows, c])
+        _assemble(result[rows], _radial(plain, part, right, coefficients, entries), part)
     return result if through is None else _pulled_back(through, first.data, result)
 
 
-def _slopes(kernel: NetworkKernel, left: DenseRows, right: DenseRows) -> np.ndarray | None:
-    """Derivatives by one minus the cosine, (n, m)."""
+def _fill_slopes(kernel: NetworkKernel, left: DenseRows, right: DenseRows, slopes: np.ndarray) -> bool:
+    """Derivatives by one minus the cosine, (n, m); False where the kernel has no program."""
     from neural_kernels.engine.vectors.slopes import fill_slopes
     from neural_kernels.exact.compile.vectors import compile_vectors
 
     program = compile_vectors([kernel.expression(_sides(left, right))], torch.float64)
-    if program is None:
-        return None
-    slopes = np.empty((len(left), len(right)))
-    fill_slopes(program, left, right, slopes)
-    return slopes
+    if program is not None:
+        fill_slopes(program, left, right, slopes)
+    return program is not None
 
 
-def _radial(kernel: NetworkKernel, left: DenseRows, right: DenseRows, coefficients: np.ndarray) -> np.ndarray:
+def _radial(
+    kernel: NetworkKernel, left: DenseRows, right: DenseRows, coefficients: np.ndarray, room: np.ndarray
+) -> np.ndarray:
     """Derivatives of f by the logarithm of the norm, (n, o); f itself, if it grows with the norm."""
+
+    def outputs(rows: DenseRows, sides: list[DenseRows]) -> np.ndarray:
+        evaluate([kernel.expression(sides)], rows, right, [torch.from_numpy(room)])
+        return room @ coefficients
+
     if _homogeneous(kernel, left):
-        return evaluate([kernel.expression(_sides(left, right))], left, right)[0].numpy() @ coefficients
-    ends = []
-    for factor in (1 + _STEP, 1 - _STEP):
-        scaled = replace(left, std=left.std * factor)
-        ends.append(evaluate([kernel.expression([scaled, right])], scaled, right)[0].numpy() @ coefficients)
-    return (ends[0] - ends[1]) / (2 * _STEP)
+        return outputs(left, _sides(left, right))
+    upper, lower = (replace(left, std=left.std * factor) for factor in (1 + _STEP, 1 - _STEP))
+    return (outputs(upper, [upper, right]) - outputs(lower, [lower, right])) / (2 * _STEP)
 
 
 def _homogeneous(kernel: NetworkKernel, rows: DenseRows) -> bool:
@@ -86,19 +91,18 @@ def _sides(left: DenseRows, right: DenseRows) -> list[DenseRows]:
     return [left] if left is right else [left, right]
 
 
-def _assemble(
-    slopes: np.ndarray, radial: np.ndarray, left: DenseRows, right: DenseRows, coefficients: np.ndarray
-) -> np.ndarray:
-    everything = slice(None)
-    x, z = (side.unit(everything, torch.float64).numpy() for side in (left, right))
-    length = (left.std * left.features**0.5).numpy()
+def _unit(rows: DenseRows) -> np.ndarray:
+    return rows.unit(slice(None), torch.float64).numpy()
+
+
+def _assemble(result: np.ndarray, radial: np.ndarray, left: DenseRows) -> None:
+    r"""Gradients, (n, o, d), in place of the sums :math:`\sum_i a_i \hat z_i \partial k / \partial \delta`."""
+    x, length = _unit(left), (left.std * left.features**0.5).numpy()
     inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)[:, None]
-    result = np.empty((len(x), coefficients.shape[1], x.shape[1]))
-    for c, a in enumerate(coefficients.T):
-        towards = (slopes * a) @ z
+    for c in range(result.shape[1]):
+        towards = result[:, c]
         along = radial[:, c] + np.einsum("nd,nd->n", towards, x)
         result[:, c] = (along[:, None] * x - towards) * inverse
-    return result
 
 
 def _pulled_back(through: Any, x: Tensor, result: np.ndarray) -> np.ndarray:

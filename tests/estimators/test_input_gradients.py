@@ -19,7 +19,7 @@ def slopes(function, x, step=1e-5):
     return np.stack([(function(x + e) - function(x - e)) / (2 * step) for e in ones], axis=-1)
 
 
-@pytest.mark.parametrize(
+every_model = pytest.mark.parametrize(
     "model",
     [
         nk.NeuralKernelRegressor(NET, alpha=1e-2),
@@ -29,6 +29,9 @@ def slopes(function, x, step=1e-5):
     ],
     ids=["kernel", "Laplace", "landmarks", "random features"],
 )
+
+
+@every_model
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_gradients_are_those_of_predict(model, outputs):
     y = Y if outputs == 1 else np.column_stack([Y, X[:, 2]])
@@ -65,6 +68,16 @@ def test_the_training_rows_are_the_default():
     assert relevance[:2].min() > 3 * relevance[2:].max()
     with pytest.raises(ValueError, match="does not keep its rows"):
         nk.NeuralFeatureRegressor(NET, n_components=16).fit(X, Y).agop()
+
+
+@every_model
+@pytest.mark.filterwarnings("error")
+def test_rows_may_lie_in_memory_in_any_way(model):
+    expected = model.fit(X, Y).gradient(NEW)
+    locked = NEW.copy()
+    locked.flags.writeable = False
+    for rows in (NEW[::-1].copy()[::-1], locked, NEW.astype(">f8"), np.repeat(NEW, 2, axis=0)[::2], NEW.tolist()):
+        np.testing.assert_allclose(model.gradient(rows), expected, rtol=1e-12)
 
 
 def test_precision_and_images():

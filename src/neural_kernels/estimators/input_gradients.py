@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from neural_kernels.exact.gradients import differentiated
+from neural_kernels.exact.gradients import as_rows, differentiated
 from neural_kernels.features import FeatureMap
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.system import as_weights
@@ -40,9 +40,9 @@ class InputGradients:
         Kernels of networks with kinks, such as that of ReLU, have a kink where two rows are one, as |x| has at 0: the
         mean of both sides counts there, and for rows that are nearer than 2e-5 of their norm. A row of zeros has none.
 
-        Networks on vectors: some seven times the cost of the kernel between X and the training rows (half of it without
-        biases), and 4 n m d operations for each output; other kernels, and feature maps, go through autograd, block by
-        block of rows, which takes some hundred times their cost.
+        Networks on vectors: four to five times the cost of the kernel between X and the training rows (three times
+        without biases), with 2 n m d operations for each output; other kernels, and feature maps, go through autograd,
+        block by block of rows, which takes some hundred times their cost.
         """
         return self._input_gradients(X)
 
@@ -83,6 +83,6 @@ class InputGradients:
 def gradients_on_features(fitted: FeatureMap, coefficients: Array, X: Any) -> Array:
     """Gradients (n, o, *shape) of features times coefficients, (m, o)."""
     weights = torch.from_numpy(coefficients)
-    rows = torch.as_tensor(X.toarray() if hasattr(X, "toarray") else X).to(torch.float64)
+    rows = as_rows(X)
     outputs = lambda part: fitted(part)[:, : len(weights)].to(weights) @ weights  # noqa: E731
     return differentiated(outputs, rows, max(1, _BLOCK // fitted.columns))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neural_kernels.exact.arrays import read
-from neural_kernels.exact.gradients.autograd import by_autograd, differentiated
+from neural_kernels.exact.gradients.autograd import as_rows, by_autograd, differentiated
 from neural_kernels.exact.gradients.distances import by_distances
 from neural_kernels.exact.gradients.networks import by_compiled_kernel
 from neural_kernels.exact.kernel import AffineKernel, Kernel, KernelSum
@@ -18,7 +18,7 @@ from neural_kernels.exact.measured import MetricKernel
 from neural_kernels.exact.network import NetworkKernel
 from neural_kernels.exact.stationary import GammaExponential
 
-__all__ = ["differentiated", "gradients"]
+__all__ = ["as_rows", "differentiated", "gradients"]
 
 
 def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:

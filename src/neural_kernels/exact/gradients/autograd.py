@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.exact.kernel import Kernel
+from neural_kernels.runtime.boundary import read_dense
 
 _ENTRIES = 2**17  # of a kernel at a time, which keeps some hundreds of arrays of them
 
@@ -24,7 +25,7 @@ def by_autograd(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) 
 
 def as_rows(x: Any) -> Tensor:
     """Examples as a dense tensor, float64."""
-    return torch.as_tensor(x.toarray() if hasattr(x, "toarray") else np.asarray(x)).to(torch.float64)
+    return read_dense(x.toarray() if hasattr(x, "toarray") else x, "x").to(torch.float64)
 
 
 @torch.enable_grad()

@@ -74,3 +74,17 @@ def test_covariances_that_exceed_the_budget_are_refused_before_anything_large_is
             model.predict(X, return_cov=True)
 
     assert peak(refused) < model.memory_budget
+
+
+@pytest.mark.parametrize("kind", [nk.NeuralFeatureClassifier, nk.NeuralFeatureLogisticClassifier])
+def test_labels_of_blocks_are_held_and_no_scores(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (200_000, 2))
+    rows[:] = rng.standard_normal(rows.shape)
+    model = kind(NETWORK, n_components=4, random_state=0, memory_budget=1_000_000)
+    labels = (rows[:, 0] > 0).astype(np.int8) + (rows[:, 1] > 0).astype(np.int8)
+    model.fit(rows[:300], labels[:300])
+    model.predict(rows[:1000])
+    assert peak(lambda: model.predict(rows)) < 8 * len(rows)  # a label takes one byte, scores of three classes 24
+    np.testing.assert_array_equal(model.predict(rows)[-50:], model.predict(np.array(rows[-50:])))
+    np.testing.assert_allclose(model.predict_proba(rows)[-50:], model.predict_proba(np.array(rows[-50:])), rtol=1e-4)

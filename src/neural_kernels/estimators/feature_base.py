@@ -237,8 +237,7 @@ class FeatureRidge(InputGradients, MapProperties, BlocksModel):
     def _outputs(self, X: Any) -> Array:
         """Predict every output, shape (n, o), also where targets had but one axis."""
         check_is_fitted(self)
-        outputs = self._by_blocks(X, self._outputs_of)
-        return self._outputs_of(X) if outputs is None else outputs
+        return self._of_rows(X, self._outputs_of)
 
     def _outputs_of(self, X: Any) -> Array:
         X = self._read(X, self._shape, reset=False)

@@ -76,6 +76,11 @@ class FeatureModel(NetworkParameters):
         title = type(self).__name__ if getattr(self, "verbose", 0) else None
         return gathered(over_blocks(source, lambda block: function(block.X), title), source.rows)
 
+    def _of_rows(self, X: Any, function: Callable[[Any], Array]) -> Array:
+        """What a function makes of rows, block by block where X comes in blocks: results alone are held."""
+        found = self._by_blocks(X, function)
+        return function(X) if found is None else found
+
     def _read_rows(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any, Array]:
         """Validate rows to fit, with their targets and weights."""
         return self._read(X, reset=reset), y, np.ones(X.shape[0])

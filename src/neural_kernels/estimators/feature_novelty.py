@@ -49,8 +49,7 @@ class FeatureNovelty(FeatureRidge):
         rows that are kept.
         """
         check_is_fitted(self)
-        found = self._by_blocks(X, self._novelty_of)
-        return self._novelty_of(X) if found is None else found
+        return self._of_rows(X, self._novelty_of)
 
     def _novelty_of(self, X: Any) -> Array:
         X, solution = self._read(X, self._shape, reset=False), self._solved()

@@ -160,8 +160,7 @@ class FeaturePosterior(PredictiveModel, FeatureNovelty):
         def values(rows: Any) -> Array:
             return self._drawn(self._read(rows, self._shape, reset=False), coefficients, intercepts, generator, noise)
 
-        samples = self._by_blocks(X, values)
-        samples = values(X) if samples is None else samples
+        samples = self._of_rows(X, values)
         return samples[:, 0] if self._single else samples
 
     def _drawn(

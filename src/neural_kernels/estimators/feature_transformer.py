@@ -122,8 +122,7 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
     def transform(self, X: Any) -> np.ndarray:
         """Features of rows, shape (n, n_components), in their precision."""
         check_is_fitted(self)
-        features = self._by_blocks(X, self._transform_part)
-        return self._transform_part(X) if features is None else features
+        return self._of_rows(X, self._transform_part)
 
     def _transform_part(self, X: Any) -> np.ndarray:
         X = self._read(X, self.map_.shape, reset=False)

@@ -129,22 +129,24 @@ class LogisticModel(ClassifierMixin, InputGradients, MapProperties, FeatureModel
     @passing_gradients
     def decision_function(self, X: Any) -> Array:
         """Logits of the classes: (n, K), or for two classes (n,), of ``classes_[1]``; X as for `fit`."""
-        logits = self._logits(X)
+        check_is_fitted(self)
+        logits = self._of_rows(X, self._logits_of)
         return logits[:, 0] if logits.shape[1] == 1 else logits
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict labels, shape (n,)."""
-        logits = self._logits(X)
-        chosen = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
-        return self.classes_[chosen.astype(np.intp)]
+        check_is_fitted(self)
+        return self._of_rows(X, self._labels_of)
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the classes, (n, K)."""
-        return softmax(self._logits(X))
+        check_is_fitted(self)
+        return self._of_rows(X, lambda rows: softmax(self._logits_of(rows)))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Predict their logarithms, (n, K), finite also where they are too small for numbers."""
-        return log_softmax(self._logits(X))
+        check_is_fitted(self)
+        return self._of_rows(X, lambda rows: log_softmax(self._logits_of(rows)))
 
     @override
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -154,10 +156,10 @@ class LogisticModel(ClassifierMixin, InputGradients, MapProperties, FeatureModel
             return float(super().score(X, y, sample_weight))
         return score_blocks(source, self.predict, BlockAccuracy(), type(self).__name__ if self.verbose else None)
 
-    def _logits(self, X: Any) -> Array:
-        check_is_fitted(self)
-        outputs = self._by_blocks(X, self._logits_of)
-        return self._logits_of(X) if outputs is None else outputs
+    def _labels_of(self, X: Any) -> np.ndarray:
+        logits = self._logits_of(X)
+        chosen = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
+        return self.classes_[chosen.astype(np.intp)]
 
     def _logits_of(self, X: Any) -> Array:
         solution = self._fitted()

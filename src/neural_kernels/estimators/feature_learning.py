@@ -122,7 +122,7 @@ class FeatureLearning(InputGradients, MetaEstimatorMixin, BaseEstimator):
 
     @atomic
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FeatureLearning:
-        """Fit to X, (n, d) or images (n, channels, *positions), and targets or labels y, with non-negative weights."""
+        """Fit to rows, shape (n, d), or to images, with targets or labels y and non-negative weights."""
         longest, powers = self._settings()
         refuse_lazy(X, "X")
         refuse_lazy(y, "y")

@@ -24,11 +24,20 @@ _OPTIONS: dict[str, Any] = {
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile without the interpreter's lock, cached on disk where any folder for it can be written."""
+    return _compile(function, _OPTIONS)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """The same for what becomes part of its callers: a call with some arrays costs as much as a hundred columns."""
+    return _compile(function, _OPTIONS | {"forceinline": True})
+
+
+def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     function = _dated(function)
     try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no place to cache: every process compiles anew
-        return numba.njit(**_OPTIONS)(function)
+        return numba.njit(**options)(function)
 
 
 def _dated(function: Any) -> Any:

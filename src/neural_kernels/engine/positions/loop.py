@@ -14,7 +14,7 @@ from neural_kernels.engine.positions import program as s
 from neural_kernels.engine.positions.sums import add_gap, pool, sum_rows
 from neural_kernels.engine.positions.windows import window
 from neural_kernels.engine.row_operations import arc, blend, mix, powers, schur, series
-from neural_kernels.runtime.jit import compiled
+from neural_kernels.runtime.jit import compiled, inlined
 
 
 @compiled
@@ -59,14 +59,14 @@ def run_diagonal(block, program, left, right, memory, results):
             results[k][i, first + c, 0] = memory[outputs[k, 0] + c]
 
 
-@compiled
+@inlined
 def _at(operation, field, p):
     """Where the row of position p lies."""
     start, stride = operation[field], operation[field + 1]
     return start + p % operation[field + 2] * stride if stride else start
 
 
-@compiled
+@inlined
 def _operate(operation, number, p, n, self_column, left, right, column, sources, indices, weights, memory):
     code, v = operation[0], operation[s.VECTOR]
     to = _at(operation, s.TARGET, p)

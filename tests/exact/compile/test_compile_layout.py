@@ -19,7 +19,7 @@ def test_columns_of_an_image() -> None:
     layout = Layout.of((2, 3), (1, 1))
     assert layout.pitches == (4, 1)  # three pixels and a gap of one
     assert layout.columns.tolist() == [0, 1, 2, 4, 5, 6]
-    assert (layout.rows, layout.width, layout.margin, layout.length) == (6, 7, 6, 19)
+    assert (layout.rows, layout.width, layout.margin, layout.length) == (6, 8, 6, 20)  # a whole vector of columns
 
 
 def test_vectors_are_one_position() -> None:

@@ -23,6 +23,8 @@ from torch import Tensor
 from neural_kernels.algebra import Matrix, Separable, Taps
 from neural_kernels.runtime.types import Shape
 
+_LANES = 8  # numbers that a processor takes at a time; what is left of a row costs as much for each
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -69,8 +71,9 @@ class Layout:
 
     @cached_property
     def width(self) -> int:
-        """Columns from the first position to the last."""
-        return int(self.columns[-1]) + 1
+        """Columns from the first position to the last, and further gaps up to whole vectors of the processor."""
+        last = int(self.columns[-1])
+        return -(-(last + 1) // _LANES) * _LANES if last else 1
 
     @property
     def length(self) -> int:

@@ -35,18 +35,19 @@ r4 = CHAIN r0, r2, r3; 0.5 0.5
 result r4
 
 The same with a convolution in front and a pool behind, on images of 4 x 4 pixels, after lowering and scheduling. The
-19 columns are the 16 pixels with a gap of one between lines. One minus the cosines of all pairs of pixels (0) become
-excesses (1) that a window of nine adds up (2, 3); value (4) and slope (5) of the activation follow; entries of the NNGP
-kernel (6) and of the NTK (8, 9) are averaged over the columns (7, 10), then over the rows (11, 12), and added.
+24 columns are the 16 pixels, a gap of one between lines, and further gaps up to whole vectors of the processor. One
+minus the cosines of all pairs of pixels (0) become excesses (1) that a window of nine adds up (2, 3); value (4) and
+slope (5) of the activation follow; entries of the NNGP kernel (6) and of the NTK (8, 9) are averaged over the columns
+(7, 10), then over the rows (11, 12), and added.
 
 >>> from neural_kernels.exact.compile.lower import Lowering
 >>> from neural_kernels.exact.compile.schedule import stages_of
 >>> ntk = propagate(nk.cnn(1), [DenseRows.of(torch.ones(1, 4, 4, 3))]).ntk.expression
 >>> print(list_stages(stages_of([Lowering([ntk], True, torch.float32).output(ntk)])))
-stage 0, 16 positions in 19 columns
+stage 0, 16 positions in 24 columns
    0 GAP
    1 EXCESS 0
-stage 1, 16 positions in 19 columns
+stage 1, 16 positions in 24 columns
    2 LOAD 1
    3 WINDOW 2
    4 ARC 3

@@ -236,7 +236,6 @@ class FeatureRidge(InputGradients, MapProperties, BlocksModel):
 
     def _outputs(self, X: Any) -> Array:
         """Predict every output, shape (n, o), also where targets had but one axis."""
-        check_is_fitted(self)
         return self._of_rows(X, self._outputs_of)
 
     def _outputs_of(self, X: Any) -> Array:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 from typing_extensions import override
 
 from neural_kernels.estimators.accumulation import BALANCED, Accumulation
@@ -247,15 +246,12 @@ class NeuralFeatureClassifier(ClassifierMixin, FeatureNovelty):
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict labels, shape (n,)."""
-        check_is_fitted(self)
         return self._of_rows(X, lambda rows: self.classes_[self._outputs_of(rows).argmax(axis=1)])
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the classes, (n, K), by `calibration_`; the class of the highest is predicted."""
-        check_is_fitted(self)
         return self._of_rows(X, lambda rows: self.calibration_.probabilities(self._outputs_of(rows)))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Predict the logarithms of the probabilities, (n, K), finite also where these are too small for numbers."""
-        check_is_fitted(self)
         return self._of_rows(X, lambda rows: self.calibration_.log_probabilities(self._outputs_of(rows)))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators import inputs, settings
 from neural_kernels.estimators.accumulation import sample_size
@@ -77,7 +78,8 @@ class FeatureModel(NetworkParameters):
         return gathered(over_blocks(source, lambda block: function(block.X), title), source.rows)
 
     def _of_rows(self, X: Any, function: Callable[[Any], Array]) -> Array:
-        """What a function makes of rows, block by block where X comes in blocks: results alone are held."""
+        """What a fitted model makes of rows, block by block where X comes in blocks: results alone are held."""
+        check_is_fitted(self)
         found = self._by_blocks(X, function)
         return function(X) if found is None else found
 

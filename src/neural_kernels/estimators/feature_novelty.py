@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators.built import blocks, features, squared_norms
 from neural_kernels.estimators.feature_base import FeatureRidge, Solution
@@ -48,7 +47,6 @@ class FeatureNovelty(FeatureRidge):
         As much as a prediction, and the columns' number squared operations a row; the median is that of 100 of the
         rows that are kept.
         """
-        check_is_fitted(self)
         return self._of_rows(X, self._novelty_of)
 
     def _novelty_of(self, X: Any) -> Array:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from neural_kernels.estimators.atomic import atomic
 from neural_kernels.estimators.blocks import over_blocks
@@ -121,7 +120,6 @@ class NeuralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FeatureM
 
     def transform(self, X: Any) -> np.ndarray:
         """Features of rows, shape (n, n_components), in their precision."""
-        check_is_fitted(self)
         return self._of_rows(X, self._transform_part)
 
     def _transform_part(self, X: Any) -> np.ndarray:

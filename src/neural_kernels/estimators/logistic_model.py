@@ -129,23 +129,19 @@ class LogisticModel(ClassifierMixin, InputGradients, MapProperties, FeatureModel
     @passing_gradients
     def decision_function(self, X: Any) -> Array:
         """Logits of the classes: (n, K), or for two classes (n,), of ``classes_[1]``; X as for `fit`."""
-        check_is_fitted(self)
         logits = self._of_rows(X, self._logits_of)
         return logits[:, 0] if logits.shape[1] == 1 else logits
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict labels, shape (n,)."""
-        check_is_fitted(self)
         return self._of_rows(X, self._labels_of)
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the classes, (n, K)."""
-        check_is_fitted(self)
         return self._of_rows(X, lambda rows: softmax(self._logits_of(rows)))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Predict their logarithms, (n, K), finite also where they are too small for numbers."""
-        check_is_fitted(self)
         return self._of_rows(X, lambda rows: log_softmax(self._logits_of(rows)))
 
     @override

@@ -18,6 +18,7 @@ from neural_kernels.activations.expectations.hermite import derivative
 from neural_kernels.activations.expectations.polar import mean_products, polar_products
 from neural_kernels.exact.compile.pools import Pools
 from plain_path import is_compiled
+from usual import others_are_slow
 
 BIAS = 0.1
 
@@ -127,10 +128,11 @@ def test_what_the_lengths_leave_out_is_small(activation):
 
 
 def test_one_rule_for_all_norms():
-    std = torch.tensor([0.01, 0.7, 30.0, 1000.0], dtype=torch.float64)
-    delta = torch.tensor([1e-7, 0.3, 1.9], dtype=torch.float64)
-    value, slope = polar_products(act.Erf().fn, std, std, delta)
-    normal = act.BivariateNormal(std[:, None, None], std[:, None], delta)
+    std = torch.tensor([0.01, 0.7, 30.0, 1000.0, 1e6], dtype=torch.float64)
+    delta = torch.tensor([1e-12, 1e-7, 0.3, 1.9, 2 - 1e-7, 2.0], dtype=torch.float64)
+    one_plus = torch.tensor([2.0, 2 - 1e-7, 1.7, 0.1, 1e-7, 1e-12], dtype=torch.float64)
+    value, slope = polar_products(act.Erf().fn, std, std, delta, one_plus)
+    normal = act.BivariateNormal(std[:, None, None], std[:, None], delta, one_plus)
     for rule, exact in ((value, act.Erf().dual(normal)), (slope, act.Erf().dual_slope(normal))):
         torch.testing.assert_close(rule, exact, rtol=1e-7, atol=1e-11)
     squares = mean_products(act.Erf().fn, std, std)
@@ -165,6 +167,14 @@ def test_two_batches_and_one_are_the_same():
     np.testing.assert_allclose(whole[5:9], part, rtol=1e-12, atol=1e-12 * whole.max())
 
 
+def test_long_rows_are_those_of_their_parts():
+    rng = np.random.default_rng(0)
+    left, right = (rng.standard_normal((n, 3)) * 10 ** rng.uniform(-1, 2, (n, 1)) for n in (2, 4500))
+    kernel = nk.NTK(nk.mlp(1, act.ELU(), bias_var=BIAS))
+    parts = np.concatenate([kernel(left, right[k : k + 700]) for k in range(0, 4500, 700)], 1)
+    np.testing.assert_allclose(kernel(left, right), parts, rtol=1e-11, atol=0)
+
+
 def test_cells_cover_every_norm():
     std = torch.cat([torch.zeros(1), torch.logspace(-6, 7, 4001, dtype=torch.float64)])
     cells = tables.cells_of(std)
@@ -172,6 +182,15 @@ def test_cells_cover_every_norm():
     assert bool((cells.diff() <= 1).all())
     _, rows_ = tables.polynomials(std, cells)
     assert float(rows_[1].abs().max()) <= 1 + 1e-12
+
+
+ANALYTIC = [activation for activation in ANY if not any(activation.kinks)]
+
+
+@pytest.mark.parametrize("cell", [20, 24, 28])
+@pytest.mark.parametrize("activation", others_are_slow(ANALYTIC, [act.ELU(), act.Erf()]), ids=repr)
+def test_norms_of_millions_have_tables(activation, cell):
+    assert tables.cell_tables(activation, [cell], [cell])[cell, cell] is not None
 
 
 def test_a_function_that_oscillates_has_no_table():

@@ -32,24 +32,25 @@ class Dual(Layer):
     def dual_slope(self, normal: BivariateNormal) -> Tensor:
         """Return E[sigma'(X) sigma'(Y)] with the almost-everywhere derivative, of the same shape."""
 
-    def grid(self, std1: Tensor, std2: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return kappa and the slope for every standard deviation of X with every one of Y and every delta.
+    def grid(self, std1: Tensor, std2: Tensor, delta: Tensor, one_plus: Tensor) -> tuple[Tensor, Tensor]:
+        """Return kappa and the slope for every standard deviation of X with every one of Y and every correlation.
 
         Parameters
         ----------
-        std1, std2, delta : Tensor, shapes (m,), (n,) and (k,), float64
+        std1, std2, delta, one_plus : Tensor, shapes (m,), (n,), (k,) and (k,), float64
 
         Returns
         -------
         tuple of Tensor, shape (m, n, k)
         """
         shape = len(std1), len(std2), len(delta)
-        normal = BivariateNormal(std1[:, None, None].expand(shape), std2[:, None].expand(shape), delta.expand(shape))
+        parts = (std1[:, None, None], std2[:, None], delta, one_plus)
+        normal = BivariateNormal(*(part.expand(shape) for part in parts))
         return self.dual(normal), self.dual_slope(normal)
 
     def aligned(self, std1: Tensor, std2: Tensor) -> Tensor:
         """Return E[sigma(s z) sigma(t z)], z standard normal, for every s and t, shape (m, n)."""
-        return self.grid(std1, std2, std1.new_zeros(1))[0][..., 0]
+        return self.grid(std1, std2, std1.new_zeros(1), std1.new_full((1,), 2))[0][..., 0]
 
     def std(self, std: Tensor) -> Tensor:
         """Return sqrt(E[sigma(X)^2]) for X of the given standard deviations, same shape."""

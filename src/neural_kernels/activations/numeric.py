@@ -67,9 +67,11 @@ class NumericActivation(Activation):
         return self._pieces if self.kinks else None
 
     @override
-    def grid(self, std1: Tensor, std2: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+    def grid(self, std1: Tensor, std2: Tensor, delta: Tensor, one_plus: Tensor) -> tuple[Tensor, Tensor]:
         """Return both by a rule in polar coordinates, which no norm makes longer, where no kink is off the origin."""
-        return super().grid(std1, std2, delta) if any(self.kinks) else polar_products(self.fn, std1, std2, delta)
+        if any(self.kinks):
+            return super().grid(std1, std2, delta, one_plus)
+        return polar_products(self.fn, std1, std2, delta, one_plus)
 
     @override
     def aligned(self, std1: Tensor, std2: Tensor) -> Tensor:

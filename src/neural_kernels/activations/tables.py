@@ -34,7 +34,7 @@ from neural_kernels.activations.expectations import chebyshev
 
 _EDGES = (0.0, 0.2, 0.4, 0.65, 1.0, 1.4)  # in asinh of the norm; cells of twice the width follow
 _WIDTH = 0.7
-_ACCURACY = ((1e4, 1e-8), (math.inf, 2e-7))  # by b, of the last coefficients, or there is no table
+_ACCURACY = 1e-8  # of the last coefficients, or there is no table
 _PRICE = 1e-9  # by how much the two ways to the value may differ: more where the function jumps
 _NEAR = 0.1  # share of 1 / b up to which, in delta, the integral of the slope is the better way
 _KEPT = 2048  # tables of some ten kilobytes
@@ -105,10 +105,10 @@ def _tabulate(dual: Dual, left: int, right: Sequence[int]) -> list[CellTable | N
     if dual.kinks and len(right) > 1:
         return [_tabulate(dual, left, [cell])[0] for cell in right]
     b = _stretch(right[0] if dual.kinks else left)
-    delta, integral = _angles(b)
+    delta, one_plus, integral = _angles(b)
     first, second = _norms(left, NODES - 1), [_norms(cell, NODES) for cell in right]  # without a common point
     others = torch.cat([std for _, std in second])
-    value, slope = dual.grid(first[1], others, delta)
+    value, slope = dual.grid(first[1], others, delta, one_plus)
     parts = (part.split(NODES, 1) for part in (value, slope, dual.aligned(first[1], others)))
     return [_table(dual, b, integral, delta, first, *of_cell) for of_cell in zip(second, *parts, strict=True)]
 
@@ -140,7 +140,7 @@ def _table(
     parts = [_coefficients(part) for part in (turned, 1 - slope)]
     apart = _coefficients(apart[..., None], 2)
     reach = float((tau1[:, None] - tau2).square().max())
-    if not (_converged(reach * apart, b, 2) and all(_converged(part, b) for part in parts)):
+    if not (_converged(reach * apart, 2) and all(_converged(part) for part in parts)):
         return None
     value = torch.cat([apart, parts[0]], -1)
     counts = [needed(part, TOLERANCE) for part in parts]
@@ -166,8 +166,12 @@ def _count(b: float) -> int:
 
 
 @cache
-def _angles(b: float) -> tuple[Tensor, Tensor]:
-    """Return the nodes' delta, and the matrix from a function there to its integral over delta up to each of them."""
+def _angles(b: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the nodes' delta, 2 - delta, and the matrix from a function there to its integral over delta up to each.
+
+    The nodes are symmetric, so that 2 - delta is the delta of the node on the other side: a difference would lose what
+    an activation makes of nearly opposite variables of large norms.
+    """
     count = _count(b)
     x = chebyshev.nodes(count).numpy()
     delta, _ = _delta_of(x, b)
@@ -176,7 +180,8 @@ def _angles(b: float) -> tuple[Tensor, Tensor]:
     _, rate = _delta_of(inner, b)
     basis = chebyshev.polynomials(torch.from_numpy(inner), count)
     weights = torch.from_numpy((x[:, None] + 1) / 2 * weight * rate)
-    return torch.from_numpy(delta), torch.einsum("xg,xgk->xk", weights, basis) @ chebyshev.transform(count)
+    integral = torch.einsum("xg,xgk->xk", weights, basis) @ chebyshev.transform(count)
+    return torch.from_numpy(delta), torch.from_numpy(delta[::-1].copy()), integral
 
 
 def _delta_of(x: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
@@ -200,8 +205,8 @@ def _coefficients(values: Tensor, axes: int = 3) -> Tensor:
     return torch.cat([values, values.new_zeros(NODES - len(values), *values.shape[1:])])
 
 
-def _converged(coefficients: Tensor, b: float, axes: int = 3) -> bool:
+def _converged(coefficients: Tensor, axes: int = 3) -> bool:
     """Tell whether the last coefficients along each of the first axes are small."""
     size = coefficients.abs() / size_of(coefficients)
     last = [size[NODES - 2], size[:, NODES - 1], size[..., -3:]][:axes]
-    return max(float(part.max()) for part in last) < next(accuracy for bound, accuracy in _ACCURACY if b <= bound)
+    return max(float(part.max()) for part in last) < _ACCURACY

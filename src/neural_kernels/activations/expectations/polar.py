@@ -25,6 +25,7 @@ _ANGULAR = (
     (3000.0, 0.055),
     (math.inf, 0.03),
 )  # steps, for standard deviations up to a bound
+_REACH = 3.3  # the rule begins at 3e-19 of a wedge, far below 1 / s
 _MOST = 48  # standard deviations of Y at a time
 
 
@@ -42,7 +43,7 @@ def _rule(level: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return radii, shares of the angle from one end of a wedge, and their weights without its width."""
     angular = next(step for bound, step in _ANGULAR if level <= bound)
     r, dr = _radii(level, _STEP)
-    x, _, weight = np.array(double_exponential(angular, 3.0)).T
+    x, _, weight = np.array(double_exponential(angular, _REACH)).T
     weights = (dr * r * np.exp(-r * r / 2))[:, None] * weight / (2 * math.pi)
     return torch.from_numpy(r), torch.from_numpy(x), torch.from_numpy(weights)
 
@@ -55,27 +56,28 @@ def _sides(fn: Function) -> tuple[int, ...]:
     return (1,) if bool(((above - below).abs() <= close).all() | ((above + below).abs() <= close).all()) else (1, -1)
 
 
-def polar_products(fn: Function, std1: Tensor, std2: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+def polar_products(fn: Function, std1: Tensor, std2: Tensor, delta: Tensor, one_plus: Tensor) -> tuple[Tensor, Tensor]:
     """Return E[fn(X) fn(Y)] and E[fn'(X) fn'(Y)] on a grid, shape (m, n, k), float64.
 
     Parameters
     ----------
     fn : callable
         Entry by entry, differentiable by autograd; a kink at the origin does no harm, others do.
-    std1, std2, delta : Tensor, shapes (m,), (n,) and (k,)
-        Standard deviations of X and of Y, and one minus their correlation.
+    std1, std2, delta, one_plus : Tensor, shapes (m,), (n,), (k,) and (k,)
+        Standard deviations of X and of Y, one minus their correlation and one plus it.
     """
     if len(std2) > _MOST:
-        parts = zip(*(polar_products(fn, std1, part, delta) for part in std2.split(_MOST)), strict=True)
+        parts = zip(*(polar_products(fn, std1, part, delta, one_plus) for part in std2.split(_MOST)), strict=True)
         return tuple(torch.cat(part, 1) for part in parts)  # pyright: ignore[reportReturnType]
     std, count = torch.cat([std1, std2]), len(std1)
     radii, shares, weights = _rule(2.0 ** math.ceil(math.log2(float(std.max()))))
     sides = _sides(fn)
     scaled = std[:, None, None] * radii[:, None]
     totals = torch.zeros(2, len(delta), count, len(std2), dtype=torch.float64)
-    for k, d in enumerate(delta.tolist()):
-        theta = 2 * math.atan2(math.sqrt(d), math.sqrt(2 - d))
-        for width, sign in ((math.pi - theta, 1), (theta, -1)):
+    near, far = delta.sqrt(), one_plus.sqrt()
+    widths = torch.stack([2 * torch.atan2(far, near), 2 * torch.atan2(near, far)], 1)
+    for k, pair in enumerate(widths.tolist()):
+        for width, sign in zip(pair, (1, -1), strict=True):
             x, weight = scaled * torch.sin(width * shares), width * 2 / len(sides) * weights
             for side in sides:
                 first, second = value_and_slope(fn, side * x[:count]), value_and_slope(fn, sign * side * x[count:])
@@ -86,7 +88,7 @@ def polar_products(fn: Function, std1: Tensor, std2: Tensor, delta: Tensor) -> t
 
 @cache
 def _line() -> tuple[Tensor, Tensor]:
-    r, dr = _radii(1e7, 0.1)
+    r, dr = _radii(1e9, 0.1)
     return torch.from_numpy(r), torch.from_numpy(dr * np.exp(-r * r / 2) / math.sqrt(2 * math.pi))
 
 

@@ -1,8 +1,8 @@
 """What activations cost against ReLU, by the norms of the rows, and a grid over activations on digits; prints JSON.
 
-Every figure is the median ratio of seconds within one run, of ``NTK(mlp(2, activation, bias_var=0.1))(X)`` in float64
-to the same call with ReLU; the first call of each, which computes tables, is apart. `--only NAME ...` takes some of the
-activations, `--quick` sizes for a smoke test.
+Every figure is the median ratio of seconds within one run, of ``NTK(mlp(2, activation, bias_var=0.1))(X)`` to the same
+call with ReLU; the first call of each, which computes tables, is apart. `--only NAME ...` takes some activations,
+`--float32` that precision instead of float64, `--quick` sizes for a smoke test.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def kernel(activation) -> nk.NTK:
     return nk.NTK(nk.mlp(2, activation, bias_var=0.1))
 
 
-def inputs(n: int) -> dict[str, torch.Tensor]:
+def inputs(n: int, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Rows of root mean squares 1, between 1e-3 and 1e3, and 1e6."""
     x = torch.randn(n, 64, dtype=torch.float64)
     mixed = 10 ** torch.empty(n, 1, dtype=torch.float64).uniform_(-3, 3)
-    return {"1": x, "1e-3 to 1e3": mixed * x, "1e6": 1e6 * x}
+    return {"1": x.to(dtype), "1e-3 to 1e3": (mixed * x).to(dtype), "1e6": (1e6 * x).to(dtype)}
 
 
-def against_relu(activations, n: int, rounds: int) -> dict:
+def against_relu(activations, n: int, rounds: int, dtype: torch.dtype) -> dict:
     """Ratios by activation and norms, with the seconds of the first call."""
     table = {}
-    for name, x in inputs(n).items():
+    for name, x in inputs(n, dtype).items():
         for activation in activations:
             call = kernel(activation)
             first = seconds(lambda call=call, x=x: call(x))
@@ -66,14 +66,17 @@ def main() -> None:
     """Run all and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--float32", action="store_true")
     parser.add_argument("--only", nargs="*", help="names of activations")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     chosen = [a for a in TABULATED + OTHERS if not arguments.only or type(a).__name__ in arguments.only]
+    dtype = torch.float32 if arguments.float32 else torch.float64
     results = {
         "threads": torch.get_num_threads(),
+        "dtype": str(dtype),
         "digits": digits(),
-        "ratio to ReLU": against_relu(chosen, 200 if arguments.quick else 2000, 1 if arguments.quick else 3),
+        "ratio to ReLU": against_relu(chosen, *((200, 1) if arguments.quick else (2000, 3)), dtype),
     }
     print(json.dumps(results, indent=1))
 

@@ -64,7 +64,7 @@ def test_blocks_do_not_matter(block: tuple[int, int], monkeypatch: pytest.Monkey
     x = np.random.default_rng(0).standard_normal((61, 9)).astype(np.float32)
     net = nk.mlp(2, bias_var=0.1)
     whole = nk.NTK(net)(x), nk.NTK(net)(x, x[:20] + 1)
-    monkeypatch.setattr(tiles, "_dense_block", lambda n1, n2, symmetric: block)
+    monkeypatch.setattr(tiles, "_dense_block", lambda *_: block)
     monkeypatch.setattr(evaluate, "_BLOCK", block)
     for result in (nk.NTK(net)(x), nk.NTK(net)(x, x[:20] + 1)):
         expected = whole[0] if result.shape == (61, 61) else whole[1]

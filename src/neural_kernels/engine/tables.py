@@ -42,8 +42,8 @@ def table(delta, row, column, vector, integers, floats, left, right, scratch, va
         pair = integers[4] + PAIR * (cell * cells + other)
         start, counts = integers[pair], integers[pair + 1] + integers[pair + 2]
         _contract(
-            floats, start + 2, integers, integers[pair + 4] + counts, 1 + integers[pair + 1], left, vector, row,
-            scratch[:NODES, : 1 + counts],
+            floats, start + 2, integers, integers[pair + 4] + counts, 1 + integers[pair + 1], 1 + counts, left, vector,
+            row, scratch,
         )  # fmt: skip
         for begin in range(first, last, LANES):
             run = integers[order + begin : order + min(begin + LANES, last)]
@@ -91,32 +91,34 @@ def _position(integers, low, high, bound):
 
 
 @compiled
-def _contract(floats, start, integers, lengths, split, left, vector, row, lines):
+def _contract(floats, start, integers, lengths, split, end, left, vector, row, scratch):
     """Sum the coefficients over the row's polynomials; what is left is one line for each polynomial of the columns.
 
-    `split` is where those of C begin, `lengths` where the integers that say which coefficients there are.
+    `split` is where those of C begin and `end` where they end, `lengths` where the integers that say which coefficients
+    there are.
     """
     for j in range(NODES):
-        for k in range(lines.shape[1]):
-            lines[j, k] = 0
+        for k in range(end):
+            scratch[j, k] = 0
     for i in range(NODES):
         factor = left[vector + i, row] if i else floats.dtype.type(1)
         for j in range(NODES):
-            lines[j, 0] += factor * floats[start + i * NODES + j]
-    start, lengths = _add_all(floats, start + NODES * NODES, integers, lengths, left, vector, row, lines[:, 1:split])
-    _add_all(floats, start, integers, lengths, left, vector, row, lines[:, split:])
+            scratch[j, 0] += factor * floats[start + i * NODES + j]
+    start, lengths = _add_all(floats, start + NODES * NODES, integers, lengths, left, vector, row, scratch, 1)
+    _add_all(floats, start, integers, lengths, left, vector, row, scratch, split)
 
 
 @compiled
-def _add_all(floats, start, integers, lengths, left, vector, row, lines):
+def _add_all(floats, start, integers, lengths, left, vector, row, scratch, first):
     """Add the coefficients of F or C, and return where what follows begins among the numbers and the integers."""
     for i in range(NODES):
         factor = left[vector + i, row] if i else floats.dtype.type(1)
         count = integers[lengths]
         for j in range(count):
             length = integers[lengths + 1 + j]
+            line, numbers = scratch[j, first : first + length], floats[start : start + length]
             for k in range(length):
-                lines[j, k] += factor * floats[start + k]
+                line[k] += factor * numbers[k]
             start += length
         lengths += 1 + count
     return start, lengths
@@ -160,13 +162,15 @@ def _sum(lanes, scratch, begin, widths):
         lanes[_HIGH + c], lanes[_LOW + c] = zero, zero
     k = widths.size - 1
     while k >= 0:
-        width = widths[k]
-        if k and width <= 3 and widths[k - 1] <= 3:
-            _two_steps(lanes, scratch, begin + k)
+        if k >= 3 and max(widths[k], widths[k - 1], widths[k - 2], widths[k - 3]) == 1:
+            _four_steps_of_one(lanes, scratch, begin + k)
+            k -= 4
+        elif k and max(widths[k], widths[k - 1]) <= 3:
+            _two_steps_of_three(lanes, scratch, begin + k)
             k -= 2
-        elif width <= 6:
-            _step_of_six(lanes, scratch, begin + k)
-            k -= 1
+        elif k and max(widths[k], widths[k - 1]) <= 6:
+            _two_steps_of_six(lanes, scratch, begin + k)
+            k -= 2
         else:
             _step(lanes, scratch, begin + k)
             k -= 1
@@ -175,8 +179,21 @@ def _sum(lanes, scratch, begin, widths):
 
 
 @compiled
-def _two_steps(lanes, scratch, k):
-    """Two steps of the recurrence, whose coefficients are sums of three numbers."""
+def _four_steps_of_one(lanes, scratch, k):
+    """Four steps of the recurrence, whose coefficients are the same for all columns."""
+    a, b, c, d = scratch[0, k], scratch[0, k - 1], scratch[0, k - 2], scratch[0, k - 3]
+    for i in range(LANES):
+        x, high = lanes[_X + i], lanes[_HIGH + i]
+        first = a + x * high - lanes[_LOW + i]
+        second = b + x * first - high
+        third = c + x * second - first
+        lanes[_LOW + i] = third
+        lanes[_HIGH + i] = d + x * third - second
+
+
+@compiled
+def _two_steps_of_three(lanes, scratch, k):
+    """Two steps, whose coefficients are sums of three numbers."""
     a, b, c = scratch[0, k], scratch[1, k], scratch[2, k]
     d, e, f = scratch[0, k - 1], scratch[1, k - 1], scratch[2, k - 1]
     for i in range(LANES):
@@ -187,15 +204,18 @@ def _two_steps(lanes, scratch, k):
 
 
 @compiled
-def _step_of_six(lanes, scratch, k):
-    """One step, whose coefficient is a sum of six numbers."""
+def _two_steps_of_six(lanes, scratch, k):
+    """Two steps, whose coefficients are sums of six numbers."""
     a, b, c, d, e, f = scratch[0, k], scratch[1, k], scratch[2, k], scratch[3, k], scratch[4, k], scratch[5, k]
+    k -= 1
+    g, h, o, p, q, r = scratch[0, k], scratch[1, k], scratch[2, k], scratch[3, k], scratch[4, k], scratch[5, k]
     for i in range(LANES):
-        near = a + b * lanes[LANES + i] + c * lanes[2 * LANES + i] + d * lanes[3 * LANES + i]
-        far = e * lanes[4 * LANES + i] + f * lanes[5 * LANES + i]
-        high = lanes[_HIGH + i]
-        lanes[_HIGH + i] = near + far + lanes[_X + i] * high - lanes[_LOW + i]
-        lanes[_LOW + i] = high
+        s, t, u, v = lanes[LANES + i], lanes[2 * LANES + i], lanes[3 * LANES + i], lanes[4 * LANES + i]
+        w, x, high = lanes[5 * LANES + i], lanes[_X + i], lanes[_HIGH + i]
+        first = a + b * s + c * t + d * u + e * v + f * w - lanes[_LOW + i] + x * high
+        second = g + h * s + o * t + p * u + q * v + r * w - high
+        lanes[_LOW + i] = first
+        lanes[_HIGH + i] = second + x * first
 
 
 @compiled

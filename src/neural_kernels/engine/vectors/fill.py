@@ -12,7 +12,6 @@ from neural_kernels.engine.inputs import NEAR, DenseRows, Rows, SparseRows
 from neural_kernels.engine.vectors.program import VectorProgram
 from neural_kernels.runtime.tiles import Grid, Tile, run_tiles
 
-_BREADTH = 1024  # columns of a tile of dense rows
 _FEW = 1 << 16  # entries that are not worth more than one tile
 
 
@@ -24,7 +23,7 @@ def fill(program: VectorProgram, left: Rows, right: Rows, results: Sequence[np.n
     threshold = left.inverse.numpy().dtype.type(NEAR[left.dtype])
     dense = isinstance(left, DenseRows)
     run, choose = (run_dense, _dense_block) if dense else (run_sparse, _sparse_block)
-    shape = len(left), len(right)
+    shape, breadth = (len(left), len(right)), program.strip
     sides = _arrays(left), (_arrays(right) if dense else _by_row_and_column(right))
 
     def work(block: Tile, memory: dict[str, Any]) -> None:
@@ -41,7 +40,7 @@ def fill(program: VectorProgram, left: Rows, right: Rows, results: Sequence[np.n
             for target in targets:
                 mirror(target, rows.start, tile.shape[0], first, tile.shape[1])
 
-    run_tiles(Grid(shape, choose(*shape, symmetric), symmetric), work, progress)
+    run_tiles(Grid(shape, choose(*shape, breadth, symmetric), symmetric), work, progress)
 
 
 def sparse_delta(left: SparseRows, right: SparseRows) -> Callable[[slice, slice], torch.Tensor]:
@@ -59,12 +58,12 @@ def sparse_delta(left: SparseRows, right: SparseRows) -> Callable[[slice, slice]
     return tile
 
 
-def _dense_block(n1: int, n2: int, symmetric: bool) -> tuple[int, int]:
+def _dense_block(n1: int, n2: int, breadth: int, symmetric: bool) -> tuple[int, int]:
     """Tall, for a fast matrix product; lower where half of a block on the diagonal is wasted, or workers would idle."""
     if n1 * n2 <= _FEW:
         return n1, n2
-    share = n1 * n2 // (8 * torch.get_num_threads() * _BREADTH)
-    return _even(n1, max(64, min(share, 400 if symmetric else 1024))), _even(n2, _BREADTH)
+    share = n1 * n2 // (8 * torch.get_num_threads() * min(n2, breadth))
+    return _even(n1, max(64, min(share, 400 if symmetric else 1024))), _even(n2, breadth)
 
 
 def _even(n: int, most: int) -> int:
@@ -73,7 +72,7 @@ def _even(n: int, most: int) -> int:
     return -(-n // (16 * blocks)) * 16
 
 
-def _sparse_block(n1: int, n2: int, symmetric: bool) -> tuple[int, int]:
+def _sparse_block(n1: int, n2: int, breadth: int, symmetric: bool) -> tuple[int, int]:
     """All columns at once, as a product of sparse rows yields them, and rows for about a million numbers."""
     return max(1, min(64, (1 << 20) // max(1, n2))), max(1, n2)
 

@@ -9,10 +9,12 @@ import numpy.typing as npt
 import torch
 
 from neural_kernels.engine import kinks, tables
+from neural_kernels.engine.codes import TABLE
 
 # A row of a program's table: code, target, second target, operand, second operand, first vector, two counts of vectors.
 FIELDS = 8
-STRIP = 1024  # columns at a time: a dozen registers of float32 stay within the first two levels of cache
+_STRIP = 1024  # columns at a time: a dozen registers of float32 stay within the first two levels of cache
+_LONG_STRIP = 4096  # with tables, which are contracted once for a row and strip, and are no matter of memory
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,15 @@ class VectorProgram:
         """What the machine reads, in the order in which it unpacks it."""
         return self.table, self.numbers, self.left, self.right, self.outputs, self.stds, self.integers, self.floats
 
+    @property
+    def strip(self) -> int:
+        """Columns at a time."""
+        return _LONG_STRIP if (self.table[:, 0] == TABLE).any() else _STRIP
+
     def memory(self) -> npt.NDArray[np.floating]:
         """Registers for one worker, spare ones behind them; torch aligns them to cache lines."""
         spare = 1 + max(tables.SCRATCH, kinks.SCRATCH) if len(self.floats) else 2
-        registers = torch.from_numpy(self.left).new_zeros((self.registers + spare, STRIP)).numpy()
+        registers = torch.from_numpy(self.left).new_zeros((self.registers + spare, self.strip)).numpy()
         for register, value in self.constants.items():
             registers[register] = value
         return registers

@@ -23,7 +23,7 @@ from torch import Tensor
 from neural_kernels.algebra import Matrix, Separable, Taps
 from neural_kernels.runtime.types import Shape
 
-_LANES = 8  # numbers that a processor takes at a time; what is left of a row costs as much for each
+_LANES = 8  # numbers that a processor takes at a time; each of those left at the end of a row costs as much as eight
 
 
 @dataclass(frozen=True)

@@ -184,11 +184,11 @@ def test_cells_cover_every_norm():
     assert float(rows_[1].abs().max()) <= 1 + 1e-12
 
 
-ANALYTIC = [activation for activation in ANY if not any(activation.kinks)]
+TABULATED = [activation for activation in ANY if not any(activation.kinks) and activation.arc_order is None]
 
 
 @pytest.mark.parametrize("cell", [20, 24, 28])
-@pytest.mark.parametrize("activation", others_are_slow(ANALYTIC, [act.ELU(), act.Erf()]), ids=repr)
+@pytest.mark.parametrize("activation", others_are_slow(TABULATED, [act.ELU(), act.Erf()]), ids=repr)
 def test_norms_of_millions_have_tables(activation, cell):
     assert tables.cell_tables(activation, [cell], [cell])[cell, cell] is not None
 

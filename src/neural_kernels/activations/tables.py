@@ -105,10 +105,11 @@ def _tabulate(dual: Dual, left: int, right: Sequence[int]) -> list[CellTable | N
     if dual.kinks and len(right) > 1:
         return [_tabulate(dual, left, [cell])[0] for cell in right]
     b = _stretch(right[0] if dual.kinks else left)
-    delta, one_plus, integral = _angles(b)
+    delta, integral = _angles(b)
     first, second = _norms(left, NODES - 1), [_norms(cell, NODES) for cell in right]  # without a common point
     others = torch.cat([std for _, std in second])
-    value, slope = dual.grid(first[1], others, delta, one_plus)
+    # 2 - delta is that of the node on the other side: a difference would lose the angles of nearly opposite variables.
+    value, slope = dual.grid(first[1], others, delta, delta.flip(0))
     parts = (part.split(NODES, 1) for part in (value, slope, dual.aligned(first[1], others)))
     return [_table(dual, b, integral, delta, first, *of_cell) for of_cell in zip(second, *parts, strict=True)]
 
@@ -166,12 +167,8 @@ def _count(b: float) -> int:
 
 
 @cache
-def _angles(b: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the nodes' delta, 2 - delta, and the matrix from a function there to its integral over delta up to each.
-
-    The nodes are symmetric, so that 2 - delta is the delta of the node on the other side: a difference would lose what
-    an activation makes of nearly opposite variables of large norms.
-    """
+def _angles(b: float) -> tuple[Tensor, Tensor]:
+    """Return the nodes' delta, and the matrix from a function there to its integral over delta up to each of them."""
     count = _count(b)
     x = chebyshev.nodes(count).numpy()
     delta, _ = _delta_of(x, b)
@@ -180,8 +177,7 @@ def _angles(b: float) -> tuple[Tensor, Tensor, Tensor]:
     _, rate = _delta_of(inner, b)
     basis = chebyshev.polynomials(torch.from_numpy(inner), count)
     weights = torch.from_numpy((x[:, None] + 1) / 2 * weight * rate)
-    integral = torch.einsum("xg,xgk->xk", weights, basis) @ chebyshev.transform(count)
-    return torch.from_numpy(delta), torch.from_numpy(delta[::-1].copy()), integral
+    return torch.from_numpy(delta), torch.einsum("xg,xgk->xk", weights, basis) @ chebyshev.transform(count)
 
 
 def _delta_of(x: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:

@@ -36,7 +36,7 @@ def fill_slopes(program: VectorProgram, left: DenseRows, right: DenseRows, resul
     def work(tile: Tile, memory: dict[str, Any]) -> None:
         rows, columns = tile
         if not memory:
-            memory["registers"], memory["kept"] = program.memory(), np.empty((3, program.memory().shape[1]))
+            memory["registers"], memory["kept"] = program.memory(), np.empty((3, program.strip))
         products = (left.x[rows] @ right.x[columns].T).numpy()
         place = rows.start, columns.start, symmetric
         _slopes(products, place, *sides, threshold, constants, memory["registers"], memory["kept"], _FACTORS, result)

@@ -41,6 +41,9 @@ SMOOTH = {  # whose numbers are interpolated, and the norms that are tried
 }
 
 
+WAVES = {"wave": nk.mlp(1, nk.Sin(b=0.8, c=0.3), bias_var=0.1), "bump": nk.mlp(1, nk.Gaussian(b=-0.3))}
+
+
 def _rows(n: int, seed: int, dtype: type = np.float64) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 3)).astype(dtype)
 
@@ -55,6 +58,19 @@ def _assert_equal(found: np.ndarray, expected: np.ndarray) -> None:
 def _halved(bound: object) -> bool:
     assert isinstance(bound, BoundNetwork)
     return bound._half is not None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel", [nk.NTK, nk.NNGP])
+@pytest.mark.parametrize("name", WAVES)
+def test_waves_are_bound_at_any_norm(name, kernel, dtype):
+    x1, x2 = _rows(7, 0, dtype), 5 * _rows(20, 1, dtype)
+    x1 *= (10.0 ** np.arange(-3, 4)[:, None]).astype(dtype)
+    bound = kernel(WAVES[name]).bind(x2)
+    assert _halved(bound)
+    assert bound._half.complete(np.array([1e9])) is not None
+    assert bound._half.complete(np.array([1e31])) is None
+    _assert_equal(bound(x1), kernel(WAVES[name])(x1, x2))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

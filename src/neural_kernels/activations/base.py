@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,22 @@ from neural_kernels.activations.expectations.pieces import Pieces
 from neural_kernels.algebra import KernelPair, Layer, Traits
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.types import Shape
+
+
+class Wave(NamedTuple):
+    """The function ``amplitude exp(-damping x^2) sin(frequency x + c)``.
+
+    Parameters
+    ----------
+    amplitude, damping, frequency : float
+    sine : float
+        ``sin(c)^2``, all that kernels know of the phase.
+    """
+
+    amplitude: float
+    damping: float
+    frequency: float
+    sine: float
 
 
 class Dual(Layer):
@@ -97,6 +113,14 @@ class Dual(Layer):
     @property
     def pieces(self) -> Pieces | None:
         """The truncated powers that make the kinks, with the rest; None for a function that does not say."""
+        return None
+
+    @property
+    def wave(self) -> Wave | None:
+        """The damped wave that the function is, of which the compiled engine has the duals; otherwise None.
+
+        One that oscillates tells norms apart by their difference, not by their ratio: no table of few nodes has it.
+        """
         return None
 
     @property

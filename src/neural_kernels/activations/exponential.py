@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from neural_kernels.activations.base import Activation
+from neural_kernels.activations.base import Activation, Wave
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.trigonometric import exp_difference, opposite
 from neural_kernels.checks import require_finite
@@ -91,6 +91,11 @@ class Gaussian(Activation):
 
     @property
     @override
+    def wave(self) -> Wave:
+        return Wave(self.a, -self.b, 0.0, 1.0)
+
+    @property
+    @override
     def odd(self) -> bool:
         """Whether the function vanishes."""
         return self.a == 0
@@ -129,6 +134,11 @@ class Gabor(Activation):
     @override
     def fn(self, x: Tensor) -> Tensor:
         return torch.exp(-x * x) * torch.sin(x)
+
+    @property
+    @override
+    def wave(self) -> Wave:
+        return Wave(1.0, 1.0, 1.0, 0.0)
 
     @property
     @override

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from neural_kernels.activations.base import Activation
+from neural_kernels.activations.base import Activation, Wave
 from neural_kernels.activations.expectations.normal import BivariateNormal, broadcast
 from neural_kernels.checks import require_finite, require_positive
 
@@ -57,6 +57,11 @@ class Sin(Activation):
     def fn(self, x: Tensor) -> Tensor:
         return self.a * torch.sin(self.b * x + self.c)
 
+    @property
+    @override
+    def wave(self) -> Wave:
+        return Wave(self.a, 0.0, self.b, math.sin(self.c) ** 2)
+
     @override
     def dual(self, normal: BivariateNormal) -> Tensor:
         return self.a**2 * _sine_dual(self.b, math.sin(self.c) ** 2, normal)
@@ -85,6 +90,11 @@ class Cos(Activation):
     @override
     def fn(self, x: Tensor) -> Tensor:
         return self.a * torch.cos(self.b * x + self.c)
+
+    @property
+    @override
+    def wave(self) -> Wave:
+        return Wave(self.a, 0.0, self.b, math.cos(self.c) ** 2)
 
     @override
     def dual(self, normal: BivariateNormal) -> Tensor:
@@ -117,6 +127,11 @@ class RBF(Activation):
     @override
     def fn(self, x: Tensor) -> Tensor:
         return math.sqrt(2) * torch.sin(math.sqrt(2 * self.gamma) * x + math.pi / 4)
+
+    @property
+    @override
+    def wave(self) -> Wave:
+        return Wave(math.sqrt(2), 0.0, math.sqrt(2 * self.gamma), 0.5)
 
     @override
     def dual(self, normal: BivariateNormal) -> Tensor:

@@ -20,11 +20,13 @@ from neural_kernels.engine.codes import (
     SCHUR,
     SERIES,
     TABLE,
+    WAVES,
 )
 from neural_kernels.engine.kinks import SCRATCH as KINKS_SCRATCH
 from neural_kernels.engine.kinks import kinks
 from neural_kernels.engine.row_operations import arc, arc_of_ends, blend, mix, powers, raise_order, schur, series
 from neural_kernels.engine.tables import SCRATCH, table
+from neural_kernels.engine.waves import waves
 from neural_kernels.runtime.jit import compiled
 
 
@@ -55,6 +57,8 @@ def compute(program, registers, row, column, n):
             _look_up(operations[o], row, column, n, left, right, integers, floats, registers)
         elif operations[o, 0] == KINKS:
             _integrate(operations[o], row, column, n, left, right, integers, floats, registers)
+        elif operations[o, 0] == WAVES:
+            _resound(operations[o], row, column, n, left, right, floats, registers)
         else:
             _operate(operations[o], numbers[o], row, column, n, left, right, registers)
 
@@ -104,14 +108,25 @@ def _integrate(operation, row, column, n, left, right, integers, floats, registe
     value, slope, delta = registers[operation[1], :n], registers[operation[2], :n], registers[operation[3], :n]
     end = registers.shape[0] - 1
     scratch, opposite = registers[end - KINKS_SCRATCH : end - 1], registers[end - 1, :n]
-    if operation[3] == INPUT:
-        opposite = registers[OPPOSITE, :n]
-    else:
-        for c in range(n):
-            opposite[c] = 2 - delta[c]
+    _face(operation[3], registers, opposite)
     kinks(
         delta, opposite, row, column, operation[5], integers[operation[4] :], floats, left, right, scratch, value, slope
     )
+
+
+@compiled
+def _resound(operation, row, column, n, left, right, floats, registers):
+    value, slope, delta = registers[operation[1], :n], registers[operation[2], :n], registers[operation[3], :n]
+    opposite = registers[registers.shape[0] - 2, :n]
+    _face(operation[3], registers, opposite)
+    waves(delta, opposite, row, column, operation[5], floats[operation[4] :], left, right, value, slope)
+
+
+@compiled
+def _face(operand, registers, opposite):
+    """One plus the correlations of an operand, which of the input are known apart."""
+    for c in range(opposite.size):
+        opposite[c] = registers[OPPOSITE, c] if operand == INPUT else 2 - registers[operand, c]
 
 
 @compiled

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from neural_kernels.engine import kinks, tables
-from neural_kernels.engine.codes import TABLE
+from neural_kernels.engine.codes import TABLE, WAVES
 
 # A row of a program's table: code, target, second target, operand, second operand, first vector, two counts of vectors.
 FIELDS = 8
@@ -60,6 +60,11 @@ class VectorProgram:
     def strip(self) -> int:
         """Columns at a time."""
         return _LONG_STRIP if (self.table[:, 0] == TABLE).any() else _STRIP
+
+    @property
+    def rounds_near_rows(self) -> bool:
+        """Whether it knows one minus the correlation of nearly equal rows to rounding of 1 alone."""
+        return bool((self.table[:, 0] == WAVES).any())
 
     def memory(self) -> npt.NDArray[np.floating]:
         """Registers for one worker, spare ones behind them; torch aligns them to cache lines."""

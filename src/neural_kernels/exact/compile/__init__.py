@@ -13,9 +13,10 @@ Kernels over positions go through these passes, each a file that says what comes
 - `assemble` writes it all as arrays of integers and numbers.
 - `run` is the front door: it hands the program to the engine, or says that there is none.
 
-Kernels of vectors have one pass, `vectors`, which takes smooth activations as tables too (`tabulation`) and those of
-polynomial pieces as moments over quadrants (`piecewise`), with numbers of their own in `pools`. `halves` has programs
-whose right side stays, `steps` the numbers of their left. `listing` prints programs.
+Kernels of vectors have one pass, `vectors`, which takes smooth activations as tables too (`tabulation`), those of
+polynomial pieces as moments over quadrants (`piecewise`) and sines, cosines and bumps of large norms in closed form
+(`oscillations`), with numbers of their own in `pools`. `halves` has programs whose right side stays, `steps` the
+numbers of their left. `listing` prints programs.
 
 The NTK of a network with one hidden layer of ReLUs is two operations for every pair of vectors. Register 0 holds one
 minus the cosine of the data, register 1 one plus it; ARC takes them to one minus the correlations of the activation's

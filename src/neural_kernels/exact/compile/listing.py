@@ -10,9 +10,10 @@ from neural_kernels.engine.vectors.program import VectorProgram
 from neural_kernels.exact.compile.rows import Row
 from neural_kernels.exact.compile.schedule import Stage
 
-_CODES = ["ARC", "SCHUR", "BLEND", "CHAIN", "MIX", "SERIES", "POWERS", "TABLE", "KINKS", "RAISED"]
+_CODES = ["ARC", "SCHUR", "BLEND", "CHAIN", "MIX", "SERIES", "POWERS", "TABLE", "KINKS", "RAISED", "WAVES"]
 _OF_POSITIONS = ["GAP", "LOAD", "GATHER", "WEIGHTED", "WINDOW", "POOLED", "POOL"]
 _OF_ENTRIES = ["EXCESS", "ENTRIES", "ADD_ENTRIES", "MULTIPLY_ENTRIES", "MULTIPLY", "SCALE", "FILL", "TOTAL"]
+_PAIRS = ["ARC", "TABLE", "KINKS", "RAISED", "WAVES"]  # of value and slope
 _NAMES = {getattr(codes, name): name for name in _CODES}
 _NAMES |= {getattr(positions, name): name for name in [*_OF_POSITIONS, *_OF_ENTRIES]}
 _NAMES |= {-1: "CONSTANT", -2: "SECOND"}
@@ -40,7 +41,7 @@ def list_vectors(program: VectorProgram) -> str:
     for (code, target, second, a, b, c, *_), (x, y) in zip(program.table, program.numbers, strict=True):
         name = _NAMES[int(code)]
         reads = {"ARC": [a], "SCHUR": [a, b], "BLEND": [a, b], "MIX": [a, b], "CHAIN": [a, b, c]}.get(name, [a])
-        writes = [r for r in ([target, second] if name in ("ARC", "TABLE", "KINKS", "RAISED") else [target]) if r >= 0]
+        writes = [r for r in ([target, second] if name in _PAIRS else [target]) if r >= 0]
         left, right = (", ".join(f"r{r}" for r in registers) for registers in (writes, reads))
         lines.append(f"{left} = {name} {right}; {x:.4g} {y:.4g}")
     return "\n".join(lines + [f"result r{r}" for r in program.outputs])

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from neural_kernels.activations.expectations.octaves import HalfOctaves
 from neural_kernels.activations.tables import cells_of, polynomials
-from neural_kernels.engine.codes import POWERS, SERIES, TABLE
+from neural_kernels.engine.codes import POWERS, SERIES, TABLE, WAVES
 from neural_kernels.engine.tables import NODES
 from neural_kernels.exact.compile.expansions import one_side, term_degrees
+from neural_kernels.exact.compile.oscillations import LARGEST
 from neural_kernels.exact.compile.vectors import Traced
 from neural_kernels.exact.expressions.duals import Activated
 from neural_kernels.exact.expressions.fixed import Constant, FixedCorrelation, Noise
@@ -77,12 +78,16 @@ class Steps:
         self._vectors = traced.left
         self._series: dict[Expression, Array] = {}
         self._tables: dict[tuple[int, int], Array] = {}
+        self._waves: set[tuple[int, int]] = set()
         for node, row in zip(traced.nodes, traced.program.table, strict=True):
             if row[0] in (SERIES, POWERS):
                 self._series[node] = row
             elif row[0] == TABLE:
                 assert isinstance(node, Activated)
                 self._tables[_input_of(node)] = row
+            elif row[0] == WAVES:
+                assert isinstance(node, Activated)
+                self._waves.add(_input_of(node))
 
     def visit(self, node: Expression) -> int | None:
         """Which numbers are the standard deviations of an expression; None if no step gives them."""
@@ -110,6 +115,8 @@ class Steps:
             return self._by_series(node, argument)
         if _input_of(node) in self._tables:
             return self._by_table(node, argument)
+        if _input_of(node) in self._waves:
+            return lambda values: _wave_std(node, values[argument])
         if node.cusp is None and node.dual.arc_order is None:
             return None
         return lambda values: node.std(torch.from_numpy(values[argument])).numpy()
@@ -145,6 +152,11 @@ class Steps:
 def _input_of(node: Activated) -> tuple[int, int]:
     """What value and slope of one activation have in common."""
     return id(node.dual), id(node.argument)
+
+
+def _wave_std(node: Activated, std: Array) -> Array:
+    """That of a wave's output, NaN where the engine has no digits for it."""
+    return np.where(std < LARGEST, node.std(torch.from_numpy(std)).numpy(), np.nan)
 
 
 def _norms(std: Array) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, KINKS, MIX, RAISED, SCHUR, TABLE
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, KINKS, MIX, RAISED, SCHUR, TABLE, WAVES
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
 from neural_kernels.exact.compile.expansions import (
     SeriesCache,
@@ -27,6 +27,7 @@ from neural_kernels.exact.compile.expansions import (
     short_coefficients,
     unit_coefficients,
 )
+from neural_kernels.exact.compile.oscillations import is_wave, wave_operands
 from neural_kernels.exact.compile.piecewise import is_piecewise, piecewise_operands
 from neural_kernels.exact.compile.pools import Pools
 from neural_kernels.exact.compile.tabulation import Tabulation
@@ -63,8 +64,8 @@ def trace_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Traced |
     """The same, with what it was made of."""
     outputs = [_unscaled(kernel) for kernel in kernels]
     order = _topological(outputs)
-    if any(isinstance(node, Activated) and is_piecewise(node.dual) for node in order):
-        dtype = torch.float64  # as truncated powers cancel; data and results keep their own
+    if any(isinstance(node, Activated) and (is_piecewise(node.dual) or is_wave(node)) for node in order):
+        dtype = torch.float64  # as truncated powers cancel, and phases do; data and results keep their own
     vectors = _Vectors(dtype)
     pools = Pools(dtype)
     smooth = _smooth(order, vectors, pools)
@@ -133,10 +134,10 @@ def _smooth(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> dic
     The numbers are the last four of an operation: first vector and numbers of vectors of a series, or place of a table
     (or of the quadrants of polynomial pieces) and its first vector.
     """
-    encoded = _piecewise(order, vectors, pools)
+    before = _before_cusps(order)
+    encoded = _closed(order, before, vectors, pools)
     tables = Tabulation(pools)
     known: SeriesCache = {}
-    before = _before_cusps(order)
     smooth = [node for node in order if isinstance(node, Activated) and node.cusp is None and node not in encoded]
     units = {node: short_coefficients(node, node.argument.stds, vectors.dtype, known) for node in smooth}
     long = [node for node in smooth if units[node] is None]
@@ -158,8 +159,10 @@ def _smooth(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> dic
     return encoded
 
 
-def _piecewise(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> dict[Activated, list[int]]:
-    """Code and numbers of powers of the positive part and of polynomial pieces with kinks off the origin."""
+def _closed(
+    order: Sequence[Expression], before: set[Expression], vectors: _Vectors, pools: Pools
+) -> dict[Activated, list[int]]:
+    """Code and numbers of powers of the positive part, of polynomial pieces with kinks off the origin, and of waves."""
     encoded: dict[Activated, list[int]] = {}
     known: dict[tuple[int, int], list[int] | None] = {}
     for node in order:
@@ -168,12 +171,19 @@ def _piecewise(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> 
         elif isinstance(node, Activated) and node.cusp is None:
             key = id(node.dual), id(node.argument)
             if key not in known:
-                found = piecewise_operands(node, pools)
-                known[key] = None if found is None else [KINKS, found[0], vectors.add(*found[1]), 0, 0]
+                both = [other for other in order if isinstance(other, Activated) and _same_input(other, node)]
+                wave = is_wave(node) and before.isdisjoint(both)
+                found = wave_operands(both, pools) if wave else piecewise_operands(node, pools)
+                code = WAVES if wave else KINKS
+                known[key] = None if found is None else [code, found[0], vectors.add(*found[1]), 0, 0]
             numbers = known[key]
             if numbers is not None:
                 encoded[node] = numbers
     return encoded
+
+
+def _same_input(node: Activated, other: Activated) -> bool:
+    return node.dual is other.dual and node.argument is other.argument
 
 
 def _before_cusps(order: Sequence[Expression]) -> set[Expression]:
@@ -203,7 +213,7 @@ def _encode(
         return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
     assert isinstance(node, Activated)
     code, *terms = [ARC, 0, 0, 0, 0] if node.cusp is not None else smooth[node]
-    if code not in (ARC, TABLE, KINKS, RAISED):
+    if code not in (ARC, TABLE, KINKS, RAISED, WAVES):
         return [([code, registers.take(node), 0, operands[0], *terms], [0.0, 0.0])]
     value, slope = registers.take_both(node)
     if value is None or slope is None:

@@ -55,14 +55,15 @@ def by_compiled_kernel(kernel: NetworkKernel, x: Any, support: Any, coefficients
 
 
 def _fill_slopes(kernel: NetworkKernel, left: DenseRows, right: DenseRows, slopes: np.ndarray) -> bool:
-    """Derivatives by one minus the cosine, (n, m); False where the kernel has no program."""
+    """Derivatives by one minus the cosine, (n, m); False where the kernel has no program that they can be taken of."""
     from neural_kernels.engine.vectors.slopes import fill_slopes
     from neural_kernels.exact.compile.vectors import compile_vectors
 
     program = compile_vectors([kernel.expression(_sides(left, right))], torch.float64)
-    if program is not None:
-        fill_slopes(program, left, right, slopes)
-    return program is not None
+    if program is None or program.rounds_near_rows:
+        return False
+    fill_slopes(program, left, right, slopes)
+    return True
 
 
 def _radial(

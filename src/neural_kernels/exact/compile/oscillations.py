@@ -1,0 +1,39 @@
+"""Damped waves as the engine reads them (`engine.waves`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from neural_kernels.exact.compile.pools import Pools
+from neural_kernels.exact.expressions.duals import Activated, Slope
+from neural_kernels.exact.expressions.pairs import PerUnit
+
+_LEAST = 2.0  # standard deviation: a short series takes those below
+LARGEST = 1e30  # products of those above overflow
+
+
+def is_wave(node: Activated) -> bool:
+    """Whether the engine has the activation as a wave, for these units."""
+    if node.dual.wave is None:
+        return False
+    largest = max((float(std.max()) for std in node.argument.stds if std.numel()), default=0.0)
+    return _LEAST < largest < LARGEST
+
+
+def wave_operands(nodes: Sequence[Activated], pools: Pools) -> tuple[int, list[PerUnit]]:
+    """Place of the constants, and the vectors: standard deviations of units, values and slopes.
+
+    Parameters
+    ----------
+    nodes : sequence of Activated
+        Value and slope of an activation, or the one that is needed.
+    pools : Pools
+    """
+    wave = nodes[0].dual.wave
+    assert wave is not None
+    constants = [wave.damping, wave.frequency**2, wave.sine, wave.amplitude**2]
+    place = pools.add_floats(torch.tensor(constants, dtype=torch.float64))
+    value, *_, slope = sorted(nodes, key=lambda node: isinstance(node, Slope)) * 2
+    return place, [value.argument.stds, value.stds, slope.stds]

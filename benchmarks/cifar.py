@@ -48,6 +48,12 @@ def early() -> nk.Sequential:
     return nk.Sequential(*body, nk.GlobalAvgPool(), nk.Dense())
 
 
+def broad() -> nk.Sequential:
+    """Three convolutions, windows of 5 x 5 behind each mean."""
+    relu, conv, pool = nk.ReLU(), nk.Conv(5, weight_var=2.0), nk.AvgPool(3, stride=2, padding="same")
+    return nk.Sequential(nk.Conv(3), relu, pool, conv, relu, pool, conv, relu, nk.GlobalAvgPool(), nk.Dense())
+
+
 NETS = {
     "cnn3": lambda: nk.cnn(3),
     "flat3": lambda: nk.cnn(3, pooling="flatten"),
@@ -57,6 +63,7 @@ NETS = {
     "smooth5": lambda: smooth(5),
     "smooth7": lambda: smooth(7),
     "early5": early,
+    "broad3": broad,
 }
 
 
@@ -80,13 +87,11 @@ def slices(n: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
 
 
-def moments(files: list[np.ndarray], targets: np.ndarray, columns: int, rows: slice) -> nk.Moments:
-    """Sums of products of the leading columns of each file, side by side."""
-    sums = nk.Moments(columns * len(files), targets.shape[1])
+def take(sums: nk.Moments, files: list[np.ndarray], targets: np.ndarray, columns: int, rows: slice) -> None:
+    """Add products of rows of the leading columns of each file, side by side."""
     for block in slices(rows.stop - rows.start):
         block = slice(rows.start + block.start, rows.start + block.stop)
-        sums.update(beside(files, columns, block), targets[block])
-    return sums
+        sums.update(beside(files, columns, block), targets[block], overwrite=True)
 
 
 def beside(files: list[np.ndarray], columns: int, rows: slice) -> np.ndarray:
@@ -115,7 +120,8 @@ def ridge(
     n = len(parts.labels)
     targets = np.where(parts.labels[:, None] == np.arange(parts.labels.max() + 1), 1.0, -1.0)
     held = n - n // 5
-    sums = moments(train, targets, columns, slice(0, held))
+    sums = nk.Moments(columns * len(train), targets.shape[1])
+    take(sums, train, targets, columns, slice(0, held))
     best, score = alphas[0], None
     if len(alphas) > 1:
         scores: dict[float, float] = {}
@@ -127,7 +133,7 @@ def ridge(
             scores[alpha] = accuracy(model, train, columns, parts.labels, held)
         best = max(scores, key=scores.__getitem__)
         score = scores[best]
-    sums.merge(moments(train, targets, columns, slice(held, n)))
+    take(sums, train, targets, columns, slice(held, n))
     found = accuracy(sums.solve(best * np.trace(sums.scatter)), test, columns, parts.test_labels)
     seconds = round(time.perf_counter() - start, 1)
     return {"columns": columns, "alpha": f"{best:g}", "held out": score, "accuracy": found, "ridge s": seconds}

@@ -21,7 +21,9 @@ TABULATED = [nk.Tanh(), nk.Sigmoid(), nk.Softplus(), nk.SiLU(), nk.Mish(), nk.Lo
 TABULATED += [nk.GELUTanh(), nk.GELU(), nk.Erf(), nk.ELU(), nk.SELU(), nk.CELU(2.0), nk.Softsign()]
 TABULATED += [nk.Elementwise(torch.atan)]
 OTHERS = [nk.HardTanh(), nk.HardSigmoid(), nk.HardSwish(), nk.ReLU6(), nk.SoftShrink(), nk.HardShrink(1.0)]
-OTHERS += [nk.Sin(), nk.Gaussian(), nk.Gabor(), nk.RectifiedMonomial(2), nk.Sign()]
+OTHERS += [nk.Sin(), nk.Cos(), nk.RBF(), nk.Gaussian(), nk.Gabor(), nk.NormalizedGaussian()]
+OTHERS += [nk.LeakyReLU(0.1), nk.Abs(), nk.RectifiedMonomial(2), nk.Sign(), nk.Step()]
+OTHERS += [nk.Monomial(3), nk.Polynomial((0.5, 1.0, 0.2)), nk.Hermite(2)]
 GRID = [nk.ReLU(), nk.Tanh(), nk.Sigmoid(), nk.Softplus(), nk.SiLU(), nk.Mish(), nk.GELU(), nk.ELU(), nk.SELU()]
 
 

@@ -6,13 +6,14 @@ Sections, all by default; each in a process of its own, whose peak memory (VmHWM
   80 % of them beside NTK features, a Gaussian kernel by 4,096 uniform Nystrom columns, and histogram boosting; root
   mean squared error of the other rows, in the targets' standard deviations.
 - iterations: with and without preconditioner, three tables (at most 8,000 rows) at three alphas.
-- cholesky: 10,000 rows of `protein`, in float64, against a factorisation: predictions, time, memory.
+- cholesky: 10,000 rows of `protein` against a factorisation, in both precisions: predictions, time, memory.
 - alphas: one run for four alphas against one for the smallest of them.
-- lean: bytes of a pickled model and seconds of a one-row prediction, beside scikit-learn's kernel ridge; what a fitted
-  model holds of its factor, and its deviations without; 1, 10 and 100 rows added and removed, against a fit.
+- lean: bytes of models, pickled and in files, and milliseconds of a one-row prediction, beside models on features and
+  scikit-learn's kernel ridge; what a fitted model holds of its factor, and its deviations without; 1, 10 and 100 rows
+  added and removed, against a fit.
 
-Columns and targets are standardised by training rows; inputs are float32, but for `cholesky`. JSON to stdout, a
-line a figure to stderr.
+Columns and targets are standardised by training rows; inputs are float32, in `cholesky` also float64. JSON to stdout,
+a line a figure to stderr.
 
 Run: ``python benchmarks/large_exact.py [--data FOLDER] [--section NAME] [--rank R] [--quick]``, FOLDER one that holds
 load.py.
@@ -25,6 +26,7 @@ import json
 import pickle
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -126,17 +128,19 @@ def iterations(options: argparse.Namespace) -> dict[str, Any]:
 def cholesky(options: argparse.Namespace) -> dict[str, Any]:
     x, y, x_test, _ = table(options.data, "protein", 2000 if options.quick else 12_500)
     found: dict[str, Any] = {"rows": len(y)}
-    # In float32 the engine's entries, and so the two matrices, differ by their rounding, some 1e-6 of an entry.
-    x, x_test = x.astype(np.float64), x_test.astype(np.float64)
     solvers = {"conjugate gradients": ConjugateGradient(RPCholesky(options.rank)), "cholesky": Cholesky()}
-    predicted = []
+    predicted: dict[str, np.ndarray] = {}
     for name, solver in solvers.items():  # the one with the smaller peak first
-        model = nk.NeuralKernelRegressor(NETWORK, alpha=ALPHA, solver=solver)
-        fit, _ = seconds(partial(model.fit, x, y))
-        predicted.append(model.predict(x_test))
-        found[name] = {"fit": fit, "peak_mib": peak_mib()}
-    difference = np.abs(predicted[0] - predicted[1]).max() / np.abs(predicted[1]).max()
-    return found | {"largest difference of predictions": float(difference)}
+        for dtype in ("float32", "float64"):
+            model = nk.NeuralKernelRegressor(NETWORK, alpha=ALPHA, solver=solver)
+            fit, _ = seconds(partial(model.fit, x.astype(dtype), y))
+            predicted[f"{name}, {dtype}"] = model.predict(x_test.astype(dtype))
+            found[f"{name}, {dtype}"] = {"fit": fit, "peak_mib": peak_mib()}
+    exact = predicted["cholesky, float64"]
+    for name, values in predicted.items():
+        found[name]["largest difference"] = float(np.abs(values - exact).max() / np.abs(exact).max())
+    both = predicted["conjugate gradients, float32"] - predicted["cholesky, float32"]
+    return found | {"solvers differ in float32 by": float(np.abs(both).max() / np.abs(exact).max())}
 
 
 def alphas(options: argparse.Namespace) -> dict[str, Any]:
@@ -159,18 +163,32 @@ def lean(options: argparse.Namespace) -> dict[str, Any]:
     models = {
         "cholesky": nk.NeuralKernelRegressor(NETWORK, alpha=ALPHA, solver=Cholesky()),
         "conjugate gradients": nk.NeuralKernelRegressor(NETWORK, alpha=ALPHA, solver=ConjugateGradient()),
+        "512 landmarks": nk.NeuralFeatureRegressor(NETWORK, n_components=512, random_state=0),
+        "512 random features": nk.NeuralFeatureRegressor(
+            NETWORK, n_components=512, method=nk.RandomFeatures(), random_state=0
+        ),
         "sklearn.KernelRidge": KernelRidge(kernel="rbf"),
     }
     for name, model in models.items():
         model.fit(x, y)
         times = [seconds(partial(model.predict, x_test[k : k + 1]))[0] for k in range(100)]
-        found[name] = {"bytes": len(pickle.dumps(model)), "one row, ms": 1e3 * float(np.median(times))}
+        found[name] = {"pickle": len(pickle.dumps(model)), "one row, ms": 1e3 * float(np.median(times))}
+        if not isinstance(model, KernelRidge):
+            found[name]["file"] = file_size(model)
     for name, keep in (("kept", True), ("not kept", False)):
         model = nk.NeuralKernelRegressor(NETWORK, kernel="nngp", alpha=ALPHA, keep_factor=keep).fit(x, y)
         held = sum(getattr(value, "nbytes", 0) for system in [vars(model).get("_system")] for value in _parts(system))
         taken, _ = seconds(partial(model.predict, x_test[:100], return_std=True))
         found[f"factor {name}"] = {"bytes": held, "first deviations, s": taken}
     return found | {"edits": edits(x, y, x_test)}
+
+
+def file_size(model: Any) -> int:
+    """Bytes that `nk.save` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        nk.save(model, path)
+        return path.stat().st_size
 
 
 def _parts(system: Any) -> list[Any]:

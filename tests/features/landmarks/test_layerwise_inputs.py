@@ -39,6 +39,14 @@ def test_other_networks_keep_their_error_at_any_scale(case):
     assert np.linalg.norm(z @ z.T - exact) < 0.05 * np.linalg.norm(exact)
 
 
+def test_a_function_that_grows_beyond_all_numbers():
+    """Exponentials: what single precision cannot hold of them lies far beyond the units that occur."""
+    net = nk.Sequential(nk.Conv(3), nk.LayerNorm(), nk.Exp(b=0.5), *MEAN)
+    x = natural(30)
+    z = nk.feature_map(net, n_components=256).fit(x)(x)
+    assert np.linalg.norm(z @ z.T - nk.NTK(net)(x)) < 0.05 * np.linalg.norm(nk.NTK(net)(x))
+
+
 def test_images_that_tell_little():
     net = nk.cnn(2)
     for x in (np.zeros((5, 3, 4, 4)), np.ones((5, 3, 4, 4)), natural(1), natural(5, size=1), natural(5, size=2)):

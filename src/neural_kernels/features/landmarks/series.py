@@ -21,6 +21,7 @@ _BEHIND = 8  # degrees above it that tell of which parity the rest is
 _BELOW, _ABOVE = 12, 6  # octaves of standard deviations below and above 1 that the tables of coefficients reach
 _STEPS = 32  # entries of a table an octave
 _GROUP = 4  # powers at a time
+_HIGHEST = 1e38  # coefficient: of standard deviations far beyond reach
 _SMALLEST = 1e-9  # coefficient: products of smaller ones would leave the range where arithmetic is quick
 _TOGETHER = 512  # landmarks at a time
 _LEFT = 3e-4, 3e-3  # of a variance of value and of slope, what a series may leave to its last two powers
@@ -82,7 +83,7 @@ class _Powers:
     def of(cls, table: np.ndarray) -> _Powers:
         """Sort the powers from 0 on of a table."""
         kinds = []
-        table = np.where(np.abs(table) > _SMALLEST, table, 0)
+        table = np.where(np.abs(table) > _SMALLEST, table.clip(-_HIGHEST, _HIGHEST), 0)
         for kind in (table[:, ::2], table[:, 1::2]):
             count = int(np.flatnonzero(kind.any(0)).max(initial=-1)) + 1
             whole = -(-count // _GROUP) * _GROUP

@@ -144,8 +144,10 @@ def test_no_second_derivative():
 
 def test_a_series_that_is_too_short_says_so():
     function = act.Elementwise(lambda x: torch.clamp(torch.tanh(x), min=0.5), kinks=(math.atanh(0.5),))
+    normal = pair(10.0, 10.0, 0.3)
+    normal.delta.requires_grad_()
     with pytest.warns(UserWarning, match="accurate to about 6e-05 of its size only"):
-        function.dual_slope(pair(10.0, 10.0, 0.3))
+        function.dual_slope(normal)
 
 
 def test_jumps_are_found_once(monkeypatch):

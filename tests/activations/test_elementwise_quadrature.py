@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_elementwise_cases import KINKED, SMOOTH, pair
+from test_elementwise_cases import CURVED, KINKED, SMOOTH, pair
 
 from neural_kernels.activations.expectations.hermite import derivative
 
@@ -67,6 +67,12 @@ def worst(activation, stds, deltas) -> float:
 @pytest.mark.parametrize("activation", SMOOTH + KINKED, ids=repr)
 def test_against_quadrature(activation):
     assert worst(activation, [(1.0, 1.0), (0.3, 2.0)], [0.0, 1e-3, 0.7, 2.0]) < 1e-8
+
+
+@pytest.mark.parametrize("activation", CURVED, ids=repr)
+def test_curved_pieces_at_any_norm(activation):
+    stds = [(0.01, 3.0), (0.7, 1.4), (100.0, 100.0)]
+    assert worst(activation, stds, [0.0, 1e-3, 0.7, 1.99]) < 1e-8
 
 
 @pytest.mark.slow

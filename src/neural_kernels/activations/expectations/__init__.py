@@ -12,5 +12,6 @@ thresholds     series for one threshold each, of which those probabilities are m
 ramps          moments of truncated powers, in closed form
 kinks          duals of functions with kinks, of all of those
 polar          any function without kinks but at the origin, by one rule for all norms
+rays           any function with kinks, by one rule for all norms
 wedge          exponentials over quadrants, as integrals over the angle
 """

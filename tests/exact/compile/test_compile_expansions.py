@@ -31,7 +31,7 @@ def evaluated(operation: SeriesOperation, rho: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("dual", [nk.GELU(), nk.Erf(), nk.Sin(1.0, 1.0, 0.3)], ids=repr)
 def test_both_encodings_are_the_dual(dual: Dual, kind: type[Value] | type[Slope]) -> None:
     node = node_of(kind, dual)
-    unit = unit_coefficients(node, node.argument.stds, torch.float64, {})
+    unit = unit_coefficients(node, torch.float64, {})
     assert unit is not None
     series, powers = as_series(unit), as_powers(unit, torch.float64)
     assert (series.code, powers.code) == (SERIES, POWERS)
@@ -47,7 +47,7 @@ def test_both_encodings_are_the_dual(dual: Dual, kind: type[Value] | type[Slope]
 
 def test_coefficients_have_norm_one() -> None:
     node = node_of(Value, nk.GELU())
-    (unit,) = unit_coefficients(node, node.argument.stds, torch.float64, {}) or []
+    (unit,) = unit_coefficients(node, torch.float64, {}) or []
     assert unit.dtype == torch.float64
     torch.testing.assert_close(unit.square().sum(0), torch.tensor([1, 1, 0], dtype=torch.float64))
 
@@ -56,16 +56,16 @@ def test_value_and_slope_share_a_series() -> None:
     value = node_of(Value, nk.GELU())
     slope = Slope(value.dual, value.argument)
     cache = {}
-    unit_coefficients(value, value.argument.stds, torch.float64, cache)
+    unit_coefficients(value, torch.float64, cache)
     (kept,) = cache.values()
-    unit_coefficients(slope, value.argument.stds, torch.float64, cache)
+    unit_coefficients(slope, torch.float64, cache)
     assert list(cache.values()) == [kept]
 
 
 def test_powers_leave_out_what_vanishes() -> None:
     """An odd activation has no even degree at all; the others are filled up to whole groups."""
     node = node_of(Value, nk.Erf())
-    unit = unit_coefficients(node, node.argument.stds, torch.float32, {})
+    unit = unit_coefficients(node, torch.float32, {})
     assert unit is not None
     even, odd = as_powers(unit, torch.float32).counts
     assert even == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -20,6 +22,20 @@ NETWORKS = {
     "residual": nk.Sequential(nk.Dense(), nk.Residual(nk.Sequential(nk.ReLU(), nk.Dense())), nk.ReLU(), nk.Dense()),
     "product": nk.Sequential(nk.Product(nk.Dense(), nk.Sequential(nk.Dense(), nk.Erf())), nk.Dense(), nk.ReLU()),
 }
+
+SHARED = [nk.ReLU(), nk.Tanh(), nk.HardTanh(), nk.Erf(), nk.Sin(), nk.ELU(), nk.RectifiedMonomial(2), nk.Sign()]
+
+
+def branches(first: nk.Dual, second: nk.Dual) -> list[nk.Sequential]:
+    """Two branches with an activation each: of multiples of one kernel, of one kernel, one behind the other."""
+    apart = nk.Sequential(nk.Dense(), first), nk.Sequential(nk.Dense(4.0), second)
+    same = nk.Sequential(first, nk.Dense()), nk.Sequential(second, nk.Dense(2.0))
+    behind = nk.Residual(nk.Sequential(first, nk.Dense())), second
+    return [
+        nk.Sequential(nk.Concat(*apart), nk.Dense()),
+        nk.Sequential(nk.Dense(), nk.Concat(*same), nk.Dense()),
+        nk.Sequential(nk.Dense(), *behind, nk.Dense()),
+    ]
 
 
 def interpreted(program: VectorProgram, delta: torch.Tensor) -> list[torch.Tensor]:
@@ -98,3 +114,16 @@ def test_activations_take_a_short_series_a_table_or_pieces_or_are_left_to_torch(
         assert program.table[0, 0] == code
     kinked = nk.Elementwise(lambda z: torch.relu(z - 1) ** 3, kinks=(1.0,))
     assert compile_vectors(expressions(nk.mlp(1, kinked), x), torch.float64) is None
+
+
+@pytest.mark.parametrize("scale", [1.0, 5.0])
+@pytest.mark.parametrize("activation", SHARED, ids=repr)
+def test_branches_may_share_an_activation(activation: nk.Activation, scale: float) -> None:
+    x = scale * torch.randn(5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    other = replace(activation)
+    assert other is not activation
+    for shared, apart in zip(branches(activation, activation), branches(activation, other), strict=True):
+        for kernel in (nk.NNGP, nk.NTK):
+            torch.testing.assert_close(kernel(shared)(x), kernel(apart)(x), rtol=1e-10, atol=1e-12)
+            both = kernel(shared)
+            torch.testing.assert_close(both(x, x[:1]), both(x)[:, :1], rtol=1e-7, atol=1e-9)

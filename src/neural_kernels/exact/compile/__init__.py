@@ -13,14 +13,14 @@ Kernels over positions go through these passes, each a file that says what comes
 - `assemble` writes it all as arrays of integers and numbers.
 - `run` is the front door: it hands the program to the engine, or says that there is none.
 
-Kernels of vectors have one pass, `vectors`, which takes smooth activations as tables too (`tabulation`), those of
-polynomial pieces as moments over quadrants (`piecewise`) and sines, cosines and bumps of large norms in closed form
-(`oscillations`), with numbers of their own in `pools`. `halves` has programs whose right side stays, `steps` the
-numbers of their left. `listing` prints programs.
+Kernels of vectors have one pass, `vectors`, over a `graph` of expressions. `functions` says which operation each
+activation is: smooth ones can be tables, too (`tabulation`), those of polynomial pieces are moments over quadrants
+(`piecewise`), sines, cosines and bumps of large norms have a closed form (`oscillations`), with numbers of their own in
+`pools`. `halves` has programs whose right side stays, `steps` the numbers of their left. `listing` prints programs.
 
 The NTK of a network with one hidden layer of ReLUs is two operations for every pair of vectors. Register 0 holds one
 minus the cosine of the data, register 1 one plus it; ARC takes them to one minus the correlations of the activation's
-outputs (r3) and of its slopes (r2); CHAIN is the sum rule for the NTK behind the last layer, half of it ntk * slope and
+outputs (r2) and of its slopes (r3); CHAIN is the sum rule for the NTK behind the last layer, half of it ntk * slope and
 half the NNGP kernel.
 
 >>> import torch
@@ -31,8 +31,8 @@ half the NNGP kernel.
 >>> from neural_kernels.exact.gram import propagate
 >>> ntk = propagate(nk.mlp(1), [DenseRows.of(torch.eye(2))]).ntk.expression
 >>> print(list_vectors(compile_vectors([ntk], torch.float32)))
-r3, r2 = ARC r0; 1 0
-r4 = CHAIN r0, r2, r3; 0.5 0.5
+r2, r3 = ARC r0; 1 0
+r4 = CHAIN r0, r3, r2; 0.5 0.5
 result r4
 
 The same with a convolution in front and a pool behind, on images of 4 x 4 pixels, after lowering and scheduling. The

@@ -51,11 +51,12 @@ class SeriesOperation(NamedTuple):
     counts: tuple[int, int]
 
 
-def unit_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, cache: SeriesCache) -> list[Tensor] | None:
+def unit_coefficients(node: Activated, dtype: torch.dtype, cache: SeriesCache) -> list[Tensor] | None:
     """Coefficients of norm 1 (or 0) for each side, shapes (degrees, *units); None without a short series.
 
     Of norm 1, since the series is then the correlation, and one minus it a sum of squares and of deltas (`as_series`).
     """
+    stds = node.argument.stds
     key = id(node.dual), id(stds[0])
     if key not in cache:
         cache[key] = node.dual.series(torch.cat([std.reshape(-1) for std in stds]), _TOLERANCE[dtype])
@@ -90,12 +91,12 @@ def one_side(node: Activated, terms: int, dtype: torch.dtype, std: Tensor) -> Te
     return torch.cat([node.std(std)[:, None], unit, unit.new_zeros(len(std), terms - unit.shape[1])], dim=1)
 
 
-def short_coefficients(node: Activated, stds: PerUnit, dtype: torch.dtype, cache: SeriesCache) -> list[Tensor] | None:
+def short_coefficients(node: Activated, dtype: torch.dtype, cache: SeriesCache) -> list[Tensor] | None:
     """Those, where they are few enough to cost less than a table."""
-    largest = max((float(std.max()) for std in stds if std.numel()), default=0.0)
+    largest = max((float(std.max()) for std in node.argument.stds if std.numel()), default=0.0)
     if largest > _LARGE and not node.dual.finite:
         return None
-    unit = unit_coefficients(node, stds, dtype, cache)
+    unit = unit_coefficients(node, dtype, cache)
     return None if unit is None or (len(unit[0]) > _SHORT and not node.dual.finite) else unit
 
 

@@ -186,7 +186,7 @@ class Lowering:
                 self._arcs[key] = value
             value = self._arcs[key]
             return value.second if isinstance(node, Slope) and value.second is not None else value
-        unit = unit_coefficients(node, node.argument.stds, self._dtype, self._series)
+        unit = unit_coefficients(node, self._dtype, self._series)
         if unit is None:
             raise UnsupportedError
         series = as_series(unit) if self._cusps else as_powers(unit, self._dtype)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
+from neural_kernels.exact.compile.graph import Group
 from neural_kernels.exact.compile.pools import Pools
-from neural_kernels.exact.expressions.duals import Activated, Slope
+from neural_kernels.exact.expressions.duals import Activated
 from neural_kernels.exact.expressions.pairs import PerUnit
 
 _LEAST = 2.0  # standard deviation: a short series takes those below
@@ -22,18 +21,11 @@ def is_wave(node: Activated) -> bool:
     return _LEAST < largest < LARGEST
 
 
-def wave_operands(nodes: Sequence[Activated], pools: Pools) -> tuple[int, list[PerUnit]]:
-    """Place of the constants, and the vectors: standard deviations of units, values and slopes.
-
-    Parameters
-    ----------
-    nodes : sequence of Activated
-        Value and slope of an activation, or the one that is needed.
-    pools : Pools
-    """
-    wave = nodes[0].dual.wave
+def wave_operands(group: Group, pools: Pools) -> tuple[int, list[PerUnit]]:
+    """Place of the constants, and the vectors: standard deviations of units, values and slopes."""
+    wave = group.first.dual.wave
     assert wave is not None
     constants = [wave.damping, wave.frequency**2, wave.sine, wave.amplitude**2]
     place = pools.add_floats(torch.tensor(constants, dtype=torch.float64))
-    value, *_, slope = sorted(nodes, key=lambda node: isinstance(node, Slope)) * 2
-    return place, [value.argument.stds, value.stds, slope.stds]
+    both = [node or group.first for node in (group.value, group.slope)]  # of one that nobody reads, any numbers
+    return place, [group.first.argument.stds, *(node.stds for node in both)]

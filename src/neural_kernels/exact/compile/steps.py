@@ -15,9 +15,10 @@ from neural_kernels.activations.tables import cells_of, polynomials
 from neural_kernels.engine.codes import POWERS, SERIES, TABLE, WAVES
 from neural_kernels.engine.tables import NODES
 from neural_kernels.exact.compile.expansions import one_side, term_degrees
+from neural_kernels.exact.compile.graph import Key, key_of
 from neural_kernels.exact.compile.oscillations import LARGEST
 from neural_kernels.exact.compile.vectors import Traced
-from neural_kernels.exact.expressions.duals import Activated
+from neural_kernels.exact.expressions.duals import Activated, Slope
 from neural_kernels.exact.expressions.fixed import Constant, FixedCorrelation, Noise
 from neural_kernels.exact.expressions.nodes import Expression, Scaled, SchurProduct, Sum
 from neural_kernels.runtime.types import Array
@@ -76,18 +77,18 @@ class Steps:
         self.cells: list[LeftCells] = []
         self._known: dict[Expression, int] = {root: 0}
         self._vectors = traced.left
-        self._series: dict[Expression, Array] = {}
-        self._tables: dict[tuple[int, int], Array] = {}
-        self._waves: set[tuple[int, int]] = set()
+        self._series: dict[tuple[bool, Key], Array] = {}
+        self._tables: dict[Key, Array] = {}
+        self._waves: set[Key] = set()
         for node, row in zip(traced.nodes, traced.program.table, strict=True):
+            if not isinstance(node, Activated):
+                continue
             if row[0] in (SERIES, POWERS):
-                self._series[node] = row
+                self._series[isinstance(node, Slope), key_of(node)] = row
             elif row[0] == TABLE:
-                assert isinstance(node, Activated)
-                self._tables[_input_of(node)] = row
+                self._tables[key_of(node)] = row
             elif row[0] == WAVES:
-                assert isinstance(node, Activated)
-                self._waves.add(_input_of(node))
+                self._waves.add(key_of(node))
 
     def visit(self, node: Expression) -> int | None:
         """Which numbers are the standard deviations of an expression; None if no step gives them."""
@@ -111,11 +112,11 @@ class Steps:
         return self.of.setdefault(id(numbers), len(self.steps))
 
     def _activated(self, node: Activated, argument: int) -> Step | None:
-        if node in self._series:
+        if (isinstance(node, Slope), key_of(node)) in self._series:
             return self._by_series(node, argument)
-        if _input_of(node) in self._tables:
+        if key_of(node) in self._tables:
             return self._by_table(node, argument)
-        if _input_of(node) in self._waves:
+        if key_of(node) in self._waves:
             return lambda values: _wave_std(node, values[argument])
         if node.cusp is None and node.dual.arc_order is None:
             return None
@@ -123,7 +124,7 @@ class Steps:
 
     def _by_series(self, node: Activated, argument: int) -> Step:
         """Take the coefficients of a series; the standard deviation of the output comes out of the same table."""
-        code, first, *counts = self._series[node][[0, 5, 6, 7]].tolist()
+        code, first, *counts = self._series[isinstance(node, Slope), key_of(node)][[0, 5, 6, 7]].tolist()
         degrees = term_degrees(code, counts)
         columns = partial(one_side, node, max(degrees, default=0) + 1, self._vectors[first].dtype)
         table = HalfOctaves.of(columns, node.argument.stds[-1])
@@ -132,7 +133,7 @@ class Steps:
 
     def _by_table(self, node: Activated, argument: int) -> Step:
         """Take the polynomials of the norm, once for value and slope."""
-        row = self._tables[_input_of(node)]
+        row = self._tables[key_of(node)]
         if id(self._vectors[row[5]]) not in self.of:
             known = cells_of(node.argument.stds[0]).unique().numpy()
             self.cells.append(LeftCells(int(row[4]), argument, known))
@@ -147,11 +148,6 @@ class Steps:
         for column, vector in zip(columns, self._vectors[first:], strict=False):
             self._take(lambda values, column=column: values[place][:, column], vector)
         return place
-
-
-def _input_of(node: Activated) -> tuple[int, int]:
-    """What value and slope of one activation have in common."""
-    return id(node.dual), id(node.argument)
 
 
 def _wave_std(node: Activated, std: Array) -> Array:

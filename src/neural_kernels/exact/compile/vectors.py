@@ -2,39 +2,29 @@
 
 In come kernels without positions, out goes a table of operations. A register holds one minus the correlation of one
 kernel for a strip of columns, from the input's to the results', so there is no layout and nothing to
-schedule: the expressions in the order in which they can be computed are the program. What is left is to find registers
-and to join what is cheaper together: value and slope of an arc-cosine kernel, which share the angle, and the recursion
-of every layer, ntk * slope + nngp (CHAIN).
+schedule: the expressions in the order in which they can be computed are the program (`graph`). What is left is to find
+registers and to join what is cheaper together: value and slope of an activation (`functions`), which share the angle,
+and the recursion of every layer, ntk * slope + nngp (CHAIN).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, KINKS, MIX, RAISED, SCHUR, TABLE, WAVES
+from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, SCHUR
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
-from neural_kernels.exact.compile.expansions import (
-    SeriesCache,
-    as_powers,
-    as_series,
-    short_coefficients,
-    unit_coefficients,
-)
-from neural_kernels.exact.compile.oscillations import is_wave, wave_operands
-from neural_kernels.exact.compile.piecewise import is_piecewise, piecewise_operands
-from neural_kernels.exact.compile.pools import Pools
-from neural_kernels.exact.compile.tabulation import Tabulation
-from neural_kernels.exact.expressions.duals import Activated, Slope
+from neural_kernels.exact.compile.functions import PAIRS, encode, is_double
+from neural_kernels.exact.compile.graph import Graph, key_of
+from neural_kernels.exact.compile.pools import Pools, UnitVectors
+from neural_kernels.exact.expressions.duals import Activated
 from neural_kernels.exact.expressions.fixed import FixedCorrelation
-from neural_kernels.exact.expressions.nodes import Expression, Input, Scaled, SchurProduct, Sum
-from neural_kernels.exact.expressions.pairs import PerUnit
+from neural_kernels.exact.expressions.nodes import Expression, Input, SchurProduct, Sum
 
 
 class Traced(NamedTuple):
@@ -62,19 +52,17 @@ def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Vector
 
 def trace_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Traced | None:
     """The same, with what it was made of."""
-    outputs = [_unscaled(kernel) for kernel in kernels]
-    order = _topological(outputs)
-    if any(isinstance(node, Activated) and (is_piecewise(node.dual) or is_wave(node)) for node in order):
-        dtype = torch.float64  # as truncated powers cancel, and phases do; data and results keep their own
-    vectors = _Vectors(dtype)
-    pools = Pools(dtype)
-    smooth = _smooth(order, vectors, pools)
-    if smooth is None:
+    graph = Graph(kernels)
+    if is_double(graph):
+        dtype = torch.float64  # data and results keep their own
+    vectors, pools = UnitVectors(dtype), Pools(dtype)
+    functions = encode(graph, vectors, pools)
+    if functions is None:
         return None
-    registers = _Registers(order, outputs)
+    registers = _Registers(graph)
     table, numbers, nodes = [], [], []
-    for node in order:
-        for operation, number in _encode(node, registers, vectors, smooth):
+    for node in graph.order:
+        for operation, number in _encode(node, registers, vectors, functions):
             table.append(operation)
             numbers.append(number)
             nodes.append(node)
@@ -86,9 +74,9 @@ def trace_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Traced |
         numbers=np.array(numbers, real).reshape(-1, 2),
         left=left,
         right=right,
-        outputs=np.array([registers.of[output] for output in outputs]),
+        outputs=np.array([registers.of[output] for output in graph.outputs]),
         stds=np.array(stds),
-        constants={registers.of[node]: node.fixed_delta for node in order if isinstance(node, FixedCorrelation)},
+        constants={registers.of[node]: node.fixed_delta for node in graph.order if isinstance(node, FixedCorrelation)},
         registers=registers.count,
         integers=pools.integers(),
         floats=pools.floats(),
@@ -96,112 +84,13 @@ def trace_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Traced |
     return Traced(program, nodes, vectors.left)
 
 
-def _topological(outputs: Sequence[Expression]) -> list[Expression]:
-    """All expressions that the outputs need, operands first; those of one activation side by side."""
-    order: dict[Expression, None] = {}
-
-    def visit(node: Expression) -> None:
-        if node not in order:
-            for operand in _operands(node):
-                visit(operand)
-            order[node] = None
-
-    for output in outputs:
-        visit(output)
-    return list(order)
-
-
-def _operands(node: Expression) -> tuple[Expression, ...]:
-    """What one operation reads: ntk * slope + nngp, the commonest pair of them, is one."""
-    operands = tuple(_unscaled(operand) for operand in node.operands)
-    if isinstance(node, Sum) and isinstance(operands[0], SchurProduct) and node.uniform is not None:
-        return *(_unscaled(factor) for factor in operands[0].operands), operands[1]
-    return operands
-
-
-def _unscaled(node: Expression) -> Expression:
-    """The kernel of the same correlations that a multiple is of."""
-    while isinstance(node, Scaled):
-        node = node.argument
-    return node
-
-
-def _smooth(order: Sequence[Expression], vectors: _Vectors, pools: Pools) -> dict[Activated, list[int]] | None:
-    """Code and numbers of every activation without a cusp, by a short series or a table; None if one has neither.
-
-    None, too, in float64 where all that have no short series have closed forms, of which a table would lose digits.
-
-    The numbers are the last four of an operation: first vector and numbers of vectors of a series, or place of a table
-    (or of the quadrants of polynomial pieces) and its first vector.
-    """
-    before = _before_cusps(order)
-    encoded = _closed(order, before, vectors, pools)
-    tables = Tabulation(pools)
-    known: SeriesCache = {}
-    smooth = [node for node in order if isinstance(node, Activated) and node.cusp is None and node not in encoded]
-    units = {node: short_coefficients(node, node.argument.stds, vectors.dtype, known) for node in smooth}
-    long = [node for node in smooth if units[node] is None]
-    if long and vectors.dtype == torch.float64 and all(node.dual.closed_form for node in long):
-        return None
-    for node in smooth:
-        unit = units[node]
-        found = tables.add(node) if unit is None else None
-        if found is not None:
-            place, sides = found
-            encoded[node] = [TABLE, place, vectors.add(*sides), 0, 0]
-            continue
-        if unit is None:
-            unit = unit_coefficients(node, node.argument.stds, vectors.dtype, known)
-        if unit is None:
-            return None
-        code, sides, counts = as_series(unit) if node in before else as_powers(unit, vectors.dtype)
-        encoded[node] = [code, 0, vectors.add(*sides), *counts]
-    return encoded
-
-
-def _closed(
-    order: Sequence[Expression], before: set[Expression], vectors: _Vectors, pools: Pools
-) -> dict[Activated, list[int]]:
-    """Code and numbers of powers of the positive part, of polynomial pieces with kinks off the origin, and of waves."""
-    encoded: dict[Activated, list[int]] = {}
-    known: dict[tuple[int, int], list[int] | None] = {}
-    for node in order:
-        if isinstance(node, Activated) and node.dual.arc_order is not None:
-            encoded[node] = [RAISED, 0, node.dual.arc_order, 0, 0]
-        elif isinstance(node, Activated) and node.cusp is None:
-            key = id(node.dual), id(node.argument)
-            if key not in known:
-                both = [other for other in order if isinstance(other, Activated) and _same_input(other, node)]
-                wave = is_wave(node) and before.isdisjoint(both)
-                found = wave_operands(both, pools) if wave else piecewise_operands(node, pools)
-                code = WAVES if wave else KINKS
-                known[key] = None if found is None else [code, found[0], vectors.add(*found[1]), 0, 0]
-            numbers = known[key]
-            if numbers is not None:
-                encoded[node] = numbers
-    return encoded
-
-
-def _same_input(node: Activated, other: Activated) -> bool:
-    return node.dual is other.dual and node.argument is other.argument
-
-
-def _before_cusps(order: Sequence[Expression]) -> set[Expression]:
-    """Expressions that an activation with a cusp sees: their correlations near 1 must be exact."""
-    before: set[Expression] = set()
-    for node in reversed(order):
-        if node in before or (isinstance(node, Activated) and node.cusp is not None):
-            before.update(_operands(node))
-    return before
-
-
 def _encode(
-    node: Expression, registers: _Registers, vectors: _Vectors, smooth: dict[Activated, list[int]]
+    node: Expression, registers: _Registers, vectors: UnitVectors, functions: dict[Activated, tuple[int, ...]]
 ) -> list[tuple[list[int], list[float]]]:
     """The operations of one node: rows of the program's table, and their numbers."""
     if isinstance(node, Input | FixedCorrelation):
         return []
-    operands = [registers.of[operand] for operand in _operands(node)]
+    operands = [registers.of[operand] for operand in registers.graph.operands[node]]
     if isinstance(node, SchurProduct):
         return [([SCHUR, registers.take(node), 0, *operands, 0, 0, 0], [0.0, 0.0])]
     if isinstance(node, Sum):
@@ -212,61 +101,30 @@ def _encode(
             return [([BLEND, target, 0, *operands, 0, 0, 0], list(node.uniform))]
         return [([MIX, target, 0, *operands, vectors.add(*node.shares), 0, 0], [0.0, 0.0])]
     assert isinstance(node, Activated)
-    code, *terms = [ARC, 0, 0, 0, 0] if node.cusp is not None else smooth[node]
-    if code not in (ARC, TABLE, KINKS, RAISED, WAVES):
+    code, *terms = (ARC, 0, 0, 0, 0) if node.cusp is not None else functions[node]
+    if code not in (ARC, *PAIRS):
         return [([code, registers.take(node), 0, operands[0], *terms], [0.0, 0.0])]
-    value, slope = registers.take_both(node)
-    if value is None or slope is None:
+    if node in registers.of:  # with its partner
         return []
-    if code != ARC:
-        return [([code, value, slope, operands[0], *terms], [1.0, 0.0])]
-    assert node.cusp is not None
-    return [([ARC, value, slope, operands[0], 0, 0, 0, 0], [node.cusp, 0.0])]
-
-
-@dataclass
-class _Vectors:
-    """Numbers per example, stacked for both sides."""
-
-    dtype: torch.dtype
-    left: list[Tensor] = field(default_factory=list)
-    right: list[Tensor] = field(default_factory=list)
-
-    def add(self, *vectors: PerUnit) -> int:
-        """Append vectors; the index of the first."""
-        first = len(self.left)
-        for sides in vectors:
-            self.left.append(sides[0])
-            self.right.append(sides[-1])
-        return first
-
-    def stacked(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both tables, (vectors, n1) and (vectors, n2)."""
-        left = torch.stack([v.to(self.dtype) for v in self.left]).numpy()
-        if all(a is b for a, b in zip(self.left, self.right, strict=True)):
-            return left, left
-        return left, torch.stack([v.to(self.dtype) for v in self.right]).numpy()
+    value, slope = registers.take_both(node)
+    return [([code, value, slope, operands[0], *terms], [1.0 if node.cusp is None else node.cusp, 0.0])]
 
 
 class _Registers:
     """Which register holds which expression; one is free again after the last use of what it holds."""
 
-    def __init__(self, order: Sequence[Expression], outputs: Sequence[Expression]) -> None:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
         self.of: dict[Expression, int] = {}
         self.count = 2  # INPUT and OPPOSITE
         self._free: list[int] = []
-        self._order = order
-        self._uses = Counter(outputs)
-        for node in order:
-            self._uses.update(_operands(node))
-        self._partner: dict[tuple[int, int], list[Activated]] = {}
-        for node in order:
+        self._uses = Counter(graph.outputs)
+        for node, operands in graph.operands.items():
+            self._uses.update(operands)
             if isinstance(node, Input):
                 self.of[node] = INPUT
             elif isinstance(node, FixedCorrelation):
                 self.of[node] = self._new()
-            elif isinstance(node, Activated):
-                self._partner.setdefault((id(node.dual), id(_unscaled(node.argument))), []).append(node)
 
     def _new(self) -> int:
         if self._free:
@@ -277,16 +135,14 @@ class _Registers:
     def take(self, node: Expression) -> int:
         """A register for a node's result; its operands are released after that, so none is overwritten while read."""
         self.of[node] = self._new()
-        for operand in _operands(node):
+        for operand in self.graph.operands[node]:
             self._uses[operand] -= 1
             if self._uses[operand] == 0 and not isinstance(operand, FixedCorrelation | Input):
                 self._free.append(self.of[operand])
         return self.of[node]
 
-    def take_both(self, node: Activated) -> tuple[int | None, int | None]:
+    def take_both(self, node: Activated) -> tuple[int, int]:
         """Registers for value and slope of one activation, at the first of the two; -1 for one that nobody needs."""
-        if node in self.of:
-            return None, None
-        partners = self._partner[id(node.dual), id(_unscaled(node.argument))]
-        taken = {isinstance(partner, Slope): self.take(partner) for partner in partners}
-        return taken.get(False, -1), taken.get(True, -1)
+        group = self.graph.groups[key_of(node)]
+        value, slope = (-1 if part is None else self.take(part) for part in (group.value, group.slope))
+        return value, slope

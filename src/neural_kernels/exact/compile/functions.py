@@ -6,7 +6,7 @@ positive part, damped waves, polynomial pieces, a short series, a table, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
@@ -24,9 +24,11 @@ from neural_kernels.exact.compile.piecewise import is_piecewise, piecewise_opera
 from neural_kernels.exact.compile.pools import Pools, UnitVectors
 from neural_kernels.exact.compile.tabulation import table_operands
 from neural_kernels.exact.expressions.duals import Activated
+from neural_kernels.exact.expressions.pairs import PerUnit
 
 PAIRS = RAISED, WAVES, KINKS, TABLE  # beside ARC: operations that give value and slope at once
 
+Encoded = dict[Activated, tuple[int, ...]]  # the code of an operation and its last four numbers
 Coefficients = Callable[[Activated], list[torch.Tensor] | None]
 
 
@@ -35,7 +37,7 @@ def is_double(graph: Graph) -> bool:
     return any(is_piecewise(group.first.dual) or is_wave(group.first) for group in graph.groups.values())
 
 
-def encode(graph: Graph, vectors: UnitVectors, pools: Pools) -> dict[Activated, tuple[int, ...]] | None:
+def encode(graph: Graph, vectors: UnitVectors, pools: Pools) -> Encoded | None:
     """Code and numbers of every activation without a cusp; None where one has neither a series nor a table.
 
     None, too, in float64 where all that have no short series have closed forms, of which a table would lose digits.
@@ -43,7 +45,7 @@ def encode(graph: Graph, vectors: UnitVectors, pools: Pools) -> dict[Activated, 
     The numbers are the last four of an operation: place of a table (or of the quadrants of polynomial pieces), or 0;
     first vector (of powers of the positive part their order); two counts of vectors of a series.
     """
-    found: dict[Activated, tuple[int, ...]] = {}
+    found: Encoded = {}
     known: SeriesCache = {}
     long = []
     for group in graph.groups.values():
@@ -67,7 +69,7 @@ def encode(graph: Graph, vectors: UnitVectors, pools: Pools) -> dict[Activated, 
     return found
 
 
-def _closed(group: Group, graph: Graph, vectors: UnitVectors, pools: Pools) -> dict[Activated, tuple[int, ...]] | None:
+def _closed(group: Group, graph: Graph, vectors: UnitVectors, pools: Pools) -> Encoded | None:
     """Powers of the positive part, waves, and polynomial pieces with kinks off the origin."""
     if group.first.dual.arc_order is not None:
         return dict.fromkeys(group.nodes, (RAISED, 0, group.first.dual.arc_order, 0, 0))
@@ -77,8 +79,8 @@ def _closed(group: Group, graph: Graph, vectors: UnitVectors, pools: Pools) -> d
 
 
 def _placed(
-    code: int, group: Group, operands: tuple[int, Sequence[tuple[torch.Tensor, ...]]] | None, vectors: UnitVectors
-) -> dict[Activated, tuple[int, ...]] | None:
+    code: int, group: Group, operands: tuple[int, list[PerUnit]] | None, vectors: UnitVectors
+) -> Encoded | None:
     """Operations for value and slope at once, with a place in the pools."""
     if operands is None:
         return None
@@ -86,12 +88,10 @@ def _placed(
     return dict.fromkeys(group.nodes, (code, place, vectors.add(*sides), 0, 0))
 
 
-def _series(
-    group: Group, graph: Graph, vectors: UnitVectors, coefficients: Coefficients
-) -> dict[Activated, tuple[int, ...]] | None:
+def _series(group: Group, graph: Graph, vectors: UnitVectors, coefficients: Coefficients) -> Encoded | None:
     """A series each for value and slope."""
     units = {node: coefficients(node) for node in group.nodes}
-    found: dict[Activated, tuple[int, ...]] = {}
+    found: Encoded = {}
     for node, unit in units.items():
         if unit is None:
             return None

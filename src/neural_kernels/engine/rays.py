@@ -6,7 +6,6 @@ import math
 
 from neural_kernels.runtime.jit import compiled
 
-NODES = 16  # Chebyshev polynomials of the larger number, and of the ratio
 _TINY = 1e-300
 
 
@@ -63,13 +62,14 @@ def _place(large, ratio, lowest, starts, edges, memory):
     cell = starts[octave]
     while 0 < edges[cell + 1] <= ratio:  # an octave's last cell is followed by the 0 of the next, and goes up to 1
         cell += 1
+    count = memory.size // 2
     low, high = edges[cell], edges[cell + 1] if edges[cell + 1] > 0 else 1.0
     y = 2 * (ratio - low) / (high - low) - 1
     memory[0], memory[1] = 1.0, y
-    memory[NODES], memory[NODES + 1] = 1.0, x
-    for n in range(2, NODES):
+    memory[count], memory[count + 1] = 1.0, x
+    for n in range(2, count):
         memory[n] = 2 * y * memory[n - 1] - memory[n - 2]
-        memory[NODES + n] = 2 * x * memory[NODES + n - 1] - memory[NODES + n - 2]
+        memory[count + n] = 2 * x * memory[count + n - 1] - memory[count + n - 2]
     return cell
 
 
@@ -80,5 +80,5 @@ def _sum(counts, coefficients, memory):
         line = 0.0
         for j in range(counts[1]):
             line += coefficients[i, j] * memory[j]
-        total += line * memory[NODES + i]
+        total += line * memory[memory.size // 2 + i]
     return total

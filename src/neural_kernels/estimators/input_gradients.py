@@ -40,9 +40,9 @@ class InputGradients:
         Kernels of networks with kinks, such as that of ReLU, have a kink where two rows are one, as |x| has at 0: the
         mean of both sides counts there, and for rows that are nearer than 2e-5 of their norm. A row of zeros has none.
 
-        Networks on vectors: four to five times the cost of the kernel between X and the training rows (three times
-        without biases), with 2 n m d operations for each output; other kernels, and feature maps, go through autograd,
-        block by block of rows, which takes some hundred times their cost.
+        Networks on vectors: some four times the cost of the kernel between X and the training rows (two and a half
+        times without biases), with 2 n m d operations for each output; other kernels, and feature maps, go through
+        autograd, block by block of rows, which takes some hundred times their cost.
         """
         return self._input_gradients(X)
 

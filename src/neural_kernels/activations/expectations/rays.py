@@ -27,11 +27,11 @@ from neural_kernels.activations.expectations import chebyshev
 from neural_kernels.activations.expectations.hermite import Function, value_and_slope
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.wedge import double_exponential
-from neural_kernels.engine.rays import NODES, angular_sums
 from neural_kernels.runtime.numerics import safe_sqrt
 from neural_kernels.runtime.types import Array
 from neural_kernels.runtime.workers import share_out
 
+NODES = 16  # Chebyshev polynomials of the larger number, and of the ratio
 _FARTHEST = 8.4  # exp(-r^2 / 2) is below 5e-16 beyond
 _GAUSS, _FINE = 12, 16  # nodes of a panel, and those that tell how good they are
 _PANEL, _GROWTH = 1.2, 3.0  # widths of panels where the weight varies, and by how much they grow elsewhere
@@ -85,6 +85,8 @@ def ray_products(fn: Function, kinks: tuple[float, ...], normal: BivariateNormal
     UserWarning
         When the function varies too fast for eight digits.
     """
+    from neural_kernels.engine.rays import angular_sums
+
     given = normal.std1, normal.std2, normal.delta, normal.opposite
     std1, std2, delta, opposite = torch.broadcast_tensors(*(part.detach().double() for part in given))
     near, far = safe_sqrt(delta), safe_sqrt(opposite)

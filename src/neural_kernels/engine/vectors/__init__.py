@@ -5,4 +5,5 @@
 - `rows`: all rows of a tile, from the inner products of dense or sparse data.
 - `fill`: all tiles of a matrix, by several threads.
 - `slopes`: the derivative by the angle in its place.
+- `sums`: rows times coefficients, without a matrix.
 """

@@ -18,7 +18,7 @@ from neural_kernels.exact.compile.expansions import (
     short_coefficients,
     unit_coefficients,
 )
-from neural_kernels.exact.compile.graph import Graph, Group
+from neural_kernels.exact.compile.graph import ExpressionGraph, Group
 from neural_kernels.exact.compile.oscillations import is_wave, wave_operands
 from neural_kernels.exact.compile.piecewise import is_piecewise, piecewise_operands
 from neural_kernels.exact.compile.pools import Pools, UnitVectors
@@ -32,12 +32,12 @@ Encoded = dict[Activated, tuple[int, ...]]  # the code of an operation and its l
 Coefficients = Callable[[Activated], list[torch.Tensor] | None]
 
 
-def is_double(graph: Graph) -> bool:
+def is_double(graph: ExpressionGraph) -> bool:
     """Whether a program must compute in float64, as truncated powers cancel, and phases do."""
     return any(is_piecewise(group.first.dual) or is_wave(group.first) for group in graph.groups.values())
 
 
-def encode(graph: Graph, vectors: UnitVectors, pools: Pools) -> Encoded | None:
+def encode(graph: ExpressionGraph, vectors: UnitVectors, pools: Pools) -> Encoded | None:
     """Code and numbers of every activation without a cusp; None where one has neither a series nor a table.
 
     None, too, in float64 where all that have no short series have closed forms, of which a table would lose digits.
@@ -69,7 +69,7 @@ def encode(graph: Graph, vectors: UnitVectors, pools: Pools) -> Encoded | None:
     return found
 
 
-def _closed(group: Group, graph: Graph, vectors: UnitVectors, pools: Pools) -> Encoded | None:
+def _closed(group: Group, graph: ExpressionGraph, vectors: UnitVectors, pools: Pools) -> Encoded | None:
     """Powers of the positive part, waves, and polynomial pieces with kinks off the origin."""
     if group.first.dual.arc_order is not None:
         return dict.fromkeys(group.nodes, (RAISED, 0, group.first.dual.arc_order, 0, 0))
@@ -88,7 +88,7 @@ def _placed(
     return dict.fromkeys(group.nodes, (code, place, vectors.add(*sides), 0, 0))
 
 
-def _series(group: Group, graph: Graph, vectors: UnitVectors, coefficients: Coefficients) -> Encoded | None:
+def _series(group: Group, graph: ExpressionGraph, vectors: UnitVectors, coefficients: Coefficients) -> Encoded | None:
     """A series each for value and slope."""
     units = {node: coefficients(node) for node in group.nodes}
     found: Encoded = {}

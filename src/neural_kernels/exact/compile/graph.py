@@ -35,7 +35,7 @@ class Group:
         return self.nodes[0]
 
 
-class Graph:
+class ExpressionGraph:
     """Kernels of one network, with all that they are made of.
 
     Multiples of a kernel are that kernel: its correlations are what a program computes. An activation that several

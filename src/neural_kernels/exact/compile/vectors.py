@@ -20,7 +20,7 @@ from torch import Tensor
 from neural_kernels.engine.codes import ARC, BLEND, CHAIN, INPUT, MIX, SCHUR
 from neural_kernels.engine.vectors.program import FIELDS, VectorProgram
 from neural_kernels.exact.compile.functions import PAIRS, encode, is_double
-from neural_kernels.exact.compile.graph import Graph, key_of
+from neural_kernels.exact.compile.graph import ExpressionGraph, key_of
 from neural_kernels.exact.compile.pools import Pools, UnitVectors
 from neural_kernels.exact.expressions.duals import Activated
 from neural_kernels.exact.expressions.fixed import FixedCorrelation
@@ -52,7 +52,7 @@ def compile_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Vector
 
 def trace_vectors(kernels: Sequence[Expression], dtype: torch.dtype) -> Traced | None:
     """The same, with what it was made of."""
-    graph = Graph(kernels)
+    graph = ExpressionGraph(kernels)
     if is_double(graph):
         dtype = torch.float64  # data and results keep their own
     vectors, pools = UnitVectors(dtype), Pools(dtype)
@@ -113,7 +113,7 @@ def _encode(
 class _Registers:
     """Which register holds which expression; one is free again after the last use of what it holds."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: ExpressionGraph) -> None:
         self.graph = graph
         self.of: dict[Expression, int] = {}
         self.count = 2  # INPUT and OPPOSITE

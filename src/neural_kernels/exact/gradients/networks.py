@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from neural_kernels.engine.inputs import DenseRows
+from neural_kernels.engine.vectors.program import VectorProgram
 from neural_kernels.exact.arrays import read_pair
 from neural_kernels.exact.evaluate import evaluate
 from neural_kernels.exact.gradients.autograd import as_rows
@@ -50,35 +51,46 @@ def by_compiled_kernel(kernel: NetworkKernel, x: Any, support: Any, coefficients
             return None
         for c, a in enumerate(coefficients.T):
             np.matmul(entries, a[:, None] * z, out=result[rows, c])
-        _assemble(result[rows], _radial(plain, part, right, coefficients, entries), part)
+        radial = _radial(plain, part, right, coefficients, entries)
+        if radial is None:
+            return None
+        _assemble(result[rows], radial, part)
     return result if through is None else _pulled_back(through, first.data, result)
 
 
-def _fill_slopes(kernel: NetworkKernel, left: DenseRows, right: DenseRows, slopes: np.ndarray) -> bool:
-    """Derivatives by one minus the cosine, (n, m); False where the kernel has no program that they can be taken of."""
-    from neural_kernels.engine.vectors.slopes import fill_slopes
+def _program(kernel: NetworkKernel, sides: list[DenseRows]) -> VectorProgram | None:
+    """The compiled kernel; None where there is none that differences can be taken of."""
     from neural_kernels.exact.compile.vectors import compile_vectors
 
-    program = compile_vectors([kernel.expression(_sides(left, right))], torch.float64)
-    if program is None or program.rounds_near_rows:
-        return False
-    fill_slopes(program, left, right, slopes)
-    return True
+    program = compile_vectors([kernel.expression(sides)], torch.float64)
+    return None if program is None or program.rounds_near_rows else program
+
+
+def _fill_slopes(kernel: NetworkKernel, left: DenseRows, right: DenseRows, slopes: np.ndarray) -> bool:
+    """Derivatives by one minus the cosine, (n, m); False where the kernel has no program."""
+    from neural_kernels.engine.vectors.slopes import fill_slopes
+
+    program = _program(kernel, _sides(left, right))
+    if program is not None:
+        fill_slopes(program, left, right, slopes)
+    return program is not None
 
 
 def _radial(
     kernel: NetworkKernel, left: DenseRows, right: DenseRows, coefficients: np.ndarray, room: np.ndarray
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Derivatives of f by the logarithm of the norm, (n, o); f itself, if it grows with the norm."""
-
-    def outputs(rows: DenseRows, sides: list[DenseRows]) -> np.ndarray:
-        evaluate([kernel.expression(sides)], rows, right, [torch.from_numpy(room)])
-        return room @ coefficients
+    from neural_kernels.engine.vectors.sums import row_sums
 
     if _homogeneous(kernel, left):
-        return outputs(left, _sides(left, right))
-    upper, lower = (replace(left, std=left.std * factor) for factor in (1 + _STEP, 1 - _STEP))
-    return (outputs(upper, [upper, right]) - outputs(lower, [lower, right])) / (2 * _STEP)
+        evaluate([kernel.expression(_sides(left, right))], left, right, [torch.from_numpy(room)])
+        return room @ coefficients
+    scaled = ([replace(left, std=left.std * factor), right] for factor in (1 + _STEP, 1 - _STEP))
+    programs = [program for program in (_program(kernel, sides) for sides in scaled) if program is not None]
+    if len(programs) < 2:
+        return None
+    upper, lower = row_sums(programs, left, right, coefficients)
+    return (upper - lower) / (2 * _STEP)
 
 
 def _homogeneous(kernel: NetworkKernel, rows: DenseRows) -> bool:

@@ -55,6 +55,15 @@ def test_the_standard_deviations_have_gradients():
         assert torch.autograd.gradcheck(of, std)
 
 
+def test_gradients_at_zero_are_finite_and_no_rows_are_none():
+    std = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(CURVED[1].std(std).sum(), std)
+    assert bool(gradient.isfinite().all())
+    none = torch.zeros(0, dtype=torch.float64)
+    for found in (CURVED[0].std(none), CURVED[0].dual(BivariateNormal(none, none, none))):
+        assert found.shape == (0,)
+
+
 def test_a_variable_that_is_always_zero():
     value = CURVED[1].dual(pair(0.0, 2.0, 1.0))
     assert float(value) == pytest.approx(0.0, abs=1e-14)

@@ -39,7 +39,7 @@ _ENTRIES = 1 << 20
 _STEPS = (2.0, 0.05), (30.0, 0.035), (300.0, 0.028), (3000.0, 0.022), (math.inf, 0.016)
 _REACH = 3.3
 _CHUNK = 256  # pairs
-_TINY = 1e-300
+_TINY, _LEAST = 1e-300, 1e-100
 LARGEST = 1e12  # standard deviation: octaves cost their number squared
 _DOUBTFUL, _NEGLIGIBLE, _SHARE = 1e-8, 1e-14, 1e-2
 _lock = Lock()
@@ -196,12 +196,14 @@ def _integrals(
 
 
 def _edges(kinks: tuple[float, ...], s: Tensor, t: Tensor, sides: tuple[int, int]) -> Tensor:
-    """Return ends of panels in r, shape (n, panels + 1): both variables' kinks, and between them what Gauss' rule asks.
+    """Return ends of panels in r, shape (n, panels + 1): both variables' kinks, and between them what the rule asks.
 
     Panels grow with r from where the larger variable is 1/2, to the width that the weight allows.
     """
+    s, t = (std.clamp(min=_LEAST) for std in (s, t))  # which have no gradient there, and kinks beyond all radii
     large = torch.maximum(s, t)
-    count = math.ceil(math.log(max(2 * _FARTHEST * float(large.detach().max()), 1.0)) / math.log(_GROWTH))
+    largest = float(large.detach().max()) if len(large) else _LEAST
+    count = math.ceil(math.log(max(2 * _FARTHEST * largest, 1.0)) / math.log(_GROWTH))
     growing = 0.5 / large[:, None] * _GROWTH ** torch.arange(count + 1, dtype=torch.float64)
     even = torch.arange(0, _FARTHEST + _PANEL / 2, _PANEL, dtype=torch.float64).expand(len(s), -1)
     own = [kink * side / std for side, std in zip(sides, (s, t), strict=True) for kink in kinks if kink * side > 0]

@@ -71,3 +71,15 @@ def test_estimators_on_features_refuse_them_too() -> None:
         model.predict(HUGE["float64"])
     with pytest.raises(OverflowError, match=r"not finite|would overflow"):
         nk.NeuralFeatures(n_components=16, method=nk.RandomFeatures()).fit(HUGE["float64"])
+
+
+@PRECISIONS
+@pytest.mark.parametrize("scale", [10, 100])
+@pytest.mark.parametrize("end", [nk.GlobalAvgPool(), nk.Flatten()], ids=["mean", "flat"])
+def test_landmarks_say_which_activation_overflows(end: nk.Layer, scale: float, precision: str) -> None:
+    net = nk.Sequential(nk.Conv(3), nk.Exp(), nk.Conv(3), nk.Exp(), end, nk.Dense())
+    images = np.random.default_rng(0).normal(size=(20, 3, 6, 6)).astype(precision)
+    phi = nk.NeuralFeatures(net, n_components=16, method=nk.LayerwiseLandmarks(16), random_state=0)
+    with pytest.raises(OverflowError, match=r"^Exp\(.*not finite in float\d\d where its input has standard deviation"):
+        phi.fit(scale * images)
+    assert np.isfinite(phi.fit_transform(images)).all()

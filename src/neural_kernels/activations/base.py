@@ -76,6 +76,23 @@ class Dual(Layer):
         """Return sqrt(E[sigma'(X)^2]) for X of the given standard deviations, same shape."""
         return safe_sqrt(self.dual_slope(BivariateNormal(std, std, torch.zeros_like(std))))
 
+    def require_finite(self, std: Tensor, moments: Tensor) -> Tensor:
+        """Return moments of the output (or derivative), one for each standard deviation of X, if all are finite.
+
+        Raises
+        ------
+        OverflowError
+            With the largest standard deviation that gives infinity.
+        """
+        if not (finite := torch.isfinite(moments)).all():
+            precision = str(moments.dtype).removeprefix("torch.")
+            raise OverflowError(
+                f"{self!r}: the second moment of its output (or derivative) is not finite in {precision} where its "
+                f"input has standard deviation {std[~finite].max().item():.3g}. Scale the inputs, lower weight_var, or "
+                "normalise before it (LayerNorm)."
+            )
+        return moments
+
     def delta(self, normal: BivariateNormal) -> Tensor:
         """Return one minus the correlation of sigma(X) and sigma(Y), in [0, 2]; arbitrary where one vanishes."""
         return _difference(normal, self.std, self.dual)

@@ -42,7 +42,7 @@ class Activated(Expression):
     @cached_property
     @override
     def stds(self) -> PerUnit:
-        return tuple(self._finite(s, self.std(s.reshape(-1)).reshape(s.shape)) for s in self.argument.stds)
+        return tuple(self.dual.require_finite(s, self.std(s.reshape(-1)).reshape(s.shape)) for s in self.argument.stds)
 
     def normal(self, pairs: Pairs, all_pairs: bool) -> BivariateNormal:
         """The jointly normal inputs of the activation, for every pair of units."""
@@ -51,16 +51,6 @@ class Activated(Expression):
         shape = torch.broadcast_shapes(left.shape, right.shape)
         one_plus = self.argument.one_plus(pairs, all_pairs)
         return BivariateNormal(left, right, delta.expand(shape), None if one_plus is None else one_plus.expand(shape))
-
-    def _finite(self, before: Tensor, after: Tensor) -> Tensor:
-        if not torch.isfinite(after).all():
-            worst = before[~torch.isfinite(after)].max().item()
-            raise OverflowError(
-                f"{self.dual!r}: the second moment of its output (or derivative) is not finite in float64 where its "
-                f"input has standard deviation {worst:.3g}. Scale the inputs, lower weight_var, or normalise before it "
-                "(LayerNorm)."
-            )
-        return after
 
 
 @dataclass(frozen=True, eq=False)

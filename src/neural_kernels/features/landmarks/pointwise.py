@@ -204,6 +204,11 @@ def take(
         Each of those kernels between the landmarks, shape (m, m), float64.
     rows : Tensor, shape (m, r), float64
         What the level reads there.
+
+    Raises
+    ------
+    OverflowError
+        The inputs are too large for the activation.
     """
     run = fitting.run
     columns = run.columns(level)
@@ -215,6 +220,9 @@ def take(
     stds = {f: run.variance(f).reshape(-1)[units].maximum(products[f].diagonal()).sqrt() for f in activated(level)}
     entries = Entries(level, products, {form: (std, std) for form, std in stds.items()})
     kernels = {node: entries.of(node) for node in weights}
+    for node, kernel in kernels.items():
+        if isinstance(node, ActivatedNode):
+            node.dual.require_finite(stds[node.argument], kernel.diagonal().to(run.x.dtype))
     return Landmarks(level, weights, rows, metrics, stds, run.x.dtype), kernels, rows
 
 

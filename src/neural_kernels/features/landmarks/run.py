@@ -149,9 +149,9 @@ def own(h: Tensor, metric: Tensor) -> Tensor:
 
 
 def _moment(dual: Dual, variance: Tensor, slope: bool) -> Tensor:
-    """E[sigma(X)^2], or of the derivative, for X of these variances."""
+    """E[sigma(X)^2], or of the derivative, for X of these variances; OverflowError where it is not finite."""
     if dual.slopes is not None:
         size = (dual.slopes[0] ** 2 + dual.slopes[1] ** 2) / 2
         return torch.full_like(variance, size) if slope else variance * size
     std = safe_sqrt(variance.double())
-    return (dual.slope_std(std) if slope else dual.std(std)).square().to(variance.dtype)
+    return dual.require_finite(std, (dual.slope_std(std) if slope else dual.std(std)).square().to(variance.dtype))

@@ -1,10 +1,10 @@
 """CIFAR-10 from pixels to accuracy: a feature map of a convolutional kernel, and ridge regression; prints JSON.
 
 Images (JPEG-coded, of the data folder) are standardised or whitened, and their features written to a float32 file:
-plain, or averaged over an image and its mirror image. Of several networks features lie side by side. Ridge regression
-on centred features takes one pass over the file for each number of columns; fewer columns than the map has are its
-leading ones. Alpha, in units of the mean squared norm, is chosen on the last fifth of the training images, and the
-model solved anew with all of them; with one alpha there is nothing to choose.
+plain, or averaged over an image and its mirror image. Features of several networks lie side by side, all of the same
+mean norm. Ridge regression on centred features takes one pass over the files for each number of columns; fewer columns
+than a map has are its leading ones. Alpha, in units of the mean squared norm, is chosen on the last fifth of the
+training images, and the model solved anew with all of them; with one alpha there is nothing to choose.
 
 Sections: features (the above); exact (the exact kernel's classifier and that of features on the same few images of the
 lossless part, with the times and what they mean for 60,000 images).
@@ -54,6 +54,14 @@ def broad() -> nk.Sequential:
     return nk.Sequential(nk.Conv(3), relu, pool, conv, relu, pool, conv, relu, nk.GlobalAvgPool(), nk.Dense())
 
 
+def patches(*behind: nk.Layer) -> nk.Sequential:
+    """First a Gaussian kernel of normalised patches, of width .6 (convolutional kernel networks; Bietti, ICLR 2022)."""
+    pool = nk.AvgPool(3, stride=2, padding="same")
+    return nk.Sequential(nk.Conv(3), GAUSSIAN, pool, *behind, nk.GlobalAvgPool(), nk.Dense())
+
+
+GAUSSIAN = nk.NormalizedGaussian(1 / 0.6**2)
+WIDE = (nk.Conv(5, weight_var=2.0), nk.ReLU())
 NETS = {
     "cnn3": lambda: nk.cnn(3),
     "flat3": lambda: nk.cnn(3, pooling="flatten"),
@@ -64,6 +72,8 @@ NETS = {
     "smooth7": lambda: smooth(7),
     "early5": early,
     "broad3": broad,
+    "patches2": lambda: patches(nk.Conv(5), GAUSSIAN),
+    "patches3": lambda: patches(*WIDE, nk.AvgPool(3, stride=2, padding="same"), *WIDE),
 }
 
 
@@ -82,46 +92,51 @@ class Parts:
         return cls(split.x_train[:train], split.y_train[:train], split.x_test[:test], split.y_test[:test])
 
 
-def slices(n: int) -> Iterator[slice]:
+def slices(start: int, stop: int) -> Iterator[slice]:
     """Blocks of rows."""
-    return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
+    return (slice(first, min(first + BLOCK, stop)) for first in range(start, stop, BLOCK))
 
 
-def take(sums: nk.Moments, files: list[np.ndarray], targets: np.ndarray, columns: int, rows: slice) -> None:
-    """Add products of rows of the leading columns of each file, side by side."""
-    for block in slices(rows.stop - rows.start):
-        block = slice(rows.start + block.start, rows.start + block.stop)
-        sums.update(beside(files, columns, block), targets[block], overwrite=True)
+@dataclass
+class Beside:
+    """Features of several networks side by side, each of them in a file and multiplied by a number.
+
+    Parameters
+    ----------
+    files : list of ndarray
+    scales : list of float
+    """
+
+    files: list[np.ndarray]
+    scales: list[float]
+
+    def rows(self, columns: int, rows: slice) -> np.ndarray:
+        """The leading columns of each."""
+        return np.concatenate([file[rows, :columns] * s for file, s in zip(self.files, self.scales, strict=True)], 1)
+
+    def add(self, sums: nk.Moments, targets: np.ndarray, columns: int, rows: slice) -> None:
+        """Add products of rows."""
+        for block in slices(rows.start, rows.stop):
+            sums.update(self.rows(columns, block), targets[block], overwrite=True)
+
+    def accuracy(self, model: tuple[np.ndarray, np.ndarray], columns: int, labels: np.ndarray, start: int = 0) -> float:
+        """Share of the rows, from one on, whose largest output is that of their label."""
+        coefficients, intercept = model[0].astype(np.float32), model[1]
+        right = 0
+        for block in slices(start, len(labels)):
+            outputs = self.rows(columns, block) @ coefficients + intercept
+            right += int((outputs.argmax(1) == labels[block]).sum())
+        return right / (len(labels) - start)
 
 
-def beside(files: list[np.ndarray], columns: int, rows: slice) -> np.ndarray:
-    """The leading columns of each file."""
-    return np.concatenate([file[rows, :columns] for file in files], axis=1)
-
-
-def accuracy(
-    model: tuple[np.ndarray, np.ndarray], files: list[np.ndarray], columns: int, labels: np.ndarray, start: int = 0
-) -> float:
-    """Share of the rows, from one on, whose largest output is that of their label."""
-    coefficients, intercept = model[0].astype(np.float32), model[1]
-    right = 0
-    for block in slices(len(labels) - start):
-        block = slice(start + block.start, start + block.stop)
-        outputs = beside(files, columns, block) @ coefficients + intercept
-        right += int((outputs.argmax(1) == labels[block]).sum())
-    return right / (len(labels) - start)
-
-
-def ridge(
-    train: list[np.ndarray], test: list[np.ndarray], parts: Parts, columns: int, alphas: Sequence[float] = ALPHAS
-) -> dict[str, Any]:
+def ridge(train: Beside, test: Beside, parts: Parts, columns: int, alphas: Sequence[float] = ALPHAS) -> dict[str, Any]:
     """Choose alpha on a fifth of the training rows, if there are several, and test what is learned from all."""
     start = time.perf_counter()
     n = len(parts.labels)
     targets = np.where(parts.labels[:, None] == np.arange(parts.labels.max() + 1), 1.0, -1.0)
     held = n - n // 5
-    sums = nk.Moments(columns * len(train), targets.shape[1])
-    take(sums, train, targets, columns, slice(0, held))
+    sums = nk.Moments(columns * len(train.files), targets.shape[1])
+    train.add(sums, targets, columns, slice(0, held))
     best, score = alphas[0], None
     if len(alphas) > 1:
         scores: dict[float, float] = {}
@@ -130,11 +145,11 @@ def ridge(
                 model = sums.solve(alpha * np.trace(sums.scatter))
             except np.linalg.LinAlgError:
                 continue
-            scores[alpha] = accuracy(model, train, columns, parts.labels, held)
+            scores[alpha] = train.accuracy(model, columns, parts.labels, held)
         best = max(scores, key=scores.__getitem__)
         score = scores[best]
-    take(sums, train, targets, columns, slice(held, n))
-    found = accuracy(sums.solve(best * np.trace(sums.scatter)), test, columns, parts.test_labels)
+    train.add(sums, targets, columns, slice(held, n))
+    found = test.accuracy(sums.solve(best * np.trace(sums.scatter)), columns, parts.test_labels)
     seconds = round(time.perf_counter() - start, 1)
     return {"columns": columns, "alpha": f"{best:g}", "held out": score, "accuracy": found, "ridge s": seconds}
 
@@ -148,30 +163,39 @@ def learning(parts: Parts, given: argparse.Namespace) -> None:
     """Print a line for each number of columns, plain and flipped."""
     method = nk.LayerwiseLandmarks(given.landmarks, given.values, given.windows, given.last, sample=given.sample)
     scaler = nk.ImageScaler(whiten=given.whiten).fit(parts.train)
-    about = {"kernel": given.kernel, "whiten": given.whiten, "method": repr(method)}
+    about = {"whiten": given.whiten, "method": repr(method)}
+    kernels = given.kernel * len(given.network) if len(given.kernel) == 1 else given.kernel
     with tempfile.TemporaryDirectory() as folder:
         for view in given.views:
             files: dict[str, list[np.ndarray]] = {"train": [], "test": []}
-            for network in given.network:
+            for network, kernel in zip(given.network, kernels, strict=True):
                 maker = nk.NeuralFeatures(
-                    NETS[network](), kernel=given.kernel, n_components=max(given.columns), method=method,
+                    NETS[network](), kernel=kernel, n_components=max(given.columns), method=method,
                     augment=None if view == "plain" else "flip", random_state=given.seed,
                 )  # fmt: skip
                 start = time.perf_counter()
                 maker.fit(scaler.transform(parts.train[:BLOCK]))
                 fit, start = time.perf_counter() - start, time.perf_counter()
                 for part, images in (("train", parts.train), ("test", parts.test)):
-                    path = Path(given.keep or folder) / f"{network}-{given.kernel}-{view}-{part}.npy"
+                    path = Path(given.keep or folder) / f"{network}-{kernel}-{view}-{part}.npy"
                     make = lambda x, maker=maker: maker.transform(scaler.transform(x))  # noqa: E731
                     files[part].append(nk.transform_to_disk(make, images, path, progress=True))
                 seconds = time.perf_counter() - start
                 images = len(parts.train) + len(parts.test)
-                row = {"network": network, "view": view, "fit s": round(fit, 1), "features s": round(seconds, 1)}
+                row = {
+                    "network": network,
+                    "kernel": kernel,
+                    "view": view,
+                    "fit s": round(fit, 1),
+                    "features s": round(seconds, 1),
+                }
                 print(
                     json.dumps(about | row | {"ms": round(seconds / images * 1e3, 2), "peak GiB": peak()}), flush=True
                 )
+            scales = [1 / float(np.linalg.norm(file[:BLOCK], axis=1).mean()) for file in files["train"]]
+            train, test = (Beside(files[part], scales) for part in ("train", "test"))
             for columns in given.columns:
-                row = ridge(files["train"], files["test"], parts, columns, given.alphas)
+                row = ridge(train, test, parts, columns, given.alphas)
                 print(json.dumps({"networks": given.network, "view": view} | row | {"peak GiB": peak()}), flush=True)
 
 
@@ -180,9 +204,9 @@ def exact(parts: Parts, given: argparse.Namespace) -> None:
     net, scaler = NETS[given.network[0]](), nk.ImageScaler(whiten=given.whiten).fit(parts.train)
     x, z = scaler.transform(parts.train), scaler.transform(parts.test)
     models = {
-        "exact": nk.NeuralKernelClassifier(net, kernel=given.kernel),
+        "exact": nk.NeuralKernelClassifier(net, kernel=given.kernel[0]),
         "features": nk.NeuralFeatureClassifier(
-            net, kernel=given.kernel, n_components=max(given.columns), random_state=given.seed
+            net, kernel=given.kernel[0], n_components=max(given.columns), random_state=given.seed
         ),
     }
     for name, model in models.items():
@@ -198,7 +222,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
     parser.add_argument("--section", choices=["features", "exact"], default="features")
     parser.add_argument("--network", choices=list(NETS), nargs="+", default=["myrtle5"], help="several: side by side")
-    parser.add_argument("--kernel", choices=["ntk", "nngp"], default="ntk")
+    parser.add_argument("--kernel", choices=["ntk", "nngp"], nargs="+", default=["ntk"], help="of all, or one each")
     parser.add_argument("--columns", type=int, nargs="+", default=[1024, 4096])
     parser.add_argument("--alphas", type=float, nargs="+", default=ALPHAS)
     parser.add_argument("--whiten", type=float, help="ZCA with this share of the mean eigenvalue; standardised without")

@@ -9,7 +9,7 @@
 nk.mlp(3), n_components=4096, alpha=1e-3)` with the default method, which is Nystrom's. The yardstick is two products
 in float32 by torch into memory that is there, timed in the same process before and after the fit: (n, d) by (d, m), and
 (m, n) by (n, m). Several numbers of rows tell whether time is linear. `budgets`: memory maps of several sizes, fit and
-predict with a `memory_budget`.
+predict with a `memory_budget`, of features and of exact kernels; an exact model keeps the training rows.
 
 Memory is what the process has for itself alone (`RssAnon` in /proc/self/status), polled every 20 ms: pages of
 files do not count. Data are made in `--data`, default a temporary folder. Threads: OMP_NUM_THREADS, default all cores.
@@ -36,6 +36,9 @@ import neural_kernels as nk
 COLUMNS = 100
 CHUNK = 2**16  # rows made at a time
 BLOCK = 4096  # rows of the yardstick's products
+WIDE = 1000  # rows of exact kernels
+FEATURES: dict[str, Any] = {"regressor": nk.NeuralFeatureRegressor, "classifier": nk.NeuralFeatureClassifier}
+EXACT: dict[str, Any] = {"exact regressor": nk.NeuralKernelRegressor, "exact classifier": nk.NeuralKernelClassifier}
 
 
 def target(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -185,13 +188,17 @@ def speed(kind: str, folder: Path, options: argparse.Namespace) -> None:
 
 def measured_budget(estimator: str, folder: Path, megabytes: int, budget: int, components: int) -> dict[str, float]:
     """Private memory of fit and of predict, beyond what the process had, for a budget in MB."""
-    x, y = memory_map(folder, megabytes * 10**6 // (4 * COLUMNS))
-    kind = nk.NeuralFeatureRegressor if estimator == "regressor" else nk.NeuralFeatureClassifier
-    y = y if estimator == "regressor" else (y > 0).astype(np.int8)
-    settings = {"alpha": 1e-3, "memory_budget": budget * 10**6, "random_state": 0}
-    small = budget * 10**6 // 128 // COLUMNS * 4  # rows that make a few blocks: what compiles and loads does so now
-    kind(nk.mlp(3), n_components=64, **settings).fit(x[:small], y[:small]).predict(x[:small])
-    model = kind(nk.mlp(3), n_components=components, **settings)
+    settings: dict[str, Any] = {"memory_budget": budget * 10**6}
+    if estimator in FEATURES:
+        kind, columns = FEATURES[estimator], COLUMNS
+        settings |= {"n_components": components, "alpha": 1e-3, "random_state": 0}
+        some = slice(budget * 10**6 // 128 // COLUMNS * 4)  # rows that make a few blocks
+    else:
+        kind, columns, some = EXACT[estimator], megabytes * 10**6 // (4 * WIDE), slice(100)
+    x, y = memory_map(folder, megabytes * 10**6 // (4 * columns), columns)
+    y = (y > 0).astype(np.int8) if estimator.endswith("classifier") else y
+    kind(nk.mlp(3), **settings).fit(x[some], y[some]).predict(x[some])  # what compiles and loads does so now
+    model = kind(nk.mlp(3), **settings)
     trim()
     with Peak() as fit:
         model.fit(x, y)
@@ -203,14 +210,14 @@ def measured_budget(estimator: str, folder: Path, megabytes: int, budget: int, c
 
 
 def budgets(folder: Path, options: argparse.Namespace) -> None:
-    print(f"\nbudget of {options.budget} MB, {options.budget_components} features")
-    print("MB beyond what the process had, which had fitted to a few blocks before")
-    print("estimator  | memory map |  fit | kept | predict, its result included")
-    for estimator in ("regressor", "classifier"):
+    print(f"\nbudget of {options.budget} MB, {options.budget_components} features, {WIDE:,} rows of exact kernels")
+    print("MB beyond what the process had, which had fitted to a few rows before")
+    print("estimator        | memory map |  fit | kept | predict, its result included")
+    for estimator in (*FEATURES, *EXACT):
         for megabytes in options.megabytes:
             found = apart(measured_budget, estimator, folder, megabytes, options.budget, options.budget_components)
             print(
-                f"{estimator:10} | {megabytes:7} MB | {found['fit']:4.0f} | {found['kept']:4.0f} | "
+                f"{estimator:16} | {megabytes:7} MB | {found['fit']:4.0f} | {found['kept']:4.0f} | "
                 f"{found['predict']:4.0f}",
                 flush=True,
             )

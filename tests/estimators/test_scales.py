@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -22,6 +23,7 @@ from neural_kernels.estimators import (
     NeuralKernelClassifier,
     NeuralKernelRegressor,
 )
+from neural_kernels.estimators.scales import warn_of_columns
 from neural_kernels.exact import NTK, Laplace
 from neural_kernels.layers import LayerNorm, Sequential, mlp
 
@@ -238,3 +240,15 @@ def test_the_training_data_of_a_stream_are_all_calls():
     model.merge(other).predict(second)
     later = NeuralFeatureRegressor(n_components=16, random_state=0).partial_fit(first, first[:, 0])
     later.partial_fit(second, second[:, 0]).predict(second)
+
+
+def test_wide_rows_are_judged_in_blocks_of_columns():
+    """With little memory beside them, and the same columns found."""
+    x = draws().standard_normal((200, 50_000), dtype=np.float32)  # 40 MB
+    x[:, ::2] *= 1e-3
+    tracemalloc.start()
+    with pytest.warns(ScaleWarning, match="25000 of 50000 columns of X hardly vary"):
+        warn_of_columns(x, NTK(mlp(2)))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < x.nbytes

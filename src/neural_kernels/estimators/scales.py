@@ -17,7 +17,7 @@ from neural_kernels.runtime.types import Array
 
 FAIR = 10  # rows: of fewer, nothing is said
 _SAMPLE = 4096  # rows by which columns are judged
-_NUMBERS = 2**20  # in a block of rows
+_NUMBERS = 2**20  # in a block of rows or columns
 _APART = 50  # times, between scales that are called wildly different
 
 
@@ -28,19 +28,19 @@ def warn_of_columns(X: Any, kernel: Kernel) -> None:
     below a fiftieth of the largest number. Asking for both spares rare indicators and the margins of images, which
     seldom vary but then as far as others. Columns that are mostly 0 are left out, for counts differ by nature, and so
     do principal components, known by their order. Rows far outside the others are left out, of which `warn_of_rows`
-    speaks. O(n d) time, of at most 4,096 rows.
+    speaks. O(n d) time, of at most 4,096 rows, in blocks that take little memory beside them.
     """
     if not isinstance(kernel, (NetworkKernel, GammaExponential)) or sparse.issparse(X) or X.ndim != 2 or len(X) < FAIR:
         return
-    sample = _typical(np.asarray(X[np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.intp)], dtype=np.float64))
-    columns = np.flatnonzero((2 * np.count_nonzero(sample, axis=0) >= len(sample)) & (np.ptp(sample, axis=0) > 0))
+    rows = _typical(X, np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.intp))
+    step = max(1, _NUMBERS // len(rows))
+    parts = [_ranges(X[rows, start : start + step].astype(np.float64)) for start in range(0, X.shape[1], step)]
+    ranges = np.concatenate(parts, axis=1)
+    columns = np.flatnonzero(ranges[1] > 0)
     if not len(columns):
         return
-    sample = sample[:, columns]
-    largest, spread = np.abs(sample).max(axis=0), np.ptp(sample, axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers whose squares overflow are refused elsewhere
-        std, size = sample.std(axis=0), np.sqrt(np.square(sample).mean(axis=0)).max()
-    small = np.flatnonzero((_APART * std < size) & (_APART * spread < largest.max()))
+    largest, spread, std, size = ranges[:, columns]
+    small = np.flatnonzero((_APART * std < size.max()) & (_APART * spread < largest.max()))
     if 4 * len(small) < len(columns) or not len(small) or _descending(std):
         return
     high, low = largest.argmax(), small[spread[small].argmin()]
@@ -103,11 +103,27 @@ def warn(message: str, category: type[Warning] = ScaleWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def _typical(rows: Array) -> Array:
-    """Without those that are far longer than most."""
+def _typical(X: Array, rows: np.ndarray) -> np.ndarray:
+    """Those of some rows, given by their numbers, that are not far longer than most."""
+    step = max(1, _NUMBERS // X.shape[1])
     with np.errstate(over="ignore"):  # numbers whose squares overflow are refused elsewhere
-        lengths = np.linalg.norm(rows, axis=1)
+        parts = [
+            np.linalg.norm(X[rows[start : start + step]].astype(np.float64), axis=1)
+            for start in range(0, len(rows), step)
+        ]
+    lengths = np.concatenate(parts)
     return rows[lengths <= _APART * np.quantile(lengths, 0.9, method="lower")]
+
+
+def _ranges(sample: Array) -> Array:
+    """Of every column the largest number, the range, standard deviation and root mean square, shape (4, columns).
+
+    The range of columns that are mostly 0 is given as 0.
+    """
+    dense = 2 * np.count_nonzero(sample, axis=0) >= len(sample)
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.sqrt(np.square(sample).mean(axis=0))
+        return np.stack([np.abs(sample).max(axis=0), dense * np.ptp(sample, axis=0), sample.std(axis=0), size])
 
 
 def _descending(spread: Array) -> bool:

@@ -155,6 +155,9 @@ def test_a_data_set_of_torch() -> None:
     with pytest.raises(TypeError, match=r"block 0 is a tuple of 2.*DataLoader"):
         regressor().fit(iter(Stream()))
     assert regressor().fit(torch.utils.data.DataLoader(Stream(), batch_size=64)).moments_.weight == 1600
+    pairs = torch.utils.data.TensorDataset(torch.as_tensor(X), torch.as_tensor(Y))
+    assert_array_equal(regressor().fit(pairs).predict(Z), regressor().fit(iter([(X, Y)])).predict(Z))
+    assert regressor().fit([(X, Y)]).predict(torch.utils.data.TensorDataset(torch.as_tensor(Z))).shape == (5,)
 
 
 @pytest.mark.parametrize("where", ["in a block", "while solving"])

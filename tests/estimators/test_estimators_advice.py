@@ -99,8 +99,11 @@ def test_tables_that_are_no_numbers_say_which_models_take_them(make: Any, case: 
 
 
 @pytest.mark.parametrize("make", MAKES)
-def test_images_whose_channels_come_last_are_warned_of(make: Any) -> None:
+def test_images_whose_channels_come_last_or_lack_are_warned_of(make: Any) -> None:
     images, net = np.random.default_rng(0).normal(size=(12, 3, 6, 6)), nk.cnn(1, pooling="flatten")
     with pytest.warns(UserWarning, match=r"6 channels and 6 x 3 positions here\..* np\.moveaxis\(X, -1, 1\)"):
         make(net).fit(np.moveaxis(images, 1, -1), Y[:12])
     make(net).fit(images, Y[:12])  # without a warning, which would be an error
+    with pytest.warns(UserWarning, match=r"6 channels and 6 positions here\..* pass X\[:, None\]"):
+        make(net).fit(images[:, 0], Y[:12])
+    make(net).fit(images[:, 0, :5], Y[:12])

@@ -52,13 +52,15 @@ def warn_of_columns(X: Any, kernel: Kernel) -> None:
 
 
 def warn_of_channels(X: Any) -> None:
-    """Warn of images that look as if their channels came last: they would be read as many channels of thin images."""
+    """Warn of images that look as if their channels came last, or were missing: they would be read as other shapes."""
+    meant, rest = f"X has shape {X.shape}, which means {X.shape[1]} channels", X.shape[2:]
     if X.ndim == 4 and X.shape[3] in (1, 3, 4) and min(X.shape[1:3]) > 4:
         warn(
-            f"X has shape {X.shape}, which means {X.shape[1]} channels and {X.shape[2]} x {X.shape[3]} positions here. "
-            "If its channels come last, pass np.moveaxis(X, -1, 1)",
+            f"{meant} and {rest[0]} x {rest[1]} positions here. If its channels come last, pass np.moveaxis(X, -1, 1)",
             UserWarning,
         )
+    elif X.ndim == 3 and X.shape[1] == X.shape[2] > 4:
+        warn(f"{meant} and {rest[0]} positions here. If it holds grey images, pass X[:, None]", UserWarning)
 
 
 def diagonal(X: Any, kernel: Kernel) -> Array:

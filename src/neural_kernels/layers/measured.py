@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from neural_kernels.layers.affine import Affine
 from neural_kernels.runtime.plain_state import StoredModule
 from neural_kernels.runtime.types import Shape
 
+_WIDE = 16  # a whole number from which on a variance looks like a number of units
+
 
 class Measured(Affine):
     """An affine layer with a metric, which only the first layer of a network may have."""
@@ -27,6 +30,13 @@ class Measured(Affine):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.weight_var, int) and self.weight_var >= _WIDE:
+            warnings.warn(
+                f"{type(self).__name__}(weight_var={self.weight_var}): the variance of the weights. Layers have "
+                f"infinitely many units, and finite networks take width={self.weight_var}. If the variance is meant, "
+                f"write {self.weight_var}.0",
+                stacklevel=3,
+            )
         object.__setattr__(self, "metric", as_metric(self.metric))
 
     @override

@@ -20,6 +20,7 @@ def require_layers(owner: str, values: tuple[object, ...]) -> None:
     for k, value in enumerate(values):
         if not isinstance(value, Layer):
             hint = f" (write {value.__name__}() with parentheses)" if isinstance(value, type) else ""
+            hint = " (nk.from_torch describes a torch module)" if isinstance(value, nn.Module) else hint
             raise TypeError(f"{owner}: argument {k} is {value!r}, not a layer{hint}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from neural_kernels.sources.arrays import ArrayRows
 from neural_kernels.sources.base import RowSource
@@ -30,7 +30,7 @@ def as_source(
     ----------
     X : object
         A `RowSource`; paths and tables of pyarrow, of which y and weight name columns; an iterable of blocks, a loader
-        of torch among them; a memory map; images in bytes of more than `numbers` numbers.
+        or data set of torch among them; a memory map; images in bytes of more than `numbers` numbers.
     y, weight : object
         What was given beside X.
     numbers : int
@@ -49,11 +49,19 @@ def as_source(
         return ArrayRows(X, y, weight, numbers=numbers) if large or lies_on_disk else None
     if is_readable(X) and not (hasattr(X, "__dataframe__") and _are_values(y)):
         return read(X, Request(_name("y", y), None, _name("sample_weight", weight), None, numbers, n_features, names))
+    if isinstance(X, Dataset) and not isinstance(X, IterableDataset):
+        X = _loader(X, numbers)
     source = X if isinstance(X, RowSource) else IterableRows(X) if _gives_blocks(X) else None
     if source is not None and not (y is None and weight is None):
         name = "y" if y is not None else "sample_weight"
         raise TypeError(f"{name} beside blocks: they bring their own, as (X, y) or (X, y, weight); leave {name} out")
     return source
+
+
+def _loader(rows: Any, numbers: int) -> DataLoader[Any]:
+    """A data set of torch, whose items are X or (X, y), in blocks."""
+    first = rows[0][0] if isinstance(rows[0], tuple | list) else rows[0]
+    return DataLoader(rows, batch_size=max(1, numbers // max(1, np.asarray(first).size)))
 
 
 def _name(what: str, value: Any) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from neural_kernels.runtime.lazy import cached_property
 
 NODES = 11  # Chebyshev polynomials of one norm
 TOLERANCE = 1e-10  # of what is left out of a series

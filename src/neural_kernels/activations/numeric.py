@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -24,6 +24,7 @@ from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.pieces import Pieces
 from neural_kernels.activations.expectations.polar import mean_products, polar_products
 from neural_kernels.activations.expectations.rays import LARGEST, line_products, ray_products
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.numerics import safe_sqrt
 
 _LARGE = 4.0  # standard deviations from which a scale of the logarithm is the shorter one

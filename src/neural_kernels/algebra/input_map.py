@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array, Shape
 
 _ROUNDING = 1e-8  # of the largest entry: what a matrix may lack of symmetry, and its eigenvalues of being positive

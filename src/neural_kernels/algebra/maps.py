@@ -11,13 +11,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from neural_kernels.algebra.axes import Matrix, Taps
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Shape
 
 # Numbers per example for each side of a kernel, (n1, ...) and (n2, ...), to what broadcasts with numbers per pair.

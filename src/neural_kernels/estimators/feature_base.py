@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +23,7 @@ from neural_kernels.estimators.scores import SCORES
 from neural_kernels.estimators.selection import AlphaChoice
 from neural_kernels.features import FeatureMap, Nystrom
 from neural_kernels.features.method import Method
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array, Shape
 from neural_kernels.solvers.moments import Moments
 from neural_kernels.solvers.ridge_path import RidgePath

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from neural_kernels.estimators import settings
 from neural_kernels.estimators.network_parameters import NetworkParameters
 from neural_kernels.exact.bound import BoundLater
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.protocol import IterativeSolver
 

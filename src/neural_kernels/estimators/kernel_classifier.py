@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from neural_kernels.estimators.jury import Jury
 from neural_kernels.estimators.labels import calibrate, code_labels, find_classes
 from neural_kernels.estimators.ledger import Ledger
 from neural_kernels.estimators.passing_gradients import passing_gradients
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array
 
 

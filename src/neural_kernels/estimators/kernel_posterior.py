@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from neural_kernels.estimators.pathwise import deviations
 from neural_kernels.estimators.predictive import PredictiveModel, TargetVariances, too_many_covariances
 from neural_kernels.exact import kernels
 from neural_kernels.features.method import UnsuitableError
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import IterativeSolver, ensemble_covariance, gp_covariance
 

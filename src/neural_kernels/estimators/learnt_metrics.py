@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from neural_kernels.algebra import InputMap
 from neural_kernels.estimators.measured_inputs import outer_product
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from neural_kernels.exact.arrays import Batch, dress, read
 from neural_kernels.exact.kernel import Kernel
 from neural_kernels.exact.lazy import diagonal_by_blocks, gram_by_blocks
 from neural_kernels.runtime.boundary import is_of_dask
+from neural_kernels.runtime.lazy import cached_property
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 - `numerics`: functions with an edge, and their gradients there
 - `boundary`: arrays of any make in, checked numbers inside, the same make out
 - `jit`: numba's compiler, and the cache of what it makes
+- `lazy`: attributes computed when first asked for, without a lock
 - `versions`: what a report of a fault should say
 - `digests`: of texts and arrays, the same in every process
 - `plain_state`: tensors as NumPy arrays in pickles and the like

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy.linalg import cho_solve, get_lapack_funcs
 from torch import Tensor
 from typing_extensions import override
 
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array
 from neural_kernels.runtime.workers import share_out
 from neural_kernels.solvers import system

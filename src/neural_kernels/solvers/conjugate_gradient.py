@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing_extensions import override
 
 from neural_kernels.checks import require_integer, require_positive
 from neural_kernels.runtime.digests import hash_data
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array
 from neural_kernels.solvers import system
 from neural_kernels.solvers.checkpoint import IterateFile

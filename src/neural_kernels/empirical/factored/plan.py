@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -29,6 +28,7 @@ from neural_kernels.empirical.module.jacobian import jacobian
 from neural_kernels.empirical.module.model import Model, check_finite
 from neural_kernels.empirical.module.outputs import OutputProjection
 from neural_kernels.runtime.heap import keep_freed
+from neural_kernels.runtime.lazy import cached_property
 
 _THREAD = 1 << 26  # bytes that the C library may keep for each thread once they are freed
 _KEPT = 3  # of every number that a layer writes: itself, and what activations keep and make of it

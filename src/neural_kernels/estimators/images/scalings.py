@@ -6,13 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 from typing_extensions import override
 
 from neural_kernels.estimators.images.scatter import Scatter
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Array, Shape
 
 BlockMap = Callable[[np.ndarray], np.ndarray]

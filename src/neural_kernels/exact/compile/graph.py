@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from neural_kernels.exact.expressions.duals import Activated, Slope
 from neural_kernels.exact.expressions.nodes import Expression, Scaled, SchurProduct, Sum
+from neural_kernels.runtime.lazy import cached_property
 
 Key = tuple[int, int]
 

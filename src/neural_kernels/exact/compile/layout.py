@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from neural_kernels.algebra import Matrix, Separable, Taps
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Shape
 
 _LANES = 8  # numbers that a processor takes at a time; each of those left at the end of a row costs as much as eight

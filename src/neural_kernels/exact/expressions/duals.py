@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from typing_extensions import override
 from neural_kernels.activations import BivariateNormal, Dual
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
+from neural_kernels.runtime.lazy import cached_property
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from typing_extensions import override
 
 from neural_kernels.exact.expressions.nodes import Expression, Input
 from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Shape
 
 

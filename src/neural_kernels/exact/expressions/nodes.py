@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from neural_kernels.algebra import PerExample
 from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.numerics import safe_divide
 from neural_kernels.runtime.types import Shape
 

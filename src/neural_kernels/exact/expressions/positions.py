@@ -12,7 +12,6 @@ sign has no last term.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,6 +20,7 @@ from typing_extensions import override
 from neural_kernels.algebra import PositionMap
 from neural_kernels.exact.expressions.nodes import Expression
 from neural_kernels.exact.expressions.pairs import Pairs, PerUnit
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.numerics import safe_divide, safe_sqrt
 from neural_kernels.runtime.types import Shape
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from neural_kernels.features.landmarks.forms import MappedNode, Node, PointwiseNode
 from neural_kernels.features.landmarks.levels import Level, Levels, terms
 from neural_kernels.features.landmarks.windows import apply_single
+from neural_kernels.runtime.lazy import cached_property
 
 
 @dataclass(frozen=True, eq=False)

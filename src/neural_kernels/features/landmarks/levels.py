@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from neural_kernels.features.landmarks.forms import (
     ActivatedNode,
@@ -21,6 +20,7 @@ from neural_kernels.features.landmarks.forms import (
 )
 from neural_kernels.features.landmarks.windows import WindowTable
 from neural_kernels.features.method import UnsuitableError
+from neural_kernels.runtime.lazy import cached_property
 from neural_kernels.runtime.types import Shape
 
 

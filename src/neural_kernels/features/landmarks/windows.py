@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.nn import functional
 
 from neural_kernels.algebra import Matrix, PositionMap, Separable, Taps
 from neural_kernels.features.method import UnsuitableError
+from neural_kernels.runtime.lazy import cached_property
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 

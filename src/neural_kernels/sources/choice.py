@@ -60,8 +60,9 @@ def as_source(
 
 def _loader(rows: Any, numbers: int) -> DataLoader[Any]:
     """A data set of torch, whose items are X or (X, y), in blocks."""
-    first = rows[0][0] if isinstance(rows[0], tuple | list) else rows[0]
-    return DataLoader(rows, batch_size=max(1, numbers // max(1, np.asarray(first).size)))
+    item = rows[0]
+    x = np.asarray(item[0] if isinstance(item, tuple | list) else item)
+    return DataLoader(rows, batch_size=max(1, numbers // max(1, x.size)))
 
 
 def _name(what: str, value: Any) -> Any:

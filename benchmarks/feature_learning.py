@@ -6,7 +6,7 @@ The sets of uci_regression in the data folder with more than 150 rows that are n
 "seconds" are of the fit with the metric. Also the leave-one-out score that the choice rests on: it is optimistic. The
 metric is diagonal, full, or what `FeatureLearning` makes of ``diag="auto"``; several are compared on the same rows.
 
-Run: ``python benchmarks/feature_learning.py [--data FOLDER] [--rows 400] [--metrics diagonal full auto] [--sets NAME ...]``
+Run: ``python benchmarks/feature_learning.py [--data FOLDER] [--rows 400] [--metrics diagonal full auto] [--sets ...]``
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ def compare(x: np.ndarray, y: np.ndarray, rows: int, metrics: list[str]) -> dict
             "power": best["power"],
             "seconds": round(seconds, 2),
         }
-    return {"plain": round(float(clone(plain).fit(x_train, y[train]).score(x_test, y[test])), 4)} | found
+    alone: Any = clone(plain)
+    return {"plain": round(float(alone.fit(x_train, y[train]).score(x_test, y[test])), 4)} | found
 
 
 def main() -> None:
-    """Print a line a set, then for each metric how many were won and lost, and its mean score."""
+    """Print a line a set, then for each metric how many were won and lost, and its median score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
     parser.add_argument("--rows", type=int, default=400, help="of training at most")
@@ -73,8 +74,8 @@ def main() -> None:
     for metric in given.metrics:
         gain = np.array([line[metric]["score"] for line in lines]) - plain
         counts = {"won": int((gain > MARGIN).sum()), "lost": int((gain < -MARGIN).sum())}
-        mean = {"mean": round(float(np.mean(plain + gain)), 4), "of plain": round(float(plain.mean()), 4)}
-        print(json.dumps({"metric": metric, "sets": len(lines)} | counts | mean), flush=True)
+        medians = {"median": round(float(np.median(plain + gain)), 4), "of plain": round(float(np.median(plain)), 4)}
+        print(json.dumps({"metric": metric, "sets": len(lines)} | counts | medians), flush=True)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,21 @@ def test_classifiers_and_files(tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X[:9]), model.predict_proba(X[:9]))
 
 
+@pytest.mark.parametrize("diag", [True, False])
+def test_classes_are_differentiated_by_one_sum_an_image(diag):
+    x, y = RNG.normal(size=(400, 1, 5, 5)), RNG.integers(4, size=400)
+    x += y[:, None, None, None] * np.eye(5)
+    plain = nk.NeuralFeatureClassifier(nk.cnn(1, bias_var=0.1), n_components=16, random_state=0)
+    model = nk.FeatureLearning(plain, iterations=1, diag=diag, power=1.0).fit(x, y)
+    first = nk.NeuralFeatureClassifier(pointwise(nk.cnn(1, bias_var=0.1)), n_components=16, random_state=0)
+    slopes = np.moveaxis(first.fit(windows(x), y).gradient(windows(x)), 2, -1).reshape(-1, 9)
+    assert len(slopes) == 400 * 4 * 25
+    product = slopes.T @ slopes * (9 / np.square(slopes).sum())
+    expected = np.diagonal(product) if diag else product
+    error = np.linalg.norm(model.metric_ - expected) / np.linalg.norm(expected)
+    assert 1e-6 < error < 0.1  # one sum an image in place of four outputs
+
+
 def test_what_has_no_windows_is_refused():
     measured = nk.Sequential(nk.Conv(3, metric=np.ones(9)), *NET.layers[1:])
     for network in (nk.mlp(2), measured, nk.Sequential(nk.ReLU(), *NET.layers)):

@@ -246,13 +246,13 @@ class FeatureRidge(InputGradients, MapProperties, BlocksModel):
         return outputs
 
     @override
-    def _input_gradients(self, X: Any) -> Array:
+    def _input_gradients(self, X: Any, along: Array | None = None) -> Array:
         check_is_fitted(self)
         if X is None:
             raise ValueError("X=None: the model does not keep its rows; give rows to average over")
         X = self._read(X, self._shape, reset=False)
         solution = self._solved()
-        return gradients_on_features(solution.built.map, solution.coefficients, X)
+        return gradients_on_features(solution.built.map, solution.coefficients, X, along)
 
     def _check_memory(self, rows: int, X: Any) -> None:
         """Raise MemoryError, before anything large is made, if moments, map and blocks exceed `memory_budget`."""

@@ -276,7 +276,7 @@ class FeatureLearning(InputGradients, MetaEstimatorMixin, BaseEstimator):
         return self._asked("score", X, y, sample_weight=sample_weight)
 
     @override
-    def _input_gradients(self, X: Any) -> Array:
+    def _input_gradients(self, X: Any, along: Array | None = None) -> Array:
         check_is_fitted(self)
-        found = self.estimator_._input_gradients(None if X is None else self.mapped(X))
+        found = self.estimator_._input_gradients(None if X is None else self.mapped(X), along)
         return pulled_back(found, self._seen, self._shape)

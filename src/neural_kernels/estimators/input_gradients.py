@@ -18,8 +18,11 @@ _BLOCK = 2**17  # features at a time
 class InputGradients:
     """Private base: what follows from gradients, which a subclass computes."""
 
-    def _input_gradients(self, X: Any) -> Array:
-        """Gradients (n, o, *shape) of the outputs; of the training rows themselves, if X is None."""
+    def _input_gradients(self, X: Any, along: Array | None = None) -> Array:
+        """Gradients (n, o, *shape) of the outputs; of the training rows themselves, if X is None.
+
+        With `along`, (n, o), those of one weighted sum of the outputs a row, (n, 1, *shape).
+        """
         raise NotImplementedError
 
     def gradient(self, X: Any) -> Array:
@@ -80,9 +83,9 @@ class InputGradients:
         return np.square(rows).sum(axis=0) if diag else rows.T @ rows
 
 
-def gradients_on_features(fitted: FeatureMap, coefficients: Array, X: Any) -> Array:
-    """Gradients (n, o, *shape) of features times coefficients, (m, o)."""
+def gradients_on_features(fitted: FeatureMap, coefficients: Array, X: Any, along: Array | None = None) -> Array:
+    """Gradients (n, o, *shape) of features times coefficients, (m, o); with `along` as above."""
     weights = torch.from_numpy(coefficients)
     rows = as_rows(X)
     outputs = lambda part: fitted(part)[:, : len(weights)].to(weights) @ weights  # noqa: E731
-    return differentiated(outputs, rows, max(1, _BLOCK // fitted.columns))
+    return differentiated(outputs, rows, max(1, _BLOCK // fitted.columns), along)

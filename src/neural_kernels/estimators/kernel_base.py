@@ -240,12 +240,12 @@ class KernelModel(InputGradients, HeldFactor):
         return np.sqrt(variance / self._usual_variance())
 
     @override
-    def _input_gradients(self, X: Any) -> Array:
+    def _input_gradients(self, X: Any, along: Array | None = None) -> Array:
         check_is_fitted(self)
         if settings.is_precomputed(self.kernel):
             raise ValueError('kernel="precomputed": gradients need the inputs themselves; give a kernel object')
         X = self.X_fit_ if X is None else self._read(X, reset=False)
-        return gradients(self.kernel_, X, self.X_fit_, self.dual_coef_.reshape(len(self.support_), -1))
+        return gradients(self.kernel_, X, self.X_fit_, self.dual_coef_.reshape(len(self.support_), -1), along)
 
     def _usual_variance(self) -> float:
         """Median, over some training rows, of the posterior variance without the row: 1 / C_ii less its noise."""

@@ -166,9 +166,9 @@ class LogisticModel(ClassifierMixin, InputGradients, MapProperties, FeatureModel
         return logits
 
     @override
-    def _input_gradients(self, X: Any) -> Array:
+    def _input_gradients(self, X: Any, along: Array | None = None) -> Array:
         solution = self._fitted()
         if X is None:
             raise ValueError("X=None: the model does not keep its rows; give rows to average over")
         X = self._read(X, solution.map.shape or (), reset=False)
-        return gradients_on_features(solution.map, solution.coefficients, X)
+        return gradients_on_features(solution.map, solution.coefficients, X, along)

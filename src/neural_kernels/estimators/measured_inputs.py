@@ -88,6 +88,9 @@ def pulled_back(gradients: Array, seen: InputMap, shape: Shape) -> Array:
 def outer_product(model: Any, X: Array, weights: Array, seen: InputMap) -> Array:
     """The average gradient outer product by what the metric is of, or its diagonal; over windows it is a sum.
 
+    Of images with several outputs one sum of them is differentiated for each image, with signs drawn by lot, always the
+    same: the expectation over signs is the product over all outputs, at the cost of one.
+
     Parameters
     ----------
     model : estimator
@@ -98,9 +101,12 @@ def outer_product(model: Any, X: Array, weights: Array, seen: InputMap) -> Array
     """
     root, rows, shares = seen.metric.root, mapped(X, seen), weights / weights.sum()
     product, diag = np.zeros(root.shape), root.ndim == 1
-    step = max(1, _NUMBERS // (rows[0].size * model.gradient(rows[:1]).shape[1]))
+    outputs = model.gradient(rows[:1]).shape[1]
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (len(rows), outputs)) if X.ndim > 2 and outputs > 1 else None
+    step = max(1, _NUMBERS // (rows[0].size * (outputs if signs is None else 1)))
     for part in (slice(start, start + step) for start in range(0, len(rows), step)):
-        slopes = np.moveaxis(model.gradient(rows[part]), 2, -1)  # (b, o, *positions, size)
+        found = model._input_gradients(rows[part], None if signs is None else signs[part])
+        slopes = np.moveaxis(found, 2, -1)  # (b, o, *positions, size)
         slopes *= np.sqrt(shares[part]).reshape(-1, *[1] * (slopes.ndim - 1))
         slopes = slopes.reshape(-1, len(root))
         product += np.square(slopes).sum(axis=0) if diag else slopes.T @ slopes

@@ -21,7 +21,9 @@ from neural_kernels.exact.stationary import GammaExponential
 __all__ = ["as_rows", "differentiated", "gradients"]
 
 
-def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:
+def gradients(
+    kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray, along: np.ndarray | None = None
+) -> np.ndarray:
     r"""Gradients of :math:`f_c(x) = \sum_i k(x, x_i) a_{ic}` by the input.
 
     Parameters
@@ -31,10 +33,12 @@ def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) ->
     support : array, shape (m, *shape)
         The rows :math:`x_i`.
     coefficients : ndarray of shape (m, o)
+    along : ndarray of shape (n, o), optional
+        Of one weighted sum of the outputs a row, by these weights, in place of them all.
 
     Returns
     -------
-    ndarray of shape (n, o, *shape), float64
+    ndarray of shape (n, o, *shape), float64; with `along` of shape (n, 1, *shape)
 
     Notes
     -----
@@ -44,17 +48,23 @@ def gradients(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) ->
     gradient 0 under a kernel of a network.
     """
     if isinstance(kernel, KernelSum):
-        return sum(gradients(part, x, support, coefficients) for part in (kernel.first, kernel.second))  # pyright: ignore
+        parts = (gradients(part, x, support, coefficients, along) for part in (kernel.first, kernel.second))
+        return sum(parts)  # pyright: ignore[reportReturnType]
     if isinstance(kernel, AffineKernel):
-        return kernel.scale * gradients(kernel.kernel, x, support, coefficients)
+        return kernel.scale * gradients(kernel.kernel, x, support, coefficients, along)
     if isinstance(kernel, MetricKernel):
         first = kernel.seen(read(x, "x"))
         second = first if support is x else kernel.seen(read(support, "support"))
-        return _through(kernel.metric.root, gradients(kernel.kernel, first, second, coefficients))
+        return _through(kernel.metric.root, gradients(kernel.kernel, first, second, coefficients, along))
     if isinstance(kernel, GammaExponential):
-        return by_distances(kernel, x, support, coefficients)
+        return _summed(by_distances(kernel, x, support, coefficients), along)
     fast = by_compiled_kernel(kernel, x, support, coefficients) if isinstance(kernel, NetworkKernel) else None
-    return by_autograd(kernel, x, support, coefficients) if fast is None else fast
+    return by_autograd(kernel, x, support, coefficients, along) if fast is None else _summed(fast, along)
+
+
+def _summed(found: np.ndarray, along: np.ndarray | None) -> np.ndarray:
+    """Gradients of all outputs as those of their weighted sums, if these are asked for."""
+    return found if along is None else np.einsum("no,no...->n...", along, found)[:, None]
 
 
 def _through(root: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -15,12 +15,15 @@ from neural_kernels.runtime.boundary import read_dense
 _ENTRIES = 2**17  # of a kernel at a time, which keeps some hundreds of arrays of them
 
 
-def by_autograd(kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray) -> np.ndarray:
+def by_autograd(
+    kernel: Kernel, x: Any, support: Any, coefficients: np.ndarray, along: np.ndarray | None = None
+) -> np.ndarray:
     """As `gradients`, for every kernel, at some hundred times its cost."""
     rows, others = as_rows(x), as_rows(support)
     weights = torch.from_numpy(np.ascontiguousarray(coefficients, dtype=np.float64))
     step = max(1, _ENTRIES // (len(others) * max(1, rows[0, 0].numel())))
-    return differentiated(lambda part: torch.as_tensor(kernel(part, others)).to(weights) @ weights, rows, step)
+    outputs = lambda part: torch.as_tensor(kernel(part, others)).to(weights) @ weights  # noqa: E731
+    return differentiated(outputs, rows, step, along)
 
 
 def as_rows(x: Any) -> Tensor:
@@ -29,12 +32,20 @@ def as_rows(x: Any) -> Tensor:
 
 
 @torch.enable_grad()
-def differentiated(function: Callable[[Tensor], Tensor], x: Any, step: int) -> np.ndarray:
-    """Gradients (n, o, *shape) of a function of rows, (n, *shape) to (n, o), each of its own row; `step` at a time."""
+def differentiated(
+    function: Callable[[Tensor], Tensor], x: Any, step: int, along: np.ndarray | None = None
+) -> np.ndarray:
+    """Gradients (n, o, *shape) of a function of rows, (n, *shape) to (n, o), each of its own row; `step` at a time.
+
+    With `along`, (n, o), those of one weighted sum of the outputs, (n, 1, *shape), at the cost of one.
+    """
     parts = []
     for start in range(0, len(x), step):
         rows = x[start : start + step].detach().clone().requires_grad_()
-        outputs = function(rows).sum(0)
+        outputs = function(rows)
+        if along is not None:
+            outputs = (outputs * torch.from_numpy(along[start : start + step])).sum(1, keepdim=True)
+        outputs = outputs.sum(0)
         if not outputs.requires_grad:
             raise TypeError(
                 "no gradients come out of the kernel or feature map: a kernel of one's own must be written in torch"

@@ -6,6 +6,7 @@ from scipy import sparse
 from sklearn.datasets import load_iris
 
 import neural_kernels as nk
+from neural_kernels.estimators import input_gradients
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((60, 4))
@@ -89,6 +90,17 @@ def test_precision_and_images():
     model = nk.NeuralKernelRegressor(nk.cnn(1), alpha=1e-2).fit(images, Y[:12])
     assert model.gradient(images[:2]).shape == (2, 1, 1, 4, 4)
     assert model.agop().shape == (16, 16)
+
+
+def test_features_of_images_keep_few_positions_at_a_time(monkeypatch):
+    images = RNG.standard_normal((12, 1, 4, 4))
+    model = nk.NeuralFeatureRegressor(nk.cnn(1), n_components=8, random_state=0).fit(images, Y[:12])
+    whole, seen = model.gradient(images), []
+    built = type(model._solved().built.map)
+    monkeypatch.setattr(built, "__call__", lambda self, x, call=built.__call__: seen.append(len(x)) or call(self, x))
+    monkeypatch.setattr(input_gradients, "_BLOCK", 3 * 16 * input_gradients._CHANNELS)
+    np.testing.assert_allclose(model.gradient(images), whole, rtol=1e-8, atol=1e-12)
+    assert seen == [3, 3, 3, 3]
 
 
 def test_bad_calls():

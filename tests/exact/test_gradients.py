@@ -7,11 +7,13 @@ from scipy import sparse
 
 import neural_kernels as nk
 from neural_kernels.exact import as_kernel
-from neural_kernels.exact.gradients import gradients
+from neural_kernels.exact.gradients import autograd, gradients
 from neural_kernels.exact.gradients.autograd import by_autograd
 
 RNG = np.random.default_rng(0)
 X, Z, A = RNG.standard_normal((7, 6)), RNG.standard_normal((9, 6)), RNG.standard_normal((9, 2))
+
+IMAGES = RNG.standard_normal((5, 2, 4, 3))
 
 ACTIVATIONS = [
     nk.ReLU(), nk.LeakyReLU(0.1), nk.Abs(), nk.Erf(), nk.GELU(), nk.ELU(), nk.SELU(), nk.Sin(), nk.Cos(),
@@ -29,6 +31,26 @@ def differences(kernel, x, step=1e-5):
         f = lambda t, e=e: kernel(x + t * e, Z) @ A  # noqa: E731
         result[:, :, c] = (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * step)
     return result
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 7])
+def test_images_are_compared_a_few_pairs_at_a_time(pairs, monkeypatch):
+    kernel, seen = nk.NTK(nk.cnn(1, bias_var=0.1)), []
+    whole = gradients(kernel, IMAGES[:3], IMAGES[1:], A[:4])
+    counted = lambda x, z: seen.append(len(x) * len(z)) or kernel(x, z)  # noqa: E731
+    monkeypatch.setattr(autograd, "_ENTRIES", pairs * 12**2)
+    np.testing.assert_allclose(by_autograd(counted, IMAGES[:3], IMAGES[1:], A[:4]), whole, rtol=1e-12, atol=1e-14)
+    assert max(seen) <= pairs
+    assert sum(seen) == 12
+
+
+@pytest.mark.parametrize("support", [nk.Laplace(), nk.NTK(nk.mlp(2)), nk.NTK(nk.cnn(1))], ids=["", "rows", "images"])
+def test_a_weighted_sum_of_outputs(support):
+    x, z = (IMAGES[:3], IMAGES) if support == nk.NTK(nk.cnn(1)) else (X, Z)
+    a, along = A[: len(z)], RNG.standard_normal((len(x), 2))
+    for kernel in (support, 2 * support + support):
+        expected = np.einsum("no,no...->n...", along, gradients(kernel, x, z, a))
+        np.testing.assert_allclose(gradients(kernel, x, z, a, along)[:, 0], expected, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: type(a).__name__)

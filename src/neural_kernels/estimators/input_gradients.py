@@ -13,6 +13,7 @@ from neural_kernels.runtime.types import Array
 from neural_kernels.solvers.system import as_weights
 
 _BLOCK = 2**17  # features at a time
+_CHANNELS = 64  # of a position inside a map, about
 
 
 class InputGradients:
@@ -88,4 +89,5 @@ def gradients_on_features(fitted: FeatureMap, coefficients: Array, X: Any, along
     weights = torch.from_numpy(coefficients)
     rows = as_rows(X)
     outputs = lambda part: fitted(part)[:, : len(weights)].to(weights) @ weights  # noqa: E731
-    return differentiated(outputs, rows, max(1, _BLOCK // fitted.columns), along)
+    features = max(fitted.columns, _CHANNELS * rows[0, 0].numel())
+    return differentiated(outputs, rows, max(1, _BLOCK // features), along)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,17 @@ def by_autograd(
     """As `gradients`, for every kernel, at some hundred times its cost."""
     rows, others = as_rows(x), as_rows(support)
     weights = torch.from_numpy(np.ascontiguousarray(coefficients, dtype=np.float64))
-    step = max(1, _ENTRIES // (len(others) * max(1, rows[0, 0].numel())))
-    outputs = lambda part: torch.as_tensor(kernel(part, others)).to(weights) @ weights  # noqa: E731
-    return differentiated(outputs, rows, step, along)
+    pairs = max(1, _ENTRIES // rows[0, 0].numel() ** 2)  # images are compared position by position
+    step = max(1, pairs // len(others))
+    gradient = np.zeros(())
+    for start in range(0, len(others), pairs):
+        some, factors = others[start : start + pairs], weights[start : start + pairs]
+        gradient = gradient + differentiated(partial(_weighted, kernel, some, factors), rows, step, along)
+    return gradient
+
+
+def _weighted(kernel: Kernel, support: Tensor, weights: Tensor, rows: Tensor) -> Tensor:
+    return torch.as_tensor(kernel(rows, support)).to(weights) @ weights
 
 
 def as_rows(x: Any) -> Tensor:

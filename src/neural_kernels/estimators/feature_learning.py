@@ -87,8 +87,8 @@ class FeatureLearning(InputGradients, MetaEstimatorMixin, BaseEstimator):
     Notes
     -----
     Costs up to 11 fits, and as many average gradient outer products (see `agop` of the estimator), of 20,000 rows or
-    500 images at most; ``diag="auto"`` some 44 more of half the rows. Of images and several outputs, one sum of these is
-    differentiated for each image, with signs drawn by lot, always the same: its outer products have the same mean.
+    500 images at most; ``diag="auto"`` some 44 more of half the rows. Of images and several outputs, one sum of these
+    is differentiated for each image, with signs drawn by lot, always the same: its outer products have the same mean.
     Scale the inputs first, as for any kernel.
 
     References

@@ -22,7 +22,7 @@ class InputGradients:
     def _input_gradients(self, X: Any, along: Array | None = None) -> Array:
         """Gradients (n, o, *shape) of the outputs; of the training rows themselves, if X is None.
 
-        With `along`, (n, o), those of one weighted sum of the outputs a row, (n, 1, *shape).
+        With `along`, (n, k), those of the last k outputs' sum with these weights, (n, 1, *shape).
         """
         raise NotImplementedError
 

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 
 def passing_gradients(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method of a model that has `gradient`; of a tensor that requires gradients, its results pass them on."""
+    """The method of a model with `InputGradients`; of a tensor that requires gradients, its results pass them on."""
 
     @wraps(method)
     def predict(self: Any, X: Any, *given: Any, **options: Any) -> Any:
@@ -25,16 +25,16 @@ def passing_gradients(method: Callable[..., Any]) -> Callable[..., Any]:
             )
         if method.__name__ == "predict" and hasattr(self, "classes_"):
             raise ValueError("X requires gradients, and labels have none: give X.detach(), or take decision_function")
-        return _Prediction.apply(X, lambda rows: method(self, rows), self.gradient)
+        return _Prediction.apply(X, lambda rows: method(self, rows), self._input_gradients)
 
     return predict
 
 
 class _Prediction(torch.autograd.Function):
-    """Outputs, (n,) or (n, o), whose derivatives are known for each of them, the last ones of (n, ..., *shape)."""
+    """Outputs, (n,) or (n, k), the last ones of those whose weighted sums' derivatives are known."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, outputs: Callable[[Tensor], Any], gradient: Callable[[Tensor], Any]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, outputs: Callable[[Tensor], Any], gradient: Callable[..., Any]) -> Tensor:
         ctx.save_for_backward(x)
         ctx.gradient = gradient
         return torch.from_numpy(outputs(x.detach().cpu())).to(x)
@@ -43,6 +43,5 @@ class _Prediction(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (x,), (grad,) = ctx.saved_tensors, grads
-        grad = grad.reshape(len(x), -1)
-        slopes = torch.from_numpy(ctx.gradient(x.detach().cpu())).to(x)[:, -grad.shape[1] :]
-        return torch.einsum("no,no...->n...", grad, slopes), None, None
+        along = grad.reshape(len(x), -1).double().cpu().numpy()
+        return torch.from_numpy(ctx.gradient(x.detach().cpu(), along)).to(x)[:, 0], None, None

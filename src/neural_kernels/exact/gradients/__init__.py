@@ -33,8 +33,8 @@ def gradients(
     support : array, shape (m, *shape)
         The rows :math:`x_i`.
     coefficients : ndarray of shape (m, o)
-    along : ndarray of shape (n, o), optional
-        Of one weighted sum of the outputs a row, by these weights, in place of them all.
+    along : ndarray of shape (n, k), optional
+        Of the last k outputs' sum with these weights, one a row, in place of all outputs.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def gradients(
 
 def _summed(found: np.ndarray, along: np.ndarray | None) -> np.ndarray:
     """Gradients of all outputs as those of their weighted sums, if these are asked for."""
-    return found if along is None else np.einsum("no,no...->n...", along, found)[:, None]
+    return found if along is None else np.einsum("no,no...->n...", along, found[:, -along.shape[1] :])[:, None]
 
 
 def _through(root: np.ndarray, found: np.ndarray) -> np.ndarray:

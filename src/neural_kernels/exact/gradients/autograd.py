@@ -46,14 +46,15 @@ def differentiated(
 ) -> np.ndarray:
     """Gradients (n, o, *shape) of a function of rows, (n, *shape) to (n, o), each of its own row; `step` at a time.
 
-    With `along`, (n, o), those of one weighted sum of the outputs, (n, 1, *shape), at the cost of one.
+    With `along`, (n, k), those of the last k outputs' sum with these weights, (n, 1, *shape), at the cost of one.
     """
     parts = []
     for start in range(0, len(x), step):
         rows = x[start : start + step].detach().clone().requires_grad_()
         outputs = function(rows)
         if along is not None:
-            outputs = (outputs * torch.from_numpy(along[start : start + step])).sum(1, keepdim=True)
+            weights = torch.from_numpy(along[start : start + step])
+            outputs = (outputs[:, -weights.shape[1] :] * weights).sum(1, keepdim=True)
         outputs = outputs.sum(0)
         if not outputs.requires_grad:
             raise TypeError(

@@ -71,11 +71,10 @@ class Recording:
         wrote = [call.wrote for call in self.calls]
         if not self.outputs.requires_grad:
             return [torch.zeros_like(x) for x in wrote]
-        return list(
-            torch.autograd.grad(
-                self.outputs, wrote, weights, retain_graph=keep, allow_unused=True, materialize_grads=True
-            )
+        found = torch.autograd.grad(
+            self.outputs, wrote, weights, retain_graph=keep, allow_unused=True, materialize_grads=True
         )
+        return [gradient.detach() for gradient in found]  # zeros of what is unused require gradients in torch 2.6
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def outer_product(model: Any, X: Array, weights: Array, seen: InputMap) -> Array
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (len(rows), outputs)) if X.ndim > 2 and outputs > 1 else None
     step = max(1, _NUMBERS // (rows[0].size * (outputs if signs is None else 1)))
     for part in (slice(start, start + step) for start in range(0, len(rows), step)):
-        found = model._input_gradients(rows[part], None if signs is None else signs[part])
+        found = model.gradient(rows[part]) if signs is None else model._input_gradients(rows[part], signs[part])
         slopes = np.moveaxis(found, 2, -1)  # (b, o, *positions, size)
         slopes *= np.sqrt(shares[part]).reshape(-1, *[1] * (slopes.ndim - 1))
         slopes = slopes.reshape(-1, len(root))

@@ -210,7 +210,7 @@ def exact(parts: Parts, given: argparse.Namespace) -> None:
     report("features", features.fit(x, parts.labels).predict(z), parts, start)
     kernel = {"ntk": nk.NTK, "nngp": nk.NNGP}[given.kernel[0]](net, progress=True)
     with tempfile.TemporaryDirectory() as folder:  # the matrices in files: an interrupted run goes on, in some hours
-        name, start = Path(given.keep or folder) / f"exact-{given.network[0]}", time.perf_counter()
+        name, start = Path(given.keep or folder) / f"exact-{given.network[0]}-{given.kernel[0]}", time.perf_counter()
         gram = kernel.to_disk(f"{name}-train.npy", x)
         cross = kernel.to_disk(f"{name}-test.npy", z, x)
         model: Any = nk.NeuralKernelClassifier(kernel="precomputed")

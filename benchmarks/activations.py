@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 
 import torch
 from sklearn.datasets import load_digits
@@ -17,9 +18,21 @@ from timing import ratios, seconds
 
 import neural_kernels as nk
 
+
+def raised_tanh(x: torch.Tensor) -> torch.Tensor:
+    """A curved piece and a kink off the origin."""
+    return torch.tanh(x).clamp(min=0.5)
+
+
+def clipped_sinh(x: torch.Tensor) -> torch.Tensor:
+    """Two of them."""
+    return torch.sinh(x.clamp(-math.asinh(3), math.asinh(3)))
+
+
 TABULATED = [nk.Tanh(), nk.Sigmoid(), nk.Softplus(), nk.SiLU(), nk.Mish(), nk.LogSigmoid(), nk.Tanhshrink()]
 TABULATED += [nk.GELUTanh(), nk.GELU(), nk.Erf(), nk.ELU(), nk.SELU(), nk.CELU(2.0), nk.Softsign()]
-TABULATED += [nk.Elementwise(torch.atan)]
+TABULATED += [nk.Elementwise(torch.atan), nk.Elementwise(raised_tanh, kinks=[math.atanh(0.5)])]
+TABULATED += [nk.Elementwise(clipped_sinh, kinks=[-math.asinh(3), math.asinh(3)])]
 OTHERS = [nk.HardTanh(), nk.HardSigmoid(), nk.HardSwish(), nk.ReLU6(), nk.SoftShrink(), nk.HardShrink(1.0)]
 OTHERS += [nk.Sin(), nk.Cos(), nk.RBF(), nk.Gaussian(), nk.Gabor(), nk.NormalizedGaussian()]
 OTHERS += [nk.LeakyReLU(0.1), nk.Abs(), nk.RectifiedMonomial(2), nk.Sign(), nk.Step()]

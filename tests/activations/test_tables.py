@@ -16,6 +16,8 @@ from neural_kernels.activations import tables
 from neural_kernels.activations.cell_table import CellTable
 from neural_kernels.activations.expectations.hermite import derivative
 from neural_kernels.activations.expectations.polar import mean_products, polar_products
+from neural_kernels.activations.norm_cells import FINE, USUAL
+from neural_kernels.engine.tables import NUMBERS
 from neural_kernels.exact.compile.pools import Pools
 from plain_path import is_compiled
 from usual import others_are_slow
@@ -82,13 +84,13 @@ def test_every_activation_at_all_norms(activation, norms):
 def test_nearly_equal_norms_and_angles_keep_their_distance(activation, std):
     """One minus the correlation is right to relative accuracy, by the slope."""
     p = torch.tensor([std], dtype=torch.float64)
-    cell = int(tables.cells_of(p))
+    cell = int(USUAL.of(p))
     table = tables.cell_tables(activation, [cell], [cell])[cell, cell]
     assert table is not None
     assert table.weighted
     for turn in (1e-12, 1e-9, 1e-5):
         delta = turn / max(1, std * std)
-        _, rows_ = tables.polynomials(p, torch.tensor([cell]))
+        _, rows_ = USUAL.polynomials(p)
         y, z = math.sqrt(delta / 2), math.sqrt(1 - delta / 2)
         x = (math.asinh(table.stretch * y) - math.asinh(table.stretch * z)) / math.asinh(table.stretch)
         basis = torch.cos(torch.arange(table.value.shape[2] - 1, dtype=torch.float64) * math.acos(x))
@@ -109,7 +111,7 @@ def test_what_the_lengths_leave_out_is_small(activation):
     for part in (table, table.transposed):
         for dtype, tolerance in ((torch.float64, 2e-11), (torch.float32, 4e-9)):
             packed = part.packed(dtype)
-            at, place = sum(packed.counts), 2 + tables.NODES**2
+            at, place = sum(packed.counts), NUMBERS + tables.NODES**2
             kept = [torch.zeros_like(series) for series in (part.value[..., 1:], part.slope)]
             for target in kept:
                 for i in range(tables.NODES):
@@ -175,12 +177,13 @@ def test_long_rows_are_those_of_their_parts():
     np.testing.assert_allclose(kernel(left, right), parts, rtol=1e-11, atol=0)
 
 
-def test_cells_cover_every_norm():
+@pytest.mark.parametrize("norm_cells", [USUAL, FINE])
+def test_cells_cover_every_norm(norm_cells):
     std = torch.cat([torch.zeros(1), torch.logspace(-6, 7, 4001, dtype=torch.float64)])
-    cells = tables.cells_of(std)
+    cells = norm_cells.of(std)
     assert bool((cells.diff() >= 0).all())
     assert bool((cells.diff() <= 1).all())
-    _, rows_ = tables.polynomials(std, cells)
+    _, rows_ = norm_cells.polynomials(std)
     assert float(rows_[1].abs().max()) <= 1 + 1e-12
 
 

@@ -16,6 +16,7 @@ clipped        clipped ramps and shrinkage
 softsign       the algebraic sigmoid
 elementwise    any function as an activation
 tables         duals as tables in the norms and the angle, at one cost for all of them
+norm_cells     the cells of norms that tables are made for
 cell_table     the coefficients of such a table that matter
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,12 +30,18 @@ class CellTable:
         Coefficients of A, then of F, by polynomial of the left norm, of the right norm and of x.
     slope : Tensor, shape (NODES, NODES, l)
         Coefficients of 1 - C.
+    window : float
+        Of the parts of meetings, which the table has not.
+    meetings : tuple
+        Kinks of the left and of the right variable that meet, by number.
     """
 
     stretch: float
     weighted: bool
     value: Tensor
     slope: Tensor
+    window: float = 0.0
+    meetings: tuple[tuple[int, int], ...] = ()
 
     def packed(self, dtype: torch.dtype) -> PackedTable:
         """The coefficients that matter in a precision, as the engine reads them."""
@@ -53,7 +59,7 @@ class CellTable:
     def transposed(self) -> CellTable:
         """The same with left and right exchanged."""
         value, slope = (part.transpose(0, 1).contiguous() for part in (self.value, self.slope))
-        return CellTable(self.stretch, self.weighted, value, slope)
+        return replace(self, value=value, slope=slope, meetings=tuple((j, i) for i, j in self.meetings))
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class PackedTable:
         How many polynomials of the right norm the coefficients of F and of 1 - C need, by polynomial of x; then for
         either, by polynomial of the left norm, how many of the right norm follow, and how many coefficients each has.
     numbers : Tensor
-        The number b and 1 / asinh(b); A; the coefficients of F and of 1 - C.
+        The number b, 1 / asinh(b) and the window; A; the coefficients of F and of 1 - C.
     """
 
     counts: tuple[int, int]
@@ -87,7 +93,7 @@ class PackedTable:
                 count = max([0, *(j + 1 for j, length in enumerate(lengths) if length)])
                 integers += [count, *lengths[:count]]
                 numbers += [row[:length] for row, length in zip(coefficients, lengths[:count], strict=False)]
-        head = table.value.new_tensor([table.stretch, 1 / math.asinh(table.stretch)])
+        head = table.value.new_tensor([table.stretch, 1 / math.asinh(table.stretch), table.window])
         counts = len(widths[0]), len(widths[1])
         return cls(counts, torch.tensor([*widths[0], *widths[1], *integers]), torch.cat([head, *numbers]))
 

@@ -19,6 +19,7 @@ from neural_kernels.activations.expectations.hermite import (
     series_delta,
     series_dual,
 )
+from neural_kernels.activations.expectations.interpolation import Interpolation
 from neural_kernels.activations.expectations.kinks import kinked_dual
 from neural_kernels.activations.expectations.normal import BivariateNormal
 from neural_kernels.activations.expectations.pieces import Pieces
@@ -39,7 +40,7 @@ class NumericActivation(Activation):
     is no polynomial, pairs are integrated along rays (`expectations.rays`), or, for gradients and on other devices, the
     rest by its series. The results have the dtype of the input; the tail of a series is below 1e-15 of the whole for
     float64 where a thousand terms reach that, else below 1e-9. Kernels of vectors take a table instead (`tables`) where
-    the series is long, unless a kink lies off the origin: what a table interpolates comes from `grid`.
+    the series is long: what a table interpolates comes from `grid`.
     """
 
     terms: ClassVar[int] = 12288
@@ -135,7 +136,9 @@ class NumericActivation(Activation):
         """Return the root of the mean square of the function (part 0) or of its derivative (part 1)."""
         flat = std.reshape(-1).to(torch.float64)
         if any(self.kinks):
-            return safe_sqrt(line_products(self.fn, self.kinks, flat, flat)[part]).reshape(std.shape).to(std.dtype)
+            rows = Interpolation(flat)
+            squares = rows.spread(line_products(self.fn, self.kinks, rows.nodes, rows.nodes)[part])
+            return safe_sqrt(squares).reshape(std.shape).to(std.dtype)
         if self.kinks or (std.numel() and float(std.detach().max()) > _LARGE):
             return safe_sqrt(mean_products(self.fn, flat, flat)[part]).reshape(std.shape).to(std.dtype)
         return safe_sqrt(mean_squares(self.fn, std.reshape(-1))[part]).reshape(std.shape).to(std.dtype)

@@ -22,6 +22,8 @@ compiles all of them anew, and no machine code outlives its source.
 - `normal_tails`, `corners`, `kinks`: one more operation, for activations of polynomial pieces; tails of the normal
   distribution, what a quadrant of two normal variables is made of, and value and slope as sums of moments over it.
 - `waves`: one more operation, for sines, cosines and bumps of large norms, by their closed form.
+- `meetings`: what such a table lacks of functions with kinks off the origin, where a kink of one variable meets one of
+  the other.
 - `rays`: expectations of functions whose pieces have no closed form, pair by pair, as sums over angles.
 - `vectors/`: the machine for kernels of vectors. Its registers hold a strip of one row of the matrix.
 - `positions/`: the machine for kernels of images, sequences and graphs. Its rows are positions of one example.

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import math
 
+from neural_kernels.engine.meetings import INTEGERS as MEETING
+from neural_kernels.engine.meetings import meet
 from neural_kernels.runtime.jit import compiled
 
 NODES = 11  # polynomials of one norm
 SCRATCH = NODES + 1  # rows of scratch memory: a contracted table, and the lanes
 HEAD = 5  # integers in front: cells of the columns; where cells of rows, order and starts of columns, and pairs begin
 LEFT = 1  # of these integers, the one that says where the cells of rows begin
-PAIR = 5  # integers for a pair of cells: where its numbers begin, counts of F and C, if weighted, where the rest is
+PAIR = (
+    7  # of a pair of cells: place of numbers, counts of F and C, if weighted, places of lengths and meetings, how many
+)
+NUMBERS = 3  # of a pair of cells in front of its coefficients
 LONGEST = 1000  # coefficients in all, which fill a row of scratch memory
 LANES = 32  # columns at a time
 
@@ -30,7 +35,7 @@ _REACHES = (16, 8, 4, 2, 1)
 @compiled
 def table(delta, row, column, vector, integers, floats, left, right, scratch, value, slope):
     """Value and slope (one minus their correlations) for the columns of one row."""
-    cells, n = integers[0], delta.size
+    cells, n, zero = integers[0], delta.size, floats.dtype.type(0)
     order, starts = integers[2], integers[3]
     cell = integers[integers[LEFT] + row]
     for other in range(cells):
@@ -40,17 +45,24 @@ def table(delta, row, column, vector, integers, floats, left, right, scratch, va
         if first == last:
             continue
         pair = integers[4] + PAIR * (cell * cells + other)
-        start, counts = integers[pair], integers[pair + 1] + integers[pair + 2]
+        start, counts, meetings = integers[pair], integers[pair + 1] + integers[pair + 2], integers[pair + 6]
         _contract(
-            floats, start + 2, integers, integers[pair + 4] + counts, 1 + integers[pair + 1], 1 + counts, left, vector,
-            row, scratch,
+            floats, start + NUMBERS, integers, integers[pair + 4] + counts, 1 + integers[pair + 1], 1 + counts, left,
+            vector, row, scratch,
         )  # fmt: skip
         for begin in range(first, last, LANES):
             run = integers[order + begin : order + min(begin + LANES, last)]
             _evaluate(
-                delta, column, run, integers, pair, floats[start : start + 2], left[vector, row], right, vector, begin,
-                scratch, value, slope,
+                delta, column, run, integers, pair, floats[start : start + NUMBERS], left[vector, row], right, vector,
+                begin, scratch, value, slope,
             )  # fmt: skip
+            if meetings:
+                places = integers[integers[pair + 5] : integers[pair + 5] + MEETING * meetings]
+                meet(
+                    delta, column, run, places, floats[start + 2], left, right, vector + NODES, row, begin, value, slope
+                )
+            for c in run:
+                value[c - column] = max(value[c - column], zero)
 
 
 @compiled
@@ -246,8 +258,7 @@ def _first_coefficient(lanes, scratch):
 @compiled
 def _join(lanes, tau, weighted):
     """What the angle makes, times its weight, and what different norms make."""
-    zero = lanes.dtype.type(0)
     for c in range(LANES):
         gap = tau - lanes[_NORM + c]
         turned = lanes[_HIGH + c] * lanes[_WEIGHT + c] if weighted else lanes[_HIGH + c]
-        lanes[_HIGH + c] = max(turned + lanes[_APART + c] * gap * gap, zero)
+        lanes[_HIGH + c] = turned + lanes[_APART + c] * gap * gap

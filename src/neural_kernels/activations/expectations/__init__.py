@@ -11,6 +11,7 @@ quadrant       probability that both variables exceed thresholds
 thresholds     series for one threshold each, of which those probabilities are made quickly
 ramps          moments of truncated powers, in closed form
 kinks          duals of functions with kinks, of all of those
+meetings       what two kinks make where they meet, which no smooth table has
 polar          any function without kinks but at the origin, by one rule for all norms
 rays           any function with kinks, by one rule for all norms
 wedge          exponentials over quadrants, as integrals over the angle

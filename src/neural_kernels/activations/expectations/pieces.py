@@ -55,11 +55,21 @@ class Pieces:
         return Pieces(ramps, self.kinks, None if p is None else tuple(i * c for i, c in enumerate(p))[1:] or (0.0,))
 
 
-def _one_sided(fn: Function, a: float, sign: int) -> list[float]:
-    """Return derivatives 0.._ORDERS at a from one side, extrapolated to a from two points beside it."""
+def jumps_at(fn: Function, a: float, most: int) -> list[float]:
+    """Return by how much derivatives 0..most jump at a; jumps at rounding's level are none."""
+    with torch.enable_grad():
+        above, below = _one_sided(fn, a, 1, most), _one_sided(fn, a, -1, most)
+    return [
+        up - down if abs(up - down) > 1e-11 * max(1.0, abs(up), abs(down)) else 0.0
+        for up, down in zip(above, below, strict=True)
+    ]
+
+
+def _one_sided(fn: Function, a: float, sign: int, most: int) -> list[float]:
+    """Return derivatives 0..most at a from one side, extrapolated to a from two points beside it."""
     x = torch.tensor([a + sign * _OFFSET, a + 2 * sign * _OFFSET], dtype=torch.float64, requires_grad=True)
     limits, value = [], fn(x)
-    for _ in range(_ORDERS + 1):
+    for _ in range(most + 1):
         near, far = value.tolist()
         limits.append(2 * near - far)
         value = _gradient(fn, value, x) if value.requires_grad else torch.zeros_like(x)
@@ -81,16 +91,14 @@ def _gradient(fn: Function, value: Tensor, x: Tensor) -> Tensor:
 
 
 def _ramps(fn: Function, a: float) -> list[Ramp]:
-    """Return the truncated powers at one kink; jumps at rounding's level are none."""
-    with torch.enable_grad():
-        above, below = _one_sided(fn, a, 1), _one_sided(fn, a, -1)
+    """Return the truncated powers at one kink."""
     side = -1 if a < 0 else 1
-    ramps = []
-    for m, (up, down) in enumerate(zip(above, below, strict=True)):
-        if abs(up - down) > 1e-11 * max(1.0, abs(up), abs(down)):
-            # (x - a)^m = (x - a)_+^m + (-1)^m (a - x)_+^m: mirrored, the jump keeps its size up to this sign.
-            ramps.append(Ramp(side, abs(a), m, side ** (m + 1) * (up - down) / math.factorial(m)))
-    return ramps
+    # (x - a)^m = (x - a)_+^m + (-1)^m (a - x)_+^m: mirrored, the jump keeps its size up to this sign.
+    return [
+        Ramp(side, abs(a), m, side ** (m + 1) * jump / math.factorial(m))
+        for m, jump in enumerate(jumps_at(fn, a, _ORDERS))
+        if jump
+    ]
 
 
 def rest(fn: Function, ramps: tuple[Ramp, ...]) -> Function:

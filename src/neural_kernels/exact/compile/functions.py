@@ -20,7 +20,7 @@ from neural_kernels.exact.compile.expansions import (
 )
 from neural_kernels.exact.compile.graph import ExpressionGraph, Group
 from neural_kernels.exact.compile.oscillations import is_wave, wave_operands
-from neural_kernels.exact.compile.piecewise import is_piecewise, piecewise_operands
+from neural_kernels.exact.compile.piecewise import piecewise_operands
 from neural_kernels.exact.compile.pools import Pools, UnitVectors
 from neural_kernels.exact.compile.tabulation import table_operands
 from neural_kernels.exact.expressions.duals import Activated
@@ -33,8 +33,8 @@ Coefficients = Callable[[Activated], list[torch.Tensor] | None]
 
 
 def is_double(graph: ExpressionGraph) -> bool:
-    """Whether a program must compute in float64, as truncated powers cancel, and phases do."""
-    return any(is_piecewise(group.first.dual) or is_wave(group.first) for group in graph.groups.values())
+    """Whether a program must compute in float64, as what kinks off the origin make cancels, and phases do."""
+    return any(any(group.first.dual.kinks) or is_wave(group.first) for group in graph.groups.values())
 
 
 def encode(graph: ExpressionGraph, vectors: UnitVectors, pools: Pools) -> Encoded | None:

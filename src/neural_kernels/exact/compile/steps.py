@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from neural_kernels.activations.expectations.octaves import HalfOctaves
-from neural_kernels.activations.tables import cells_of, polynomials
+from neural_kernels.activations.norm_cells import USUAL
+from neural_kernels.activations.tables import bends_of
 from neural_kernels.engine.codes import POWERS, SERIES, TABLE, WAVES
 from neural_kernels.engine.tables import NODES
 from neural_kernels.exact.compile.expansions import one_side, term_degrees
@@ -47,7 +48,7 @@ class LeftCells:
 
     def find(self, values: list[Array]) -> np.ndarray | None:
         """The position of each example's cell among the known ones; None if one is not there."""
-        cells = cells_of(torch.from_numpy(values[self.step])).numpy()
+        cells = USUAL.of(torch.from_numpy(values[self.step])).numpy()
         found = np.searchsorted(self.known, cells).clip(max=len(self.known) - 1)
         return found if np.array_equal(self.known[found], cells) else None
 
@@ -115,6 +116,8 @@ class Steps:
         if (isinstance(node, Slope), key_of(node)) in self._series:
             return self._by_series(node, argument)
         if key_of(node) in self._tables:
+            if bends_of(node.dual):  # whose kinks would need steps of their own
+                return None
             return self._by_table(node, argument)
         if key_of(node) in self._waves:
             return lambda values: _wave_std(node, values[argument])
@@ -135,7 +138,7 @@ class Steps:
         """Take the polynomials of the norm, once for value and slope."""
         row = self._tables[key_of(node)]
         if id(self._vectors[row[5]]) not in self.of:
-            known = cells_of(node.argument.stds[0]).unique().numpy()
+            known = USUAL.of(node.argument.stds[0]).unique().numpy()
             self.cells.append(LeftCells(int(row[4]), argument, known))
             self._take_columns(lambda values: _norms(values[argument]), range(NODES), int(row[5]))
         table = HalfOctaves.of(lambda std: node.std(std)[:, None], node.argument.stds[-1])
@@ -158,7 +161,7 @@ def _wave_std(node: Activated, std: Array) -> Array:
 def _norms(std: Array) -> Array:
     """The vectors of a table for examples, shape (n, NODES)."""
     numbers = torch.from_numpy(np.nan_to_num(std))  # NaN goes on into the standard deviation of the output
-    tau, rows = polynomials(numbers, cells_of(numbers))
+    tau, rows = USUAL.polynomials(numbers)
     rows[0] = tau
     return rows.T.numpy()
 

@@ -22,10 +22,9 @@ class Elementwise(NumericActivation):
     to 1e2 if the function changes on the scale of 1 or slower, as tanh does. With kinks and polynomial pieces they are
     in closed form. With other pieces they are integrated pair by pair, to 1e-9 at any norm for such functions, and a
     warning gives the accuracy where the pieces vary faster; kernels of hundreds of vectors come from tables of such
-    integrals, to 1e-8. For gradients, and on other devices than the CPU, a series
-    of at most 8192 terms takes their place, with a warning where that is worse than 1e-8: the ELU is within 3e-9 up to
-    standard deviation 10, but max(tanh(x), 1/2), whose higher derivatives jump more, within 1e-9, 1e-7 and 5e-5 at
-    standard deviations 1, 3 and 10.
+    integrals, to 1e-8. For gradients, and on other devices than the CPU, a series of at most 8192 terms takes their
+    place, with a warning where that is worse than 1e-8: the ELU is within 3e-9 up to standard deviation 10, but
+    max(tanh(x), 1/2), whose higher derivatives jump more, within 1e-9, 1e-7 and 5e-5 at standard deviations 1, 3, 10.
 
     Parameters
     ----------

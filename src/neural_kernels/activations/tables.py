@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 
 import numpy as np
@@ -84,6 +84,7 @@ def pairs_to_integrate(dual: Dual, left: Sequence[int], right: Sequence[int]) ->
     return NODES * (NODES - 1) * sum(angles)
 
 
+@lru_cache(maxsize=64)
 def bends_of(dual: Dual) -> tuple[Bend, ...] | None:
     """Return the kinks off the origin, of which none may be a jump of the function itself; None if one is."""
     if not any(dual.kinks):

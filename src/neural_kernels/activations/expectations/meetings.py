@@ -1,6 +1,6 @@
 """Kinks off the origin for the tables of duals: which of them meet in a pair of cells, and what they make there.
 
-The formulas, and their proof, are those of `engine.meetings`.
+The formulas are derived in `engine.meetings`.
 """
 
 from __future__ import annotations

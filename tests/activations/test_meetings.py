@@ -138,6 +138,29 @@ def test_where_kinks_meet_the_rest_is_smooth():
     assert rest2 < whole2 / 20
 
 
+def test_a_slope_that_vanishes_near_the_origin_makes_no_numbers_that_are_none():
+    """A kink at .2: within the first cell the slope goes from nothing to what matters."""
+    low = act.Elementwise(lambda x: torch.tanh(x).clamp(min=0.2), kinks=[math.atanh(0.2)])
+    for table in tables.cell_tables(low, [0, 3], [0, 3]).values():
+        assert table is None or bool(table.value.isfinite().all() & table.slope.isfinite().all())
+
+
+class Unhashable:
+    """Callable objects that compare by value have no hash."""
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return raised_tanh(x)
+
+
+def test_a_function_without_a_hash():
+    x = rows(1.0, 30.0)
+    for kinks in ([math.atanh(0.5)], []):
+        own, usual = (nk.NTK(nk.mlp(1, act.Elementwise(fn, kinks=kinks))) for fn in (Unhashable(), raised_tanh))
+        np.testing.assert_allclose(own(x), usual(x), rtol=1e-12)
+
+
 def test_a_function_that_jumps_has_no_table():
     step = act.Elementwise(lambda x: torch.where(x > 0.5, torch.tanh(x), 0.0 * x), kinks=[0.5])
     assert bends(step.fn, step.kinks) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -68,6 +68,11 @@ class Elementwise(NumericActivation):
             Pieces.of(fn, places)  # refuses a function without the derivatives that its kinks ask for
         object.__setattr__(self, "function", fn)
         object.__setattr__(self, "places", places)
+
+    @override
+    def __hash__(self) -> int:
+        """As equality has it, also for a callable object without a hash."""
+        return hash((self.function if isinstance(self.function, Hashable) else None, self.places))
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__name__", None) or repr(self.function)

@@ -162,7 +162,8 @@ def _table(
     parts = [_coefficients(part) for part in (turned, change)]
     apart = _coefficients(apart[..., None], 2)
     reach = float((tau1[:, None] - tau2).square().max())
-    if not max(_last(reach * apart, 2), _last(parts[0]), min(1.0, share) * _last(parts[1])) < _ACCURACY:
+    unsettled = _last(reach * apart, 2), _last(parts[0]), min(1.0, share) * _last(parts[1])
+    if not all(number < _ACCURACY for number in unsettled):  # NaN is not
         return None
     value = torch.cat([apart, parts[0]], -1)
     counts = [needed(part, TOLERANCE) for part in parts]
@@ -215,7 +216,7 @@ def _coefficients(values: Tensor, axes: int = 3) -> Tensor:
 
 
 def _last(coefficients: Tensor, axes: int = 3) -> float:
-    """Return the largest of the last coefficients along each of the first axes."""
+    """Return the largest of the last coefficients along each of the first axes; NaN if one is."""
     size = coefficients.abs() / size_of(coefficients)
     last = [size[NODES - 2], size[:, NODES - 1], size[..., -3:]][:axes]
-    return max(float(part.max()) for part in last)
+    return float(torch.stack([part.max() for part in last]).max())

@@ -19,7 +19,7 @@ SCRATCH = NODES + 1  # rows of scratch memory: a contracted table, and the lanes
 HEAD = 5  # integers in front: cells of the columns; where cells of rows, order and starts of columns, and pairs begin
 LEFT = 1  # of these integers, the one that says where the cells of rows begin
 PAIR = (
-    7  # of a pair of cells: place of numbers, counts of F and C, if weighted, places of lengths and meetings, how many
+    7  # of a pair of cells: place of numbers, counts of F and C, if weighted, places of lengths, meetings, their count
 )
 NUMBERS = 3  # of a pair of cells in front of its coefficients
 LONGEST = 1000  # coefficients in all, which fill a row of scratch memory
